@@ -18,7 +18,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     load: async () => (await import('./backend.ts')).backendCommand(),
   },
   policy: {
-    summary: 'check a policy document, or print its version',
+    summary: 'write, check, test, explain and compare policy documents',
     load: async () => (await import('./policy.ts')).policyCommand(),
   },
   model: {

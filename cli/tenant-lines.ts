@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { TenantId, TenantLine, TenantLines } from '#lab/study/cells/tenant-lines.ts';
-import { compile } from '#policies/compile.ts';
+import { compile, refusalWords, secondLookOf } from '#policies/compile.ts';
 import { Policy } from '#policies/schema.ts';
 import { type Classifier, createClassifier } from '#shared/classify/classify.ts';
 import type { Message } from '#shared/protocol/generate.ts';
@@ -29,11 +29,11 @@ function linesOf(policy: Policy, classifier: Pick<Classifier, 'classify'>) {
     // The text of every role, as workers/gateway/decide.ts reads it.
     const verdict = compile(policy, classifier.classify(messages.map(({ content }) => content).join('\n')));
     if (verdict.action === 'answer') {
-      if (Object.keys(policy.categories).length === 0) return { line: verdict.line };
-      // As workers/gateway/decide.ts has it.
-      const rules = { base: policy.floor, rules: policy.categories };
-      return { line: verdict.line, look: { rules, refusal: refusalText(null) } };
+      const rules = secondLookOf(policy);
+      if (rules === null) return { line: verdict.line };
+      return { line: verdict.line, look: { rules, refusal: refusalText(null, refusalWords(policy, null)) } };
     }
-    return { refusal: refusalText(verdict.action === 'refuse' ? verdict.because : null) };
+    const because = verdict.action === 'refuse' ? verdict.because : null;
+    return { refusal: refusalText(because, refusalWords(policy, because)) };
   };
 }

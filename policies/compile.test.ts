@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { SIGNALS, type Signal } from '#shared/line/categories.ts';
 import { Line } from '#shared/line/line.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
-import { compile } from './compile.ts';
+import { SecondLook } from '#shared/protocol/second-look.ts';
+import { compile, refusalWords, secondLookOf } from './compile.ts';
 import { LOOSEST, Policy, STRICTEST } from './schema.ts';
 import { arbitraryMode, arbitraryPolicy, arbitrarySignalValues } from './testing/arbitrary-policy.ts';
 import { isAtLeastAsTight } from './testing/tighter.ts';
@@ -22,6 +23,21 @@ describe('laws', () => {
         expect(verdict.line.ceiling).toBeGreaterThanOrEqual(verdict.line.floor);
         expect(verdict.line.floor).toBeGreaterThanOrEqual(policy.floor);
       }),
+    );
+  });
+  test('a shadow rule changes neither a line nor a refusal, nor what a backend is asked to look at', () => {
+    fc.assert(
+      fc.property(
+        arbitraryPolicy,
+        arbitraryPolicy,
+        arbitrarySignalValues,
+        arbitraryMode,
+        (policy, { shadow }, signals, mode) => {
+          const shadowed = tighten(policy, { ...LOOSEST, shadow });
+          expect(compile(shadowed, signals, { mode })).toEqual(compile(policy, signals, { mode }));
+          expect(secondLookOf(shadowed)).toEqual(secondLookOf(policy));
+        },
+      ),
     );
   });
   test('tightening a policy never gives a looser line', () => {
@@ -96,6 +112,69 @@ describe('a category along its ramp', () => {
   });
 });
 
+describe('what a rule may set besides floor, budget and action', () => {
+  const ramp = { from: 0.5, full: 0.9 };
+  const policy = Policy.parse({
+    floor: 0.2,
+    budget: null,
+    opening: { tokens: 4, floor: 0.3 },
+    earned: { start: 1, rate: 0.25 },
+    categories: { sexual: { ceiling: 0.6, opening: { tokens: 16, floor: 0.8 }, ramp } },
+  });
+  const lineAt = (sexual: number) => {
+    const verdict = compile(policy, { ...benign, sexual });
+    if (verdict.action !== 'answer') throw new Error(verdict.action);
+    return verdict.line;
+  };
+
+  test.each([
+    [0.5, 1, { tokens: 4, floor: 0.3 }],
+    [0.7, 0.8, { tokens: 16, floor: 0.5 }],
+    [0.9, 0.6, { tokens: 16, floor: 0.8 }],
+  ])('at probability %d the ceiling has fallen and the opening has risen', (probability, ceiling, opening) => {
+    const line = lineAt(probability);
+    expect(line.ceiling).toBeCloseTo(ceiling, 12);
+    expect(line.opening.tokens).toBe(opening.tokens);
+    expect(line.opening.floor).toBeCloseTo(opening.floor, 12);
+  });
+  test('a policy’s earned budget is the line’s', () => {
+    expect(lineAt(0).earned).toEqual({ start: 1, rate: 0.25 });
+  });
+  test('a directive’s rules have neither texts nor what changes nothing', () => {
+    const refusing = Policy.parse({
+      floor: 0.2,
+      budget: null,
+      categories: { hate: { action: 'refuse', refusal: 'No.', ramp }, sexual: { ceiling: 0.6, ramp } },
+      shadow: { violence: { action: 'refuse', ramp } },
+    });
+    const look = secondLookOf(refusing)!;
+    expect(SecondLook.parse(look)).toEqual(look);
+    expect(look).toMatchObject({
+      base: 0.2,
+      rules: {
+        hate: { floor: 0, budget: null, action: 'refuse', ramp },
+        sexual: { floor: 0, ceiling: 0.6, budget: null, action: 'mix', ramp },
+      },
+    });
+    expect(Object.keys(look.rules.hate!)).not.toContain('refusal');
+    expect(Object.keys(look.rules)).not.toContain('violence');
+    expect(secondLookOf(LOOSEST)).toBeNull();
+  });
+});
+
+test('a refusal is in the words of its rule, else in those of the policy, else in nobody’s', () => {
+  const ramp = { from: 0.5, full: 0.9 };
+  const categories = {
+    self_harm: { action: 'refuse', refusal: 'Call 1-2-3.', ramp },
+    hate: { action: 'refuse', ramp },
+  };
+  const policy = Policy.parse({ floor: 0, budget: null, refusal: 'We are a bakery.', categories });
+  expect(refusalWords(policy, 'self_harm')).toBe('Call 1-2-3.');
+  expect(refusalWords(policy, 'hate')).toBe('We are a bakery.');
+  expect(refusalWords(policy, null)).toBe('We are a bakery.');
+  expect(refusalWords(LOOSEST, 'hate')).toBeNull();
+});
+
 test('the floor wins if it crosses the ceiling', () => {
   expect(compile({ ...LOOSEST, floor: 0.8, ceiling: 0.4 }, benign)).toMatchObject({
     line: { floor: 0.8, ceiling: 0.8 },
@@ -114,7 +193,7 @@ test('a policy that refuses everything refuses every prompt', () => {
 });
 
 describe('the mode layers', () => {
-  const allowing: Policy = { ...LOOSEST, layers_mode: true };
+  const allowing: Policy = { ...LOOSEST, modes: ['logits', 'layers'] };
 
   test('is used if the request asks for it and the policy allows it, and never by default', () => {
     expect(compile(allowing, benign, { mode: 'layers' })).toMatchObject({ action: 'answer', line: { mode: 'layers' } });
@@ -123,7 +202,7 @@ describe('the mode layers', () => {
   test('is forbidden for every prompt if the policy does not allow it', () => {
     fc.assert(
       fc.property(arbitraryPolicy, arbitrarySignalValues, (policy, probabilities) => {
-        const forbidding = { ...policy, layers_mode: false };
+        const forbidding: Policy = { ...policy, modes: ['logits'] };
         const forbidden = { action: 'forbid', mode: 'layers' };
         expect(compile(forbidding, probabilities, { mode: 'layers' })).toEqual(forbidden);
         expect(compile(tighten(allowing, forbidding), probabilities, { mode: 'layers' })).toEqual(forbidden);

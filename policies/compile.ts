@@ -1,11 +1,13 @@
 /**
- * Turns a policy and a classified prompt into the line of one answer. Two laws hold and are tested:
- * tightening the policy never gives a looser line, and neither does raising a signal (see
- * shared/line/rules.ts for the second law).
+ * Turns a policy and a classified prompt into the line of one answer. Laws that hold and are
+ * tested: tightening the policy never gives a looser line, nor does raising a signal (see
+ * shared/line/rules.ts for that one), and a shadow rule changes no line.
  */
 import type { Signal } from '#shared/line/categories.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import { type SignalValues, tightenBy } from '#shared/line/rules.ts';
+import type { SecondLook } from '#shared/protocol/second-look.ts';
+import { appliedRules } from './rule-schema.ts';
 import type { Policy } from './schema.ts';
 
 export type Verdict =
@@ -22,9 +24,9 @@ export type Verdict =
  *     compile(policy, { violence: 0.97, ... }); // { action: 'answer', line: { floor: 0.8, ... } }
  */
 export function compile(policy: Policy, signals: SignalValues, { mode = 'logits' }: { mode?: Mode } = {}): Verdict {
-  if (mode === 'layers' && !policy.layers_mode) return { action: 'forbid', mode };
+  if (!policy.modes.includes(mode)) return { action: 'forbid', mode };
   const tightened = tightenBy(policy, { base: policy.floor, rules: policy.categories, signals });
-  const { action, budget, because } = tightened;
+  const { action, opening, budget, because } = tightened;
   if (action === 'refuse') return { action, because };
   const floor = action === 'safety_only' ? 1 : tightened.floor;
   return {
@@ -34,11 +36,26 @@ export function compile(policy: Policy, signals: SignalValues, { mode = 'logits'
       mode: action === 'mix' ? mode : 'logits',
       rule: policy.rule,
       floor,
-      ceiling: Math.max(policy.ceiling, floor),
-      opening: policy.opening,
+      ceiling: Math.max(tightened.ceiling, floor),
+      opening,
       budget,
-      // No policy can ask for an earned budget yet.
-      earned: null,
+      earned: policy.earned,
     },
   };
+}
+
+/**
+ * What the directive asks of a backend's second look: the rules that apply, and the floor from
+ * which they rise. null: the policy has none. Shadow rules stay at the edge. It reports them from
+ * what the look has found, so they take no part in an answer, not even in the key of its draws.
+ */
+export function secondLookOf(policy: Policy): SecondLook | null {
+  const rules = appliedRules(policy.categories);
+  return Object.keys(rules).length === 0 ? null : { base: policy.floor, rules };
+}
+
+/** The policy's own words for a refusal: the rule's, else its general ones; null if it has none. */
+export function refusalWords(policy: Pick<Policy, 'refusal' | 'categories'>, because: Signal | null): string | null {
+  const own = because === null ? null : (policy.categories[because]?.refusal ?? null);
+  return own ?? policy.refusal;
 }

@@ -1,94 +1,142 @@
 /**
- * The policy language. A policy is JSON, and unknown fields are refused. `floor` and `budget`
- * decide most of the line, so they have no default: an empty document is a mistake, not an open
- * door.
+ * The policy language. A policy is JSON, and unknown fields are refused. In a tenant's document
+ * `floor` and `budget` decide most of the line, so they have no default: an empty document is a
+ * mistake, not an open door. The document of another level (`PolicyPart`) may leave anything out,
+ * and restricts nothing there. Both become the same `Policy`, in which every field is filled in.
+ *
+ * The descriptions on the fields are what editors show, and docs/policies.md is made from them.
  */
 import * as z from 'zod';
-import { JUDGEMENTS } from '#shared/line/categories.ts';
-import { Action, Budget, Opening, Rule, Share } from '#shared/line/line.ts';
-import { lesser } from '#shared/line/order.ts';
-import { type Ramp, SignalRules } from '#shared/line/rules.ts';
+import { TRACES } from '#shared/api/plimsoll-extension.ts';
+import { wellFormed } from '#shared/api/well-formed.ts';
+import { Action, Budget, Earned, MODES, Mode, Opening, Rule, Share } from '#shared/line/line.ts';
+import { PolicyTest, sortTests } from './policy-test-schema.ts';
+import { FlaggedRules, PolicyRules, sortRules } from './rule-schema.ts';
+import { withDefaultRules } from './unread-rules.ts';
+import { Words } from './words.ts';
 
-const Fields = z.strictObject({
-  /** The least and the most weight of the safety expert. If they cross, the floor wins. */
-  floor: Share,
-  ceiling: Share.default(1),
-  opening: Opening.default({ tokens: 0, floor: 0 }),
-  rule: Rule.default('geometric'),
-  budget: Budget,
-  action: Action.default('mix'),
-  /**
-   * Whether a request may ask for the mode `layers`, which mixes the experts inside the model.
-   * There a floor bounds the mixing but not the output, and the rule does not apply: only
-   * the budget bounds the answer. That is why a policy has to allow it.
-   */
-  layers_mode: z.boolean().default(false),
-  /** null: no limit. */
-  limits: z.strictObject({ max_tokens: z.int().min(1).nullable().default(null) }).default({ max_tokens: null }),
-  /**
-   * At most one rule per signal. The signals are the harm categories, `jailbreak`, `any_harm`, and
-   * two for text that was not understood: `unread` and `uncertain`.
-   */
-  categories: SignalRules.default({}),
+const limit = () => z.int().min(1).nullable().default(null);
+const may = (byDefault: boolean) => z.boolean().default(byDefault);
+
+const Limits = z.strictObject({
+  max_tokens: limit().describe('tokens of one answer'),
+  requests_per_minute: limit().describe('requests a minute'),
+  tokens_per_minute: limit().describe('tokens a minute, prompts and answers together'),
+  concurrent_streams: limit().describe('answers at the same time'),
+  tokens_per_day: limit().describe('tokens a day'),
+  tokens_per_month: limit().describe('tokens a month'),
+  tries_per_prompt_per_minute: limit().describe('answers to one prompt a minute; many tries multiply a small risk'),
 });
+
+const Shaping = z.strictObject({
+  n: limit().describe('most answers to one request (`n`); null: as many as the API allows'),
+  logprobs: may(true).describe('whether a request may ask for log-probabilities'),
+  bias: may(true).describe('whether a request may bias or ban tokens'),
+  penalties: may(true).describe('whether a request may set penalties for repetition'),
+});
+
+const shape = {
+  $schema: z.string().exactOptional().describe('the schema of this file, for editors; not kept'),
+  description: Words.nullable().default(null).describe('what the policy is for, for people'),
+  floor: Share.describe('least weight of the safety expert; where floor and ceiling cross, the floor wins'),
+  ceiling: Share.default(1).describe('most weight of the safety expert'),
+  opening: Opening.default({ tokens: 0, floor: 0 }).describe('a higher floor for the first tokens of an answer'),
+  rule: Rule.default('geometric').describe('how the experts are mixed'),
+  budget: Budget.describe(
+    'nats by which a whole answer may be likelier than the safety expert finds it; null: no budget',
+  ),
+  earned: Earned.nullable()
+    .default(null)
+    .describe('a budget that grows with the answer: `start` nats, and `rate` more for each token; null: all at once'),
+  action: Action.default('mix').describe('mix the experts, let the safety expert answer alone, or refuse'),
+  refusal: Words.nullable().default(null).describe('what a client reads where the policy refuses, in your words'),
+  modes: z
+    .array(Mode)
+    .refine((modes) => modes.includes('logits'), { error: "a list with 'logits', which needs no permission" })
+    .exactOptional()
+    .describe('modes that a request may ask for. In `layers` a floor does not bound the output; only the budget does'),
+  layers_mode: z.boolean().exactOptional().describe('the older word for `layers` in `modes`'),
+  models: z.array(wellFormed.min(1)).nullable().default(null).describe('models that may be asked; null: all'),
+  limits: Limits.prefault({}).describe('how much may be asked for; null: no limit'),
+  shaping: Shaping.prefault({}).describe('how a request may shape its answer'),
+  cache: z
+    .strictObject({ answers: may(false).describe('whether an answer that draws nothing may be given again') })
+    .prefault({})
+    .describe('what may be kept to answer faster'),
+  trace: z.enum(TRACES).default('tokens').describe('the most that a request may ask to be told about its answer'),
+  retention: z
+    .strictObject({ traffic: may(false).describe('whether prompts may be kept, to try new policies on them') })
+    .prefault({})
+    .describe('what may be kept of the traffic'),
+  categories: FlaggedRules.default({}).describe('a rule for each signal that should tighten the line'),
+  shadow: PolicyRules.default({}).describe('rules that are counted and reported, and not applied'),
+  tests: z.array(PolicyTest).default([]).describe("the policy's own tests, which must pass before it goes live"),
+};
+
+const TenantFields = z.strictObject(shape);
+const PartFields = z.strictObject({
+  ...shape,
+  floor: shape.floor.default(0),
+  rule: shape.rule.unwrap().default('arithmetic').describe(shape.rule.description!),
+  budget: shape.budget.default(null),
+  cache: z.strictObject({ answers: may(true) }).prefault({}),
+  retention: z.strictObject({ traffic: may(true) }).prefault({}),
+});
+
+type Document = z.infer<typeof TenantFields>;
+export type Policy = Omit<Document, '$schema' | 'modes' | 'layers_mode' | 'categories'> & {
+  modes: Mode[];
+  categories: PolicyRules;
+};
 
 /**
- * Text that the classifier did not understand may contain anything that the policy is strict about.
- * So a policy that has rules, but none for such text, gets two more. The rule for `unread` has the
- * strictest floor and budget among the categories. The rule for `uncertain` (a language the
- * classifier does not know) goes halfway there. We add them here rather than where they are used,
- * so that joining policies cannot lose them.
+ * The document in its one form: old words in new ones, lists in one order, shadow rules apart from
+ * those that apply.
  */
-export const Policy = Fields.transform((policy) => {
-  const { floor, categories } = policy;
-  const rules = JUDGEMENTS.map((judgement) => categories[judgement]).filter((rule) => rule !== undefined);
-  const strictest = Math.max(floor, ...rules.map((rule) => (rule.action === 'mix' ? rule.floor : 1)));
-  const budgets = rules.map((rule) => rule.budget);
-  const least = budgets.reduce(lesser, null);
-  if (strictest === floor && least === null) return policy;
-  // Budgets of 0 do not count here. Twice 0 is still 0, so any text in another language would have
-  // nothing to spend. Floors do not have this problem.
-  const halved = budgets.filter((budget) => budget !== 0).reduce(lesser, null);
-  const filledIn: Required<Pick<SignalRules, 'unread' | 'uncertain'>> = {
-    unread: { floor: strictest, budget: least, action: 'mix', ramp: WHOLE },
-    uncertain: {
-      floor: floor + (strictest - floor) / 2,
-      budget: halved === null ? null : 2 * halved,
-      action: 'mix',
-      ramp: RISING,
-    },
-  };
-  return { ...policy, categories: { ...filledIn, ...categories } };
-});
-export type Policy = z.infer<typeof Policy>;
+function normal(document: Document, context: z.RefinementCtx, modes: readonly Mode[]): Policy {
+  const { $schema: _, layers_mode, ...rest } = document;
+  const refuse = (input: unknown, path: string[], message: string) =>
+    context.issues.push({ code: 'custom', input, path, message });
+  if (layers_mode !== undefined && document.modes !== undefined) {
+    refuse(layers_mode, ['layers_mode'], "only one of 'modes' and its older word 'layers_mode'");
+  }
+  const { categories, shadow } = sortRules(document.categories);
+  for (const signal of Object.keys(shadow)) {
+    if (signal in document.shadow) {
+      refuse(true, ['categories', signal, 'shadow'], `only one shadow rule; 'shadow' already has one for '${signal}'`);
+    }
+  }
+  const asked = document.modes ?? (layers_mode === undefined ? modes : layers_mode ? MODES : ['logits']);
+  return withDefaultRules({
+    ...rest,
+    modes: MODES.filter((mode) => asked.includes(mode)),
+    models: document.models === null ? null : [...new Set(document.models)].sort(),
+    categories,
+    shadow: { ...document.shadow, ...shadow },
+    tests: sortTests(document.tests),
+  });
+}
 
-/** The ramp of `unread`, which is 0 or 1. */
-const WHOLE: Ramp = { from: 0, full: 1 };
-/** The ramp of `uncertain`. Even for plain English, `uncertain` is about a hundredth. */
-const RISING: Ramp = { from: 0.25, full: 0.9 };
+/** A tenant's document. */
+export const Policy = TenantFields.transform((document, context) => normal(document, context, ['logits']));
+
+/** The document of the operator, a plan or a key. */
+export const PolicyPart = PartFields.transform((document, context) => normal(document, context, MODES));
 
 /** The neutral element of `tighten`: it restricts nothing. */
-export const LOOSEST: Policy = {
-  floor: 0,
-  ceiling: 1,
-  opening: { tokens: 0, floor: 0 },
-  rule: 'arithmetic',
-  budget: null,
-  action: 'mix',
-  layers_mode: true,
-  limits: { max_tokens: null },
-  categories: {},
-};
+export const LOOSEST: Policy = PolicyPart.parse({});
 
 /** Stands in for a policy that is missing or broken: the safety expert alone. */
 export const STRICTEST: Policy = {
+  ...LOOSEST,
   floor: 1,
-  ceiling: 1,
   opening: { tokens: 0, floor: 1 },
   rule: 'geometric',
   budget: 0,
   action: 'safety_only',
-  layers_mode: false,
-  limits: { max_tokens: null },
-  categories: {},
+  modes: ['logits'],
+  shaping: { n: 1, logprobs: false, bias: false, penalties: false },
+  cache: { answers: false },
+  trace: 'summary',
+  retention: { traffic: false },
 };

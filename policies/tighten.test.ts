@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { PolicyRule } from './rule-schema.ts';
 import { LOOSEST, type Policy, STRICTEST } from './schema.ts';
 import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
 import { isPolicyAtLeastAsTight } from './testing/tighter.ts';
@@ -25,6 +26,14 @@ describe('tighten', () => {
   });
   test('is idempotent', () => {
     fc.assert(fc.property(arbitraryPolicy, (a) => expectSame(tighten(a, a), a)));
+  });
+  test('has the loosest policy as its neutral element', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, (a) => {
+        expectSame(tighten(LOOSEST, a), a);
+        expectSame(tighten(a, LOOSEST), a);
+      }),
+    );
   });
   test('is monotone: tightening one side tightens the result', () => {
     fc.assert(
@@ -66,13 +75,26 @@ describe('tighten', () => {
 });
 
 test('floors rise, ceilings and budgets fall, null is infinity, and the stricter action, rule and permission win', () => {
-  const ramp = { from: 0.5, full: 0.9 };
+  const nothing: PolicyRule = {
+    floor: 0,
+    ceiling: 1,
+    budget: null,
+    action: 'mix',
+    opening: { tokens: 0, floor: 0 },
+    refusal: null,
+    ramp: { from: 0.5, full: 0.9 },
+  };
+  const limits = { ...LOOSEST.limits, max_tokens: 100 };
+  const hate = { ...nothing, floor: 1, budget: 0 };
   const a: Policy = {
     ...LOOSEST,
     floor: 0.3,
     budget: null,
     action: 'safety_only',
-    categories: { violence: { floor: 0.8, budget: null, action: 'mix', ramp } },
+    earned: { start: 2, rate: 0.1 },
+    models: ['large', 'small'],
+    refusal: 'Ask a nurse.',
+    categories: { violence: { ...nothing, floor: 0.8, opening: { tokens: 8, floor: 0.9 } } },
   };
   const b: Policy = {
     ...LOOSEST,
@@ -80,33 +102,54 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     ceiling: 0.6,
     budget: 7,
     rule: 'geometric',
-    layers_mode: false,
-    limits: { max_tokens: 100 },
+    modes: ['logits'],
+    models: ['small', 'tiny'],
+    limits,
+    earned: { start: 3, rate: 0 },
+    shaping: { n: 4, logprobs: false, bias: true, penalties: true },
+    trace: 'summary',
     categories: {
-      violence: { floor: 0.1, budget: 3, action: 'refuse', ramp: { from: 0.6, full: 0.7 } },
-      hate: { floor: 1, budget: 0, action: 'mix', ramp },
+      violence: { ...nothing, floor: 0.1, budget: 3, action: 'refuse', ramp: { from: 0.6, full: 0.7 } },
+      hate,
     },
   };
   expect(tighten(a, b)).toEqual({
+    description: null,
     floor: 0.3,
     ceiling: 0.6,
     opening: { tokens: 0, floor: 0 },
     rule: 'geometric',
     budget: 7,
+    earned: { start: 2, rate: 0 },
     action: 'safety_only',
-    layers_mode: false,
-    limits: { max_tokens: 100 },
+    refusal: 'Ask a nurse.',
+    modes: ['logits'],
+    models: ['small'],
+    limits,
+    shaping: { n: 4, logprobs: false, bias: true, penalties: true },
+    cache: { answers: true },
+    trace: 'summary',
+    retention: { traffic: true },
     categories: {
-      violence: { floor: 0.8, budget: 3, action: 'refuse', ramp: { from: 0.5, full: 0.7 } },
-      hate: { floor: 1, budget: 0, action: 'mix', ramp },
+      violence: {
+        ...nothing,
+        floor: 0.8,
+        budget: 3,
+        action: 'refuse',
+        opening: { tokens: 8, floor: 0.9 },
+        ramp: { from: 0.5, full: 0.7 },
+      },
+      hate,
     },
+    shadow: {},
+    tests: [],
   });
 });
 
 test('the mode layers is allowed only if every level allows it', () => {
   fc.assert(
     fc.property(fc.array(arbitraryPolicy, { maxLength: 4 }), (levels) => {
-      expect(tightenAll(levels).layers_mode).toBe(levels.every((level) => level.layers_mode));
+      expect(tightenAll(levels).modes.includes('layers')).toBe(levels.every(({ modes }) => modes.includes('layers')));
     }),
   );
 });
@@ -115,8 +158,28 @@ test('nothing loosens the strictest policy', () => {
   fc.assert(
     fc.property(arbitraryPolicy, (policy) => {
       const joined = tighten(STRICTEST, policy);
-      expect(joined).toMatchObject({ floor: 1, budget: 0, rule: 'geometric', layers_mode: false });
+      expect(joined).toMatchObject({ floor: 1, budget: 0, rule: 'geometric', modes: ['logits'] });
+      expect(joined.shaping).toEqual(STRICTEST.shaping);
       expect(joined.action).not.toBe('mix');
     }),
   );
+});
+
+describe('a shadow rule', () => {
+  test('joined with a rule that applies leaves that one in force, and stays in shadow', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, arbitraryPolicy, ({ categories }, { shadow }) => {
+        const joined = tighten({ ...LOOSEST, categories }, { ...LOOSEST, shadow });
+        expectSame(joined, { ...LOOSEST, categories, shadow });
+      }),
+    );
+  });
+  test('never decides what the join of two other policies applies', () => {
+    fc.assert(
+      fc.property(arbitraryPolicy, arbitraryPolicy, (a, b) => {
+        const without = tighten({ ...a, shadow: {} }, { ...b, shadow: {} });
+        expectSame({ ...tighten(a, b), shadow: {} }, without);
+      }),
+    );
+  });
 });

@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
-import { LOOSEST, Policy, STRICTEST } from './schema.ts';
+import { describe, expect, test } from 'vitest';
+import { SIGNALS } from '#shared/line/categories.ts';
+import { compile } from './compile.ts';
+import { LOOSEST, Policy, PolicyPart, STRICTEST } from './schema.ts';
 import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
+import storedBy010 from './testing/stored-by-0-1-0.json' with { type: 'json' };
 import { canonicalPolicy, policyVersion, readStoredPolicy, STRICTEST_VERSION } from './version.ts';
 
 test('a policy survives being stored, and equal content has the same version', async () => {
@@ -18,6 +22,77 @@ test('a policy survives being stored, and equal content has the same version', a
       expect(await policyVersion(canonicalPolicy(shuffled))).toBe(version);
     }),
   );
+});
+
+test('a version is 128 bits of SHA-256', async () => {
+  const version = await policyVersion('{}');
+  expect(version).toBe(createHash('sha256').update('{}').digest('hex').slice(0, 32));
+});
+
+test('what 0.1.0 has stored is read, under its version of 64 bits, with the same meaning', async () => {
+  // The demo tenant that is called balanced.
+  const { version, document } = storedBy010;
+  const read = await readStoredPolicy(document, version);
+  expect(read).toMatchObject({ version, problem: null });
+  // The cast: what was stored was this.
+  const { layers_mode, limits, ...same } = JSON.parse(document) as { layers_mode: boolean; limits: object };
+  expect(layers_mode).toBe(true);
+  expect(read.policy).toMatchObject({ ...same, limits, modes: ['logits', 'layers'] });
+  const signals = { ...Object.fromEntries(SIGNALS.map((signal) => [signal, 0])), violence: 0.7 };
+  const now = Policy.parse(shipped('./demo/balanced.json'));
+  expect(compile(read.policy, signals)).toEqual(compile(now, signals));
+  expect(await readStoredPolicy(document.replace('0.3', '0.2'), version)).toMatchObject({ policy: STRICTEST });
+  expect(await readStoredPolicy(document, version.slice(0, 8))).toMatchObject({ policy: STRICTEST });
+});
+
+describe('the older word layers_mode', () => {
+  const modesOf = (document: object, as: typeof Policy | typeof PolicyPart = Policy) =>
+    as.parse({ floor: 0, budget: null, ...document }).modes;
+
+  test('means what it did', () => {
+    expect(modesOf({ layers_mode: true })).toEqual(['logits', 'layers']);
+    expect(modesOf({ layers_mode: false })).toEqual(['logits']);
+    expect(modesOf({})).toEqual(['logits']);
+    expect(modesOf({ layers_mode: false }, PolicyPart)).toEqual(['logits']);
+    expect(modesOf({}, PolicyPart)).toEqual(['logits', 'layers']);
+  });
+  test('does not go with modes', () => {
+    expect(() => modesOf({ layers_mode: true, modes: ['logits'] })).toThrow(/only one of 'modes'/);
+  });
+});
+
+test('shadow: true moves a rule into shadow, where the same rule is the same document', async () => {
+  const rule = { floor: 0.9, ramp: { from: 0.5, full: 0.9 } };
+  const other = { hate: rule };
+  const flagged = Policy.parse({
+    floor: 0,
+    budget: null,
+    categories: { ...other, violence: { ...rule, shadow: true } },
+  });
+  expect(flagged).toEqual(Policy.parse({ floor: 0, budget: null, categories: other, shadow: { violence: rule } }));
+  expect(flagged.categories.violence).toBeUndefined();
+  const applied = Policy.parse({ floor: 0, budget: null, categories: { violence: { ...rule, shadow: false } } });
+  expect(applied.categories.violence).toMatchObject(rule);
+  expect(() =>
+    Policy.parse({ floor: 0, budget: null, categories: { hate: { ...rule, shadow: true } }, shadow: other }),
+  ).toThrow(/only one shadow rule/);
+});
+
+test('a shadow rule asks for no rules for text that was not understood', () => {
+  const rule = { floor: 0.9, shadow: true, ramp: { from: 0.5, full: 0.9 } };
+  expect(Policy.parse({ floor: 0, budget: null, categories: { violence: rule } }).categories).toEqual({});
+});
+
+test('the order of modes, models and tests, and what is said twice, makes no other document', async () => {
+  const tests = ['Hello', 'Bread?'].map((prompt) => ({ prompt, expect: { action: 'mix' } }));
+  const one = { floor: 0, budget: null, modes: ['layers', 'logits'], models: ['b', 'a'], tests };
+  const other = {
+    ...one,
+    modes: ['logits', 'layers'],
+    models: ['a', 'b', 'a'],
+    tests: [...tests.toReversed(), tests[0]],
+  };
+  expect(canonicalPolicy(Policy.parse(one))).toBe(canonicalPolicy(Policy.parse(other)));
 });
 
 const version = (text: string) => policyVersion(text);
@@ -51,6 +126,9 @@ test.each([
   ['a backwards ramp', { floor: 0, budget: 1, categories: { hate: { ramp: { from: 0.9, full: 0.1 } } } }],
   ['a floor above 1', { floor: 1.1, budget: null }],
   ['a negative budget', { floor: 0, budget: -1 }],
+  ['modes without logits', { floor: 0, budget: null, modes: ['layers'] }],
+  ['a test that expects nothing', { floor: 0, budget: null, tests: [{ prompt: 'Hello', expect: {} }] }],
+  ['a limit of 0', { floor: 0, budget: null, limits: { requests_per_minute: 0 } }],
 ])('a policy with %s is refused', (_name, document) => {
   expect(Policy.safeParse(document).success).toBe(false);
 });
@@ -58,10 +136,10 @@ test.each([
 const shipped = (name: string) => JSON.parse(readFileSync(new URL(name, import.meta.url), 'utf8')) as unknown;
 
 test.each([
-  ['demo/strict.json', 0.9, 2, false],
-  ['demo/balanced.json', 0.3, 20, true],
-  ['demo/open.json', 0, null, true],
-  ['presets/operator.json', 0, null, true],
-])('%s is a valid policy', (name, floor, budget, layers_mode) => {
-  expect(Policy.parse(shipped(`./${name}`))).toMatchObject({ floor, budget, layers_mode });
+  ['demo/strict.json', 0.9, 2, ['logits']],
+  ['demo/balanced.json', 0.3, 20, ['logits', 'layers']],
+  ['demo/open.json', 0, null, ['logits', 'layers']],
+  ['presets/operator.json', 0, null, ['logits', 'layers']],
+])('%s is a valid policy', (name, floor, budget, modes) => {
+  expect(Policy.parse(shipped(`./${name}`))).toMatchObject({ floor, budget, modes });
 });

@@ -60,7 +60,7 @@ test.for(CLIENTS)(
     const parts = partsOf(await run(command, file));
     const [answer, tenant, floor, budget] = parts['A whole answer']!;
     expect(answer).toMatch(/\w/);
-    expect(tenant).toMatch(/^tenant demo-balanced, policy [0-9a-f]{16}$/);
+    expect(tenant).toMatch(/^tenant demo-balanced, policy [0-9a-f]{32}$/);
     expect(floor).toMatch(/^floor 0\.\d+, safety weights from [01]\.\d\d to [01]\.\d\d$/);
     const [, spent] = budget!.match(/^budget [\d.]+, spent (-?\d+\.\d\d) nats$/)!;
     expect(parts['The same answer, streamed']).toEqual([answer, `spent ${spent} nats`]);

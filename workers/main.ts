@@ -3,7 +3,7 @@
  * nothing.
  */
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
-import { Policy } from '#policies/schema.ts';
+import { PolicyPart } from '#policies/schema.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import classifierModel from '../models/classifier/classifier.bin';
 import { createApp } from './app.ts';
@@ -11,7 +11,7 @@ import type { Env } from './request/env.ts';
 
 const app = createApp({
   classifier: createClassifier(classifierModel),
-  operatorPolicy: Policy.parse(operatorPolicy),
+  operatorPolicy: PolicyPart.parse(operatorPolicy),
 });
 
 export default { fetch: app.fetch } satisfies ExportedHandler<Env>;

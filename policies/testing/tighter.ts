@@ -5,8 +5,9 @@
  */
 import { effectiveFloor } from '#shared/gate/index.ts';
 import { ACTIONS, type Line, RULES } from '#shared/line/line.ts';
-import type { SignalRule } from '#shared/line/rules.ts';
+import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import type { Verdict } from '../compile.ts';
+import type { PolicyRule, PolicyRules } from '../rule-schema.ts';
 import type { Policy } from '../schema.ts';
 
 /**
@@ -33,30 +34,60 @@ const laterOf =
     names.indexOf(a) >= names.indexOf(b);
 
 const OPENING: Orders<Policy['opening']> = { tokens: atLeast, floor: atLeast };
-const LIMITS: Orders<Policy['limits']> = { max_tokens: limitAtMost };
-const RAMP: Orders<SignalRule['ramp']> = { from: atMost, full: atMost };
-const SIGNAL_RULE: Orders<SignalRule> = {
+/** A permission: `a` may have it only if `b` has it. */
+const onlyIf = (a: boolean, b: boolean) => !a || b;
+/** What is allowed by name; null is everything. */
+const within = (a: readonly string[] | null, b: readonly string[] | null) =>
+  b === null || a?.every((name) => b.includes(name)) === true;
+/** Words bound nothing. */
+const textAfter = (a: string | null, b: string | null) => b === null || (a !== null && a >= b);
+
+const LIMITS: Orders<Policy['limits']> = {
+  max_tokens: limitAtMost,
+  requests_per_minute: limitAtMost,
+  tokens_per_minute: limitAtMost,
+  concurrent_streams: limitAtMost,
+  tokens_per_day: limitAtMost,
+  tokens_per_month: limitAtMost,
+  tries_per_prompt_per_minute: limitAtMost,
+};
+const SHAPING: Orders<Policy['shaping']> = { n: limitAtMost, logprobs: onlyIf, bias: onlyIf, penalties: onlyIf };
+const RAMP: Orders<PolicyRule['ramp']> = { from: atMost, full: atMost };
+const RULE: Orders<PolicyRule> = {
   floor: atLeast,
+  ceiling: atMost,
   budget: limitAtMost,
   action: laterOf(ACTIONS),
+  opening: (a, b) => holds(OPENING, a, b),
+  refusal: textAfter,
   ramp: (a, b) => holds(RAMP, a, b),
 };
+const rulesHold = (a: PolicyRules, b: PolicyRules) =>
+  Object.entries(b).every(([signal, rule]) => {
+    const own = a[signal as keyof typeof a];
+    return own !== undefined && holds(RULE, own, rule);
+  });
 
 const POLICY: Orders<Policy> = {
+  description: textAfter,
   floor: atLeast,
   ceiling: atMost,
   opening: (a, b) => holds(OPENING, a, b),
   rule: laterOf(RULES),
   budget: limitAtMost,
+  earned: earnsAtMost,
   action: laterOf(ACTIONS),
-  // This is a permission: `a` may have it only if `b` has it.
-  layers_mode: (a, b) => !a || b,
+  refusal: textAfter,
+  modes: within,
+  models: within,
   limits: (a, b) => holds(LIMITS, a, b),
-  categories: (a, b) =>
-    Object.entries(b).every(([signal, rule]) => {
-      const own = a[signal as keyof typeof a];
-      return own !== undefined && holds(SIGNAL_RULE, own, rule);
-    }),
+  shaping: (a, b) => holds(SHAPING, a, b),
+  cache: (a, b) => onlyIf(a.answers, b.answers),
+  trace: laterOf(['tokens', 'summary', 'none']),
+  retention: (a, b) => onlyIf(a.traffic, b.traffic),
+  categories: rulesHold,
+  shadow: rulesHold,
+  tests: (a, b) => b.every((test) => a.map((own) => canonicalJson(own)).includes(canonicalJson(test))),
 };
 
 const LINE: Orders<Line> = {
@@ -69,8 +100,12 @@ const LINE: Orders<Line> = {
   ceiling: (a, b, of) => a <= Math.max(b, of.a.floor),
   opening: (_a, _b, of) => floorsHold(of.a, of.b),
   budget: (a, b) => b === null || (a !== null && a <= b * (1 + ROUNDING)),
-  earned: (a, b) => b === null || (a !== null && a.start <= b.start && a.rate <= b.rate),
+  earned: earnsAtMost,
 };
+
+function earnsAtMost(a: Line['earned'], b: Line['earned']): boolean {
+  return b === null || (a !== null && a.start <= b.start && a.rate <= b.rate);
+}
 
 /**
  * Whether the floor of `a` is at least that of `b`, wherever one of the two openings begins or

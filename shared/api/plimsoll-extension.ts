@@ -1,13 +1,13 @@
 /** What Plimsoll adds to OpenAI's shapes, all under the one key `plimsoll`. */
 import * as z from 'zod';
 import { JUDGEMENTS, SIGNALS } from '#shared/line/categories.ts';
-import { Mode, Rule } from '#shared/line/line.ts';
+import { Action, Budget, Mode, Opening, Rule, Share } from '#shared/line/line.ts';
 
 /**
  * `none` keeps only the policy and the receipt, so that any answer can still be checked. `tokens`
  * adds the gate's numbers for every token.
  */
-const TRACES = ['none', 'summary', 'tokens'] as const;
+export const TRACES = ['none', 'summary', 'tokens'] as const;
 
 /**
  * These fields are ours, so unknown ones are refused: a misspelt floor must not count as no floor.
@@ -37,6 +37,19 @@ export const LookReport = z.strictObject({
   because: z.enum(SIGNALS).nullable(),
 });
 export type LookReport = z.infer<typeof LookReport>;
+
+/** What a rule in shadow would have done: it is counted and reported, and not applied. */
+export const ShadowReport = z.strictObject({
+  signal: z.enum(SIGNALS),
+  /** Which of the two looks found the higher probability. That one counts. */
+  look: z.enum(['edge', 'backend']),
+  probability: z.number().min(0).max(1),
+  /** Whether the line would have been another one. */
+  tightens: z.boolean(),
+  /** The bounds if this one rule applied beside those that do. */
+  would: z.strictObject({ action: Action, floor: Share, ceiling: Share, opening: Opening, budget: Budget }),
+});
+export type ShadowReport = z.infer<typeof ShadowReport>;
 
 /**
  * One drawn token. Log-probabilities are in nats. JSON has no infinities, so the log-probability of
@@ -80,6 +93,8 @@ export const AnswerExtension = z.strictObject({
    * null: it has no probe, or the policy has no rules.
    */
   second_look: LookReport.nullable(),
+  /** The policy's shadow rules that fired, by either look, and what each would have done. */
+  shadow: z.array(ShadowReport),
   /** The bounds that were held, after the second look. */
   floor: z.number(),
   budget: z.number().nullable(),

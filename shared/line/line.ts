@@ -38,12 +38,13 @@ export const Budget = z.number().min(0).nullable();
  * A higher floor for an answer's first tokens, which decide most of its safety (arXiv 2406.05946).
  */
 export const Opening = z.strictObject({ tokens: z.int().min(0), floor: Share });
+export type Opening = z.infer<typeof Opening>;
 
 /**
  * A budget that grows with the answer. After t tokens, at most `start + rate * t` nats are spent,
  * and never more than the budget.
  */
-const Earned = z.strictObject({ start: z.number().min(0), rate: z.number().min(0) });
+export const Earned = z.strictObject({ start: z.number().min(0), rate: z.number().min(0) });
 
 export const Line = z.strictObject({
   /** `refuse` never reaches a backend. */

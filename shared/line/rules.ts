@@ -7,7 +7,7 @@
  */
 import * as z from 'zod';
 import { SIGNALS, type Signal } from './categories.ts';
-import { ACTIONS, Action, Budget, Share } from './line.ts';
+import { ACTIONS, Action, Budget, type Line, Opening, Share } from './line.ts';
 import { later, lesser } from './order.ts';
 
 /** A rule grows from nothing at probability `from` to full force at `full`. */
@@ -21,6 +21,9 @@ export const SignalRule = z.strictObject({
   floor: Share.default(0),
   budget: Budget.default(null),
   action: Action.default('mix'),
+  /** Left out where they change nothing, as most rules do. */
+  ceiling: Share.exactOptional(),
+  opening: Opening.exactOptional(),
   ramp: Ramp,
 });
 export type SignalRule = z.infer<typeof SignalRule>;
@@ -41,38 +44,44 @@ export type SignalRules = z.infer<typeof SignalRules>;
 /** What is known about a text. A missing signal counts as 1. */
 export type SignalValues = Readonly<Partial<Record<Signal, number>>>;
 
-/** The part of a line that rules can change. `because`: the signal whose rule refuses, or null. */
-type Tightened = { floor: number; budget: number | null; action: Action; because: Signal | null };
+/** The part of a line that rules can change. A policy has it, too. */
+export type Bounds = Pick<Line, 'floor' | 'ceiling' | 'opening' | 'budget'> & { action: Action };
+
+/** `because`: the signal whose rule refuses, or null. */
+type Tightened = Bounds & { because: Signal | null };
 
 /**
  * Tightens the bounds by every rule that applies. Ramps rise from `base`, which is the policy's own
- * floor, even if an earlier look has already tightened `from`.
+ * floor, even if an earlier look has already tightened `from`. The ceiling that comes out may lie
+ * below the floor. Then the floor wins, which is for the caller to say.
  *
  *     tightenBy(
- *       { floor: 0.3, budget: 20, action: 'mix' },
+ *       { floor: 0.3, ceiling: 1, opening: { tokens: 0, floor: 0 }, budget: 20, action: 'mix' },
  *       { base: 0.3, rules, signals: { violence: 0.97, ... } },
  *     );
  */
 export function tightenBy(
-  from: { floor: number; budget: number | null; action: Action },
+  from: Bounds,
   { base, rules, signals }: { base: number; rules: SignalRules; signals: SignalValues },
 ): Tightened {
-  let { floor, budget, action } = from;
+  let { floor, ceiling, opening, budget, action } = from;
   let because: Signal | null = null;
   for (const signal of SIGNALS) {
     const rule = rules[signal];
     if (rule === undefined) continue;
     const force = forceOf(rule, signals[signal]);
     floor = Math.max(floor, risenFloor(base, rule.floor, force));
+    ceiling = Math.min(ceiling, fallenCeiling(rule.ceiling ?? 1, force));
+    opening = widerOpening(opening, rule.opening, { base, force });
     budget = lesser(budget, shrunkBudget(rule.budget, force));
     if (force === 1 && action !== 'refuse' && rule.action === 'refuse') because = signal;
     if (force === 1) action = later(ACTIONS, action, rule.action);
   }
-  return { floor, budget, action, because };
+  return { floor, ceiling, opening, budget, action, because };
 }
 
-/** How far along its ramp a rule is, 0..1. */
-function forceOf({ ramp }: SignalRule, probability: number | undefined): number {
+/** How far along its ramp a rule is, 0..1. Above 0 it fires. */
+export function forceOf({ ramp }: Pick<SignalRule, 'ramp'>, probability: number | undefined): number {
   if (probability === undefined || Number.isNaN(probability) || probability >= ramp.full) return 1;
   if (probability <= ramp.from) return 0;
   return (probability - ramp.from) / (ramp.full - ramp.from);
@@ -82,6 +91,28 @@ function risenFloor(base: number, target: number, force: number): number {
   // The ends must be exact: base + 1 * (target - base) can miss the target by a rounding step.
   if (force === 1 || target <= base) return Math.max(base, target);
   return base + force * (target - base);
+}
+
+/** The ceiling falls from 1 along the ramp. */
+function fallenCeiling(target: number, force: number): number {
+  // Never below the target, not even by a rounding step.
+  return Math.max(target, 1 - force * (1 - target));
+}
+
+/**
+ * A rule's opening has its full length as soon as the ramp begins. Its floor rises along the ramp
+ * like any other.
+ */
+function widerOpening(
+  opening: Opening,
+  own: Opening | undefined,
+  { base, force }: { base: number; force: number },
+): Opening {
+  if (own === undefined || own.tokens === 0 || force === 0) return opening;
+  return {
+    tokens: Math.max(opening.tokens, own.tokens),
+    floor: Math.max(opening.floor, risenFloor(base, own.floor, force)),
+  };
 }
 
 /**

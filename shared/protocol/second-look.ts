@@ -6,7 +6,7 @@
 import * as z from 'zod';
 import type { CategoryProbability, LookReport } from '#shared/api/plimsoll-extension.ts';
 import { JUDGEMENTS, SIGNALS, type Signal } from '#shared/line/categories.ts';
-import { type Line, Share } from '#shared/line/line.ts';
+import { type Line, type Opening, Share } from '#shared/line/line.ts';
 import { SignalRules, type SignalValues, tightenBy } from '#shared/line/rules.ts';
 
 /**
@@ -48,7 +48,15 @@ export function lineAfterLook(
     return { line: strictest, refused: true, tightened: true, because };
   }
   const floor = action === 'safety_only' ? 1 : tightened.floor;
-  const isAsBefore = floor === line.floor && budget === line.budget && action === line.action;
+  // The edge has settled for the floor where the two crossed, so a ceiling below it is no news.
+  const ceiling = Math.max(tightened.ceiling, floor);
+  const { opening } = tightened;
+  const isAsBefore =
+    floor === line.floor &&
+    ceiling === line.ceiling &&
+    isSame(opening, line.opening) &&
+    budget === line.budget &&
+    action === line.action;
   if (isAsBefore) return { line, refused: false, tightened: false, because: null };
   const alone = (signal: Signal) =>
     tightenBy(line, { base, rules: rules[signal] ? { [signal]: rules[signal] } : {}, signals });
@@ -56,7 +64,10 @@ export function lineAfterLook(
     const own = alone(signal);
     if (action !== line.action) return own.action === action;
     if (floor !== line.floor) return own.floor === floor;
-    return own.budget === budget;
+    if (budget !== line.budget) return own.budget === budget;
+    if (opening.floor !== line.opening.floor) return own.opening.floor === opening.floor;
+    if (opening.tokens !== line.opening.tokens) return own.opening.tokens === opening.tokens;
+    return Math.max(own.ceiling, floor) === ceiling;
   };
   return {
     line: {
@@ -64,7 +75,8 @@ export function lineAfterLook(
       action,
       mode: action === 'mix' ? line.mode : 'logits',
       floor,
-      ceiling: Math.max(line.ceiling, floor),
+      ceiling,
+      opening,
       budget,
     },
     refused: false,
@@ -72,3 +84,5 @@ export function lineAfterLook(
     because: SIGNALS.find(decides) ?? null,
   };
 }
+
+const isSame = (a: Opening, b: Opening) => a.tokens === b.tokens && a.floor === b.floor;

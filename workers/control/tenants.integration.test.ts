@@ -97,7 +97,7 @@ test('a changed policy, a new key and a removed key take effect at once in the i
   expect(await status('pk-two')).toBe(401);
   expect(await put('changing', document(0.6, 'pk-two'))).toMatchObject({
     changed: true,
-    policy_version: expect.stringMatching(/^[0-9a-f]{16}$/),
+    policy_version: expect.stringMatching(/^[0-9a-f]{32}$/),
   });
   expect(await floorFor('pk-two')).toBe(0.6);
   expect(await status('pk-one')).toBe(401);

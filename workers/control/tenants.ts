@@ -42,7 +42,8 @@ export async function listTenants(c: OperatorContext, operatorPolicy: Policy) {
   return Promise.all(
     tenants.map(async ({ policy: text, ...tenant }) => {
       const stored = await readStoredPolicy(text, tenant.policy_version);
-      const { version } = await effectivePolicy(operatorPolicy, stored);
+      const operator = { level: 'operator', version: null, policy: operatorPolicy, problem: null } as const;
+      const { version } = await effectivePolicy([operator, { level: 'tenant', ...stored }]);
       return { ...tenant, effective_version: version, policy: stored.policy, problem: stored.problem };
     }),
   );

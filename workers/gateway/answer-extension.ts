@@ -2,8 +2,20 @@
  * What we know about an answer as it begins, and its `plimsoll` part in the three sizes that a
  * request may ask for.
  */
+
+import { refusalWords } from '#policies/compile.ts';
+import type { Policy } from '#policies/schema.ts';
+import { shadowReports } from '#policies/shadow.ts';
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
-import type { AnswerExtension, RequestExtension, SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
+import type {
+  AnswerExtension,
+  RequestExtension,
+  SentExtension,
+  ShadowReport,
+  TokenTrace,
+} from '#shared/api/plimsoll-extension.ts';
+import type { SignalValues } from '#shared/line/rules.ts';
+import type { Receipt } from '#shared/protocol/receipt.ts';
 import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 
@@ -19,16 +31,27 @@ export type BegunAnswer = {
   events: AnswerEvents;
   head: CompletionHead;
   extension: EarlyExtension;
+  decided: Decided;
 };
 
+/** By which policy the answer was decided, and what the edge's classifier had found. */
+export type Decided = { policy: Policy; signals: SignalValues };
+
 /** What a client reads at the end in the place of an answer; nothing unless it was refused. */
-export function textOfRefusal({ receipt }: AnswerEnd): string {
-  return receipt.finish_reason === 'content_filter' ? refusalText(receipt.second_look?.because ?? null) : '';
+export function textOfRefusal({ receipt }: AnswerEnd, { policy }: Pick<Decided, 'policy'>): string {
+  if (receipt.finish_reason !== 'content_filter') return '';
+  const because = receipt.second_look?.because ?? null;
+  return refusalText(because, refusalWords(policy, because));
+}
+
+/** What the policy's shadow rules would have done, by what both looks have found. */
+export function shadowOf({ policy, signals }: Decided, { second_look }: Pick<Receipt, 'second_look'>): ShadowReport[] {
+  return shadowReports(policy, { edge: signals, backend: second_look?.categories ?? null });
 }
 
 export function finalExtension(
   known: EarlyExtension,
-  { end, trace, tokens }: { end: AnswerEnd; trace: Trace; tokens: TokenTrace[] },
+  { end, decided, trace, tokens }: { end: AnswerEnd; decided: Decided; trace: Trace; tokens: TokenTrace[] },
 ): SentExtension {
   const { receipt, receiptToken } = end;
   if (trace === 'none') return { policy: known.policy, receipt: receiptToken };
@@ -36,6 +59,7 @@ export function finalExtension(
   const summary: AnswerExtension = {
     ...known,
     second_look: receipt.second_look,
+    shadow: shadowOf(decided, receipt),
     floor: line.floor,
     budget: line.budget,
     rule: line.rule,

@@ -51,7 +51,7 @@ describe('a whole answer', () => {
       prompt_tokens_details: { cached_tokens: 1 },
     });
     expect(AnswerExtension.parse(completion.plimsoll)).toMatchObject({
-      policy: { tenant: 'demo-balanced', version: expect.stringMatching(/^[0-9a-f]{16}$/) },
+      policy: { tenant: 'demo-balanced', version: expect.stringMatching(/^[0-9a-f]{32}$/) },
       floor: 0.3,
       budget: 20,
       rule: 'geometric',

@@ -1,6 +1,6 @@
 /** `POST /v1/chat/completions`: the main path, top to bottom. */
 
-import type { Verdict } from '#policies/compile.ts';
+import { refusalWords } from '#policies/compile.ts';
 import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
@@ -13,13 +13,15 @@ import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
-import type { BegunAnswer, Trace } from './answer-extension.ts';
+import { allowedMembers, allowedTrace } from './allowed.ts';
+import { type BegunAnswer, shadowOf, type Trace } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
-import type { Decide } from './decide.ts';
+import { countShadow } from './count-shadow.ts';
+import type { Decide, Decision } from './decide.ts';
 import { readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 import { streamAnswer } from './stream-answer.ts';
@@ -40,15 +42,16 @@ export function chatCompletions({
     const { caller, config, requestId } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
     const extension = chat.plimsoll ?? {};
-    const members = await pool.members(config.backends, {
+    const trace = allowedTrace(caller.policy, extension.trace);
+    const known = await pool.members(config.backends, {
       waitUntil: (promise) => c.executionCtx.waitUntil(promise),
       model: chat.model,
     });
+    const members = allowedMembers(known, caller.policy, chat.model);
     refuseTooLong(members, chat);
     const { decision, cache } = await decide(chat.messages, { caller, extension });
-    const line = lineOf(decision.verdict);
+    const line = lineOf(decision);
 
-    const trace = extension.trace ?? 'summary';
     const { model, messages } = chat;
     const looks = decision.secondLook !== null;
     const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });
@@ -89,8 +92,12 @@ export function chatCompletions({
       const probe = start.bundle === member.bundle ? member.secondLook : null;
       return {
         events: readAnswer(frames, {
-          checkReceipt: (seen) =>
-            checkReceipt(seen, { jwks: config.receiptJwks, directive, start, asked: request, probe }),
+          checkReceipt: async (seen) => {
+            const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
+            const receipt = await checkReceipt(seen, keys);
+            countShadow(shadowOf(decision, receipt), directive);
+            return receipt;
+          },
         }),
         head: {
           id: requestId.replace(/^req_/, 'chatcmpl-'),
@@ -105,6 +112,7 @@ export function chatCompletions({
             classifier: classifierVersion,
           }),
         },
+        decided: decision,
         extension: {
           policy: { tenant: caller.tenant, version: caller.version },
           classifier: classifierVersion,
@@ -154,7 +162,7 @@ async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boo
   return within(ms, settled, () => false);
 }
 
-function lineOf(verdict: Verdict): Line {
+function lineOf({ verdict, policy }: Decision): Line {
   if (verdict.action === 'answer') return verdict.line;
   if (verdict.action === 'forbid') {
     throw new PlimsollError(
@@ -163,7 +171,7 @@ function lineOf(verdict: Verdict): Line {
       { param: 'plimsoll.mode' },
     );
   }
-  throw new PlimsollError('policy_refused', refusalText(verdict.because));
+  throw new PlimsollError('policy_refused', refusalText(verdict.because, refusalWords(policy, verdict.because)));
 }
 
 function toGenerateRequest(

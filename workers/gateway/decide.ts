@@ -1,14 +1,15 @@
 /**
  * The decision about a prompt: its categories, and what the policy makes of them. The decision is a
  * pure function. So an isolate makes it once per tenant, policy version, classifier, prompt and
- * request bounds. The model is not among them: no policy names one.
+ * request bounds. The model is not among them: whether it may be asked is settled before.
  */
 import { LRUCache } from 'lru-cache';
-import { compile, type Verdict } from '#policies/compile.ts';
-import { LOOSEST } from '#policies/schema.ts';
+import { compile, secondLookOf, type Verdict } from '#policies/compile.ts';
+import { LOOSEST, type Policy } from '#policies/schema.ts';
 import { tighten } from '#policies/tighten.ts';
 import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
+import type { SignalValues } from '#shared/line/rules.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
@@ -16,14 +17,17 @@ import type { Caller } from '../request/tenant-directory.ts';
 import { classifyText, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer } from './pace.ts';
 
-/** Each one takes about a kilobyte. */
+/** Each one takes about two kilobytes: most of it is what the classifier found. */
 const MAX_DECISIONS = 2_000;
 
-type Decision = {
+export type Decision = {
   categories: CategoryProbability[];
   unread: number;
   uncertain: number;
   verdict: Verdict;
+  /** What the verdict was made from, for what is said at the end of the answer. */
+  policy: Policy;
+  signals: SignalValues;
   /** The rules for a backend's second look at the prompt; null if there are none. */
   secondLook: SecondLook | null;
   /** The policy's limit on an answer's tokens; null if there is none. */
@@ -51,13 +55,17 @@ export function createDecide(classifier: Classifier): Decide {
     // skipping one would leave a way around the classifier.
     const text = messages.map(({ content }) => content).join('\n');
     const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
-    const policy = tighten(caller.policy, { ...LOOSEST, floor, budget });
+    // Most requests ask for no bounds of their own, and joining costs as much as all the rest here.
+    const isAsked = floor !== LOOSEST.floor || budget !== LOOSEST.budget;
+    const policy = isAsked ? tighten(caller.policy, { ...LOOSEST, floor, budget }) : caller.policy;
     const decision: Decision = {
       categories: listCategories(signals),
       unread: rounded(signals.unread),
       uncertain: rounded(signals.uncertain),
       verdict: compile(policy, signals, { mode }),
-      secondLook: Object.keys(policy.categories).length === 0 ? null : { base: policy.floor, rules: policy.categories },
+      policy,
+      signals,
+      secondLook: secondLookOf(policy),
       maxTokens: policy.limits.max_tokens,
     };
     // A failure may be temporary. Remembering it would keep the prompt at the strictest line for as

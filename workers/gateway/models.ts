@@ -1,9 +1,10 @@
 /**
  * `GET /v1/models` and `GET /v1/models/:id`: what the pool serves. It includes dead backends for as
- * long as they are remembered.
+ * long as they are remembered. A model that the tenant's policy leaves out does not exist here.
  */
 import type { ModelList } from '#shared/api/models.ts';
 import type { AppContext, CallerEnv } from '../request/context.ts';
+import { allowedMembers } from './allowed.ts';
 import type { BackendPool, PoolMember } from './backend-pool.ts';
 import { membersServing, servedModels } from './served-models.ts';
 
@@ -20,9 +21,10 @@ export function retrieveModel(pool: BackendPool) {
   };
 }
 
-function readMembers(pool: BackendPool, c: AppContext<CallerEnv>, model?: string): Promise<PoolMember[]> {
-  return pool.members(c.var.config.backends, {
+async function readMembers(pool: BackendPool, c: AppContext<CallerEnv>, model?: string): Promise<PoolMember[]> {
+  const members = await pool.members(c.var.config.backends, {
     waitUntil: (promise) => c.executionCtx.waitUntil(promise),
     ...(model !== undefined && { model }),
   });
+  return allowedMembers(members, c.var.caller.policy, model);
 }

@@ -12,8 +12,12 @@ const REASONS: Partial<Record<Signal, string>> = {
   uncertain: 'a part of it is in a language that is not understood',
 };
 
-/** @param because the signal whose rule refuses, or null if the policy refuses everything */
-export function refusalText(because: Signal | null): string {
+/**
+ * @param because the signal whose rule refuses, or null if the policy refuses everything
+ * @param own the policy's own words, if it has any
+ */
+export function refusalText(because: Signal | null, own: string | null = null): string {
+  if (own !== null) return own;
   const why = because === null ? '' : ` (${REASONS[because] ?? `category '${because}'`})`;
   return `This request was refused by the tenant's policy${why}.`;
 }

@@ -52,10 +52,19 @@ export function membersServing(members: readonly PoolMember[], model: string): P
       { detail: { members } },
     );
   }
+  throw unknownModel(model, members);
+}
+
+/**
+ * The error for a model that nobody serves, or that the tenant may not ask. `members` are those it
+ * may know.
+ */
+export function unknownModel(model: string, members: readonly PoolMember[]): PlimsollError {
   const there = servedModels(members).map(({ id }) => `'${id}'`);
-  throw new PlimsollError(
+  const known = there.length === 0 ? '' : ` There is ${there.join(', ')}.`;
+  return new PlimsollError(
     'model_not_found',
-    `The model '${model}' does not exist or you do not have access to it. There is ${there.join(', ')}.`,
+    `The model '${model}' does not exist or you do not have access to it.${known}`,
     { param: 'model' },
   );
 }

@@ -33,7 +33,7 @@ export async function* streamAnswer(
 }
 
 async function* chunksOf(
-  { events, head, extension }: BegunAnswer,
+  { events, head, extension, decided }: BegunAnswer,
   { trace, includeUsage }: StreamOptions,
 ): AsyncGenerator<string, void, void> {
   const { id, ...shared } = head;
@@ -56,7 +56,7 @@ async function* chunksOf(
 
   const endChunks = (end: AnswerEnd): string => {
     const { finish_reason, usage } = end.receipt;
-    const summary = finalExtension(extension, { end, trace, tokens: [] });
+    const summary = finalExtension(extension, { end, decided, trace, tokens: [] });
     const choices = [{ index: 0 as const, delta: {}, logprobs: null, finish_reason }];
     return includeUsage
       ? chunk({ choices }, traced([])) + chunk({ choices: [], usage }, summary) + DONE
@@ -70,7 +70,7 @@ async function* chunksOf(
     // Some events are not worth a chunk, such as a token whose text is still held back.
     if (text !== '' || trace === 'tokens') yield deltaChunk({ content: text }, traced(tokens));
   }
-  const refusal = textOfRefusal(next.value);
+  const refusal = textOfRefusal(next.value, decided);
   if (refusal !== '') yield deltaChunk({ content: refusal }, traced([]));
   yield endChunks(next.value);
 }

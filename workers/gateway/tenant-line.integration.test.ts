@@ -3,10 +3,10 @@
  * policy or the classifier is broken.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { effectivePolicy } from '#policies/effective.ts';
+import { effectivePolicy, readLevel } from '#policies/effective.ts';
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
-import { LOOSEST, Policy } from '#policies/schema.ts';
-import { canonicalPolicy, policyVersion, readStoredPolicy } from '#policies/version.ts';
+import { LOOSEST, PolicyPart } from '#policies/schema.ts';
+import { canonicalPolicy, policyVersion } from '#policies/version.ts';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import type { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
 import type { Line } from '#shared/line/line.ts';
@@ -256,7 +256,10 @@ test('a policy changed elsewhere takes effect once this isolate has forgotten th
   );
   // The test's Worker keeps a snapshot for 300 ms.
   await new Promise((resolve) => setTimeout(resolve, 350));
-  const effective = await effectivePolicy(Policy.parse(operatorPolicy), await readStoredPolicy(document, version));
+  const effective = await effectivePolicy([
+    { level: 'operator', version: null, policy: PolicyPart.parse(operatorPolicy), problem: null },
+    await readLevel('tenant', document, version),
+  ]);
   expect(await directiveFor({}, 'pk-changed-elsewhere')).toMatchObject({
     policy: effective.version,
     line: { floor: 0.7 },

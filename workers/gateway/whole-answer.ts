@@ -5,7 +5,7 @@ import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import { type BegunAnswer, finalExtension, type Trace, textOfRefusal } from './answer-extension.ts';
 
 export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trace: Trace }): Promise<ChatCompletion> {
-  const { events, head, extension } = await begun;
+  const { events, head, extension, decided } = await begun;
   const { id, ...shared } = head;
   let content = '';
   const tokens: TokenTrace[] = [];
@@ -16,7 +16,7 @@ export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trac
   }
   const end = next.value;
   const { finish_reason, usage } = end.receipt;
-  content += textOfRefusal(end);
+  content += textOfRefusal(end, decided);
   const message = { role: 'assistant' as const, content, refusal: null };
   return {
     id,
@@ -24,7 +24,7 @@ export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trac
     ...shared,
     choices: [{ index: 0, message, logprobs: null, finish_reason }],
     usage,
-    plimsoll: finalExtension(extension, { end, trace, tokens }),
+    plimsoll: finalExtension(extension, { end, decided, trace, tokens }),
   };
 }
 

@@ -12,7 +12,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
-import { effectivePolicy } from '#policies/effective.ts';
+import { effectivePolicy, type Level } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
 import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -100,7 +100,11 @@ export function createTenantDirectory({
   async function toCaller({ tenant, key, policy: text, version }: TenantSnapshot): Promise<Caller> {
     const stored = await readStoredPolicy(text, version);
     if (stored.problem !== null) logError({ event: 'policy-broken', tenant, version, problem: stored.problem });
-    return { tenant, key, ...(await effectivePolicy(operatorPolicy, stored)) };
+    const levels: Level[] = [
+      { level: 'operator', version: null, policy: operatorPolicy, problem: null },
+      { level: 'tenant', ...stored },
+    ];
+    return { tenant, key, ...(await effectivePolicy(levels)) };
   }
 
   async function refresh({ current, removed }: { current: readonly string[]; removed: readonly string[] }, env: Env) {

@@ -3,14 +3,14 @@
  * Everything else is real.
  */
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
-import { Policy } from '#policies/schema.ts';
+import { PolicyPart } from '#policies/schema.ts';
 import { createApp } from '../../app.ts';
 import type { Env } from '../../request/env.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
 
 const app = createApp({
   classifier: scriptedClassifier,
-  operatorPolicy: Policy.parse(operatorPolicy),
+  operatorPolicy: PolicyPart.parse(operatorPolicy),
   timeouts: { startMs: 2_000, frameMs: 1_000, hedgeMs: 250 },
   bodyPatience: { silenceMs: 500, wholeMs: 1_500, unwantedMs: 500 },
   restMs: 100,
