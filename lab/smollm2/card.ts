@@ -63,6 +63,7 @@ const ProbeFigures = z.object({
 });
 type ProbeFigures = z.infer<typeof ProbeFigures>;
 
+const ROUTER_PLACES = { layers: 'in the layers', logits: 'over the logits' } as const;
 const RUNS = ['reward', 'cost', 'safety', 'helpfulness', 'layers', 'logits'] as const;
 
 const cells = (row: readonly (string | number)[]) => `| ${row.join(' | ')} |`;
@@ -87,10 +88,10 @@ export async function writeCard(context: RecipeContext, file: string): Promise<v
   const { settings, baseDigest } = context;
   replaceFile(
     file,
-    `# ${MODEL_ID}: experts, routers${probe ? ' and a probe' : ''}
+    `# ${MODEL_ID}: what is trained on it
 
-A safety expert, a helpfulness expert, two routers (in the layers, over the logits)${probe ? ' and a probe of prompts' : ''} for the base with the SHA-256
-\`${baseDigest}\`. Made by \`${commandOf(settings)}\`. Licence of all of it but the base: Apache-2.0.
+It has a safety expert, a helpfulness expert${settings.ships.map((kind) => `, a router ${ROUTER_PLACES[kind]}`).join('')}${probe ? ' and a probe of prompts' : ''}, for the base with the SHA-256
+\`${baseDigest}\`. Where no router decides, the safety expert has the weight ${settings.defaultWeight}. Made by \`${commandOf(settings)}\`. Licence of all of it but the base: Apache-2.0.
 
 ## Data
 

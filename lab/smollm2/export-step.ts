@@ -1,7 +1,6 @@
 /** The step `export`: the base with its experts, its routers and its probe as one bundle. */
 import { BUNDLE_FILES, bundleDigest, readJson } from '#gpu-backend/model/bundle-files.ts';
 import { ExpertRole, Manifest } from '#gpu-backend/model/manifest.ts';
-import { MODES } from '#shared/line/line.ts';
 import type { RouterKind } from '#training/graphs/router-graph.ts';
 import { exportStage } from '#training/stages/export.ts';
 import { inside, MODEL_ID, type RecipeContext } from './context.ts';
@@ -14,6 +13,8 @@ import { commandOf } from './settings.ts';
 import { describeSource } from './sources.ts';
 
 export const BUNDLE_OUTPUT = 'bundle';
+/** Half the size of f32, and what is measured is what ships. The base stays as it is. */
+export const ADAPTER_DTYPE = 'f16';
 
 export async function exportStep(context: RecipeContext): Promise<void> {
   const { provenance } = await readJson(context.base, BUNDLE_FILES.manifest, Manifest);
@@ -23,7 +24,7 @@ export async function exportStep(context: RecipeContext): Promise<void> {
     out: inside(context, BUNDLE_OUTPUT),
     base: context.base,
     experts: runs(ExpertRole.options),
-    routers: runs(MODES),
+    routers: runs(context.settings.ships),
     ...(probe && { probe }),
     manifest: {
       id: MODEL_ID,
@@ -35,7 +36,7 @@ export async function exportStep(context: RecipeContext): Promise<void> {
         data: await usedData(context),
       },
     },
-    dtype: 'f32',
+    dtype: ADAPTER_DTYPE,
   });
 }
 

@@ -103,7 +103,7 @@ test('reads the settings from the records, not from the code of today', () => {
   const { score, expert, router, answers } = SETTINGS;
   expect(source).toMatchObject({ seed: 7, scale: 1, maxTokens: answers.maxTokens, score, expert, router });
   expect(source.sampling).toEqual({ temperature: 0.65, topP: 0.85 });
-  expect(source.served).toEqual({ defaultWeight: 0.4, routers: ['layers', 'logits'] });
+  expect(source.served).toEqual({ defaultWeight: 0.4, routers: ['layers'] });
   expect(source.base).toBe(context.base.digest);
 });
 

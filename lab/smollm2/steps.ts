@@ -4,7 +4,7 @@ import { writeCard } from './card.ts';
 import { inside, type RecipeContext } from './context.ts';
 import { DATA_OUTPUT, dataInputs, dataStep } from './data-step.ts';
 import { DUAL_OUTPUT, dualStep } from './dual-step.ts';
-import { BUNDLE_OUTPUT, exportDigest, exportStep } from './export-step.ts';
+import { ADAPTER_DTYPE, BUNDLE_OUTPUT, exportDigest, exportStep } from './export-step.ts';
 import { HEADS_OUTPUT, headsStep } from './heads-step.ts';
 import { learnExpert, learnRouter, learnScore, runDigest, runFolder } from './learn-steps.ts';
 import { drawOwnAnswers } from './own-answers.ts';
@@ -134,11 +134,13 @@ export const STEPS: readonly RecipeStep[] = [
   {
     name: 'export',
     needs: ['pairs', 'dual', 'safety', 'helpfulness', 'layers', 'logits', 'probes'],
-    inputs: ({ settings: { seed, scale, defaultWeight, sampling }, baseDigest }) => ({
+    inputs: ({ settings: { seed, scale, defaultWeight, ships, sampling }, baseDigest }) => ({
       base: baseDigest,
       seed,
       scale,
       defaultWeight,
+      routers: ships,
+      adapters: ADAPTER_DTYPE,
       sampling,
       sources: digestOfJson(SOURCES),
     }),

@@ -58,7 +58,7 @@ test('every step is done in turn, and ends in a bundle that loads, with a card',
     ['safety', 2],
     ['helpfulness', 2],
   ]);
-  expect(bundle.manifest.router).toEqual({ layers: { variant: 'corrected' }, logits: { width: 4 } });
+  expect(bundle.manifest.router).toEqual({ layers: { variant: 'corrected' } });
   expect(bundle.manifest.provenance.data).toContainEqual({
     name: 'anthropics/hh-rlhf',
     licence: 'MIT',
