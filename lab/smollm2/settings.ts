@@ -4,10 +4,10 @@
  * reckons the hours).
  */
 
+import type { RouterKind } from '#training/graphs/router-graph.ts';
 import { DEMO } from '../methods/recipe.ts';
 import { type ProbeRecipe, RECIPE } from '../probes/recipe.ts';
 import type { Part } from '../split/split.ts';
-import type { RouterKind } from '#training/graphs/router-graph.ts';
 import type { PairShares } from '../world/generate.ts';
 import type { Family } from './sources.ts';
 

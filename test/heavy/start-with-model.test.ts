@@ -65,15 +65,15 @@ const suggests = (stack: RunningStack, model: string) =>
 async function servesBoth(stack: RunningStack): Promise<void> {
   expect((await client(stack.url).models.list()).data).toMatchObject([
     { id: DEMO, plimsoll: { modes: ['logits', 'layers'], available: true } },
-    { id: REAL, plimsoll: { modes: ['logits'], available: true } },
+    { id: REAL, plimsoll: { modes: ['logits', 'layers'], available: true } },
   ]);
   await suggests(stack, REAL);
-  expect(stack.log()).toContain('It is no safety.');
+  expect(stack.log()).not.toContain('It is no safety.');
   const page = await fetch(stack.url, { headers: { accept: 'text/html' } });
   expect(await page.text()).toContain(`&#34;model&#34;:&#34;${REAL}&#34;`);
   const expected: Record<string, object> = {
     [DEMO]: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
-    [REAL]: { safety: { kind: 'prompt', prompt: expect.any(String) }, helpfulness: { kind: 'base' } },
+    [REAL]: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   };
   for (const [model, experts] of Object.entries(expected)) {
     const answer = await post(stack.url, {
