@@ -112,6 +112,11 @@ export function post(edge: Edge, route: string, body: unknown, key = 'pk-demo-ba
   });
 }
 
+/** The database behind a tenant's object, to be looked into and damaged. */
+export function storageOf({ edge }: EdgeUnderTest, tenant: string) {
+  return edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantObject', { name: tenant });
+}
+
 /** Waits for something that happens in its own time. Fails with the last value it saw. */
 export async function eventually<T>(read: () => T, isThere: (value: T) => boolean): Promise<T> {
   const deadline = Date.now() + 5_000;
