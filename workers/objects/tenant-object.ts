@@ -46,10 +46,9 @@ import type { ActivationRecord, Refusal, TenantChange, TenantState } from './ten
 
 type ObjectEnv = TenantIndexBinding & TenantStoreBinding;
 
-/** How soon what a crash left half done is finished, if nobody comes before. */
-const HEAL_AFTER_MS = 10_000;
-
 export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
+  /** How soon what a crash left half done is finished, if nobody comes before. */
+  protected readonly healAfterMs: number = 10_000;
   readonly #sql: SqlStorage;
   readonly #exclusive = createExclusive();
   #adopting: Promise<void> | undefined;
@@ -267,7 +266,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   #note(tenant: string, { erasing }: { erasing: boolean }): void {
     this.#sql.exec('INSERT OR REPLACE INTO unsettled (tenant, erasing) VALUES (?, ?)', tenant, erasing ? 1 : 0);
-    void this.ctx.storage.setAlarm(Date.now() + HEAL_AFTER_MS);
+    void this.ctx.storage.setAlarm(Date.now() + this.healAfterMs);
   }
 
   async #forgetNote(): Promise<void> {
