@@ -55,7 +55,8 @@ test('a draft decides nothing until it is active, and a rollback brings the old 
   await activate('life', third, ifMatch(revision + 1));
   expect(await floorFor('life')).toBe(0.8);
 
-  const rollback = () => admin.tenants[':id'].rollback.$post({ param: { id: 'life' } }, { headers: { 'if-match': '*' } });
+  const rollback = () =>
+    admin.tenants[':id'].rollback.$post({ param: { id: 'life' } }, { headers: { 'if-match': '*' } });
   expect(await (await rollback()).json()).toMatchObject({ policy_version: second });
   expect(await floorFor('life')).toBe(0.6);
   expect(await (await rollback()).json()).toMatchObject({ policy_version: first });
@@ -147,8 +148,7 @@ test('the audit log shows whoever changed, cut or reordered it where it is wrong
   await make('logged', 0.1);
   const versions = [await draft('logged', 0.2), await draft('logged', 0.3)];
   for (const version of versions) await activate('logged', version, { headers: { 'if-match': '*' } });
-  const verify = async () =>
-    (await admin.tenants[':id'].audit.verify.$get({ param: { id: 'logged' } })).json();
+  const verify = async () => (await admin.tenants[':id'].audit.verify.$get({ param: { id: 'logged' } })).json();
   expect(await verify()).toMatchObject({ valid: true, entries: 5, problem: null });
   const storage = await storageOf(under, 'logged');
   const [entry] = await storage.exec('SELECT * FROM audit WHERE seq = 2');
@@ -180,10 +180,7 @@ test('a plan’s policy is a level above the tenant’s, and a plan that is in u
   expect((await admin.plans[':id'].$put(changedPlan)).status).toBe(428);
   await make('planned', 0.2);
   const patch = (planId: string | null) =>
-    admin.tenants[':id'].$patch(
-      { param: { id: 'planned' }, json: { plan: planId } },
-      { headers: { 'if-match': '*' } },
-    );
+    admin.tenants[':id'].$patch({ param: { id: 'planned' }, json: { plan: planId } }, { headers: { 'if-match': '*' } });
   expect(await (await patch('unknown')).json()).toMatchObject({ error: { code: 'invalid_value', param: 'plan' } });
   const before = await tenant('planned');
   const after = await (await patch('careful')).json();

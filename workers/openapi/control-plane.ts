@@ -14,6 +14,7 @@ import {
   TenantAnswer,
   TenantPutAnswer,
 } from '../control/admin-answers.ts';
+import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
 import { AuditPage, DeleteTenant, KnownHead, TenantPage } from '../control/request-parts.ts';
 import {
   Activation,
@@ -158,5 +159,17 @@ export const CONTROL_PLANE: Operations = {
     access: 'operator',
     query: KnownHead,
     answers: json(AuditVerdictAnswer),
+  },
+  'GET /admin/v1/export': {
+    summary: 'All plans and tenants as JSON Lines, for a backup',
+    access: 'operator',
+    answers: { 'application/x-ndjson': BackupLine },
+  },
+  'POST /admin/v1/import': {
+    summary: 'Restore what an export holds. Doing it again changes nothing',
+    access: 'operator',
+    body: BackupLine,
+    bodyType: 'application/x-ndjson',
+    answers: json(ImportAnswer),
   },
 };

@@ -59,7 +59,10 @@ const ErrorAnswer = z.strictObject({
   current: z.unknown().optional().describe('what a change would have overwritten'),
 });
 
-function describe({ summary, access, query, body, ifMatch, status = 200, answers }: Operation, names: string[]) {
+function describe(
+  { summary, access, query, body, bodyType = 'application/json', ifMatch, status = 200, answers }: Operation,
+  names: string[],
+) {
   const path = names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } }));
   const content = Object.entries(answers).map(([type, schema]) => {
     return [type, schema === null ? {} : { schema: schemaOf(schema, 'output') }];
@@ -70,7 +73,7 @@ function describe({ summary, access, query, body, ifMatch, status = 200, answers
     security: access === 'anyone' ? [] : [{ bearer: [] }],
     parameters: [...path, ...(query === undefined ? [] : queryParameters(query)), ...ifMatchParameter(ifMatch)],
     ...(body !== undefined && {
-      requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } },
+      requestBody: { required: true, content: { [bodyType]: { schema: schemaOf(body, 'input') } } },
     }),
     responses: {
       [status]: { description: 'A good answer', content: Object.fromEntries(content) },
@@ -101,7 +104,10 @@ function queryParameters(query: z.ZodType): object[] {
 
 function sharedSchemas(): Record<string, unknown> {
   return Object.fromEntries(
-    Object.entries(SHARED).map(([name, schema]) => [name, schemaOf(schema, name === 'Policy' ? 'input' : 'output', name)]),
+    Object.entries(SHARED).map(([name, schema]) => [
+      name,
+      schemaOf(schema, name === 'Policy' ? 'input' : 'output', name),
+    ]),
   );
 }
 

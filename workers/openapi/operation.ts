@@ -12,6 +12,8 @@ export type Operation = {
   access: Access;
   query?: z.ZodObject | z.ZodType<object>;
   body?: z.ZodType;
+  /** The content type of the body; `application/json` if it is left out. */
+  bodyType?: string;
   /** Whether it takes `If-Match`. `demanded`: it overwrites nothing without. */
   ifMatch?: 'taken' | 'demanded';
   /** The status of a good answer. */

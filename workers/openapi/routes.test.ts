@@ -28,7 +28,9 @@ const routes = [
 test('the document has the routes that there are, and no others', () => {
   expect(Object.keys(OPERATIONS).sort()).toEqual(routes);
   const { paths } = openApiDocument();
-  const shown = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((each) => `${each} ${path}`));
+  const shown = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((each) => `${each} ${path}`),
+  );
   expect(shown).toHaveLength(routes.length);
   expect(shown).toContain('put /admin/v1/tenants/{id}');
   expect(shown).toContain('get /v1/models/{id}');
@@ -59,7 +61,10 @@ test('references lead somewhere, and the schemas are those that parse', () => {
     requestBody: {
       content: {
         'application/json': {
-          schema: { properties: { policy: { $ref: '#/components/schemas/Policy' } }, required: ['name', 'policy', 'keys'] },
+          schema: {
+            properties: { policy: { $ref: '#/components/schemas/Policy' } },
+            required: ['name', 'policy', 'keys'],
+          },
         },
       },
     },

@@ -4,8 +4,9 @@
  * their own change and telling the index. The crash is the runtime's own: the object is gone, and
  * what it had not written is lost.
  */
-import { TenantObject as RealTenantObject } from '../../objects/tenant-object.ts';
+
 import type { TenantIndexContract } from '../../objects/tenant-contracts.ts';
+import { TenantObject as RealTenantObject } from '../../objects/tenant-object.ts';
 
 type ObjectEnv = ConstructorParameters<typeof RealTenantObject>[1];
 
