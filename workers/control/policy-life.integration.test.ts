@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
+import { OPERATIONS } from '../openapi/document.ts';
 import {
   ask,
   type EdgeUnderTest,
@@ -194,4 +195,38 @@ test('a plan’s policy is a level above the tenant’s, and a plan that is in u
   await patch(null);
   expect((await remove()).status).toBe(200);
   expect(await floorFor('planned')).toBe(0.2);
+});
+
+test('answers are what the OpenAPI document says', async () => {
+  await make('documented', 0.1);
+  const version = await draft('documented', 0.2);
+  await activate('documented', version, { headers: { 'if-match': '*' } }, 0.5);
+  await admin.plans[':id'].$put({
+    param: { id: 'shown' },
+    json: { name: 'Shown', policy: { floor: 0, budget: null } },
+  });
+  const routes = {
+    'GET /admin/v1/tenants': '/tenants',
+    'GET /admin/v1/tenants/:id': '/tenants/documented',
+    'GET /admin/v1/tenants/:id/keys': '/tenants/documented/keys',
+    'GET /admin/v1/tenants/:id/policies': '/tenants/documented/policies',
+    'GET /admin/v1/tenants/:id/policies/:version': `/tenants/documented/policies/${version}`,
+    'GET /admin/v1/tenants/:id/audit': '/tenants/documented/audit',
+    'GET /admin/v1/tenants/:id/audit/verify': '/tenants/documented/audit/verify',
+    'GET /admin/v1/plans': '/plans',
+    'GET /admin/v1/plans/:id': '/plans/shown',
+    'GET /admin/v1/audit': '/audit',
+    'GET /admin/v1/audit/verify': '/audit/verify',
+  };
+  for (const [route, path] of Object.entries(routes)) {
+    const answer = await fetch(`${under.edge.url}/admin/v1${path}`, {
+      headers: { authorization: `Bearer ${OPERATOR_KEY}` },
+    });
+    const schema = OPERATIONS[route]?.answers['application/json'];
+    // The schemas are strict, so a field that the document does not have is a fault.
+    expect(schema?.safeParse(await answer.json()).error, route).toBeUndefined();
+    expect(schema).toBeTruthy();
+  }
+  const served = await fetch(`${under.edge.url}/openapi.json`);
+  expect(await served.json()).toMatchObject({ openapi: '3.1.0', paths: { '/v1/chat/completions': { post: {} } } });
 });
