@@ -77,7 +77,7 @@ export function createApp({
     .get('/.well-known/jwks.json', (c) => c.json(c.var.config.receiptJwks))
     .get('/healthz', health(pool))
     .get('/openapi.json', openApi())
-    .route('/', createAdminApi({ directory, operatorPolicy, bodyPatience }));
+    .route('/', createAdminApi({ directory, operatorPolicy, classifier, bodyPatience }));
   refuseTheRest(app);
   return app;
 }

@@ -3,7 +3,6 @@
  * (admin-client.ts) is made from it.
  */
 import { Hono } from 'hono';
-import type { Policy } from '#policies/schema.ts';
 import { etagOf } from '../objects/if-match.ts';
 import {
   Activation,
@@ -18,7 +17,6 @@ import {
 } from '../objects/tenant-record.ts';
 import type { AppEnv } from '../request/context.ts';
 import { type BodyPatience, readBodyAfter } from '../request/read-body.ts';
-import type { TenantDirectory } from '../request/tenant-directory.ts';
 import { validJson } from '../request/valid-json.ts';
 import { listAudit, listTenantAudit, verifyAudit, verifyTenantAudit } from './audit.ts';
 import { exportTenants, importTenants } from './backup.ts';
@@ -39,6 +37,7 @@ import {
 } from './request-parts.ts';
 import { requireOperator, requireTenantAccess } from './require-access.ts';
 import {
+  type Admin,
   changeOwnTenant,
   createTenant,
   deleteTenant,
@@ -50,10 +49,10 @@ import {
   suspendTenant,
 } from './tenants.ts';
 
-type AdminApiOptions = { directory: TenantDirectory; operatorPolicy: Policy; bodyPatience: BodyPatience };
+type AdminApiOptions = Admin & { bodyPatience: BodyPatience };
 
-export function createAdminApi({ directory, operatorPolicy, bodyPatience }: AdminApiOptions) {
-  const admin = { directory, operatorPolicy };
+export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
+  const { directory } = admin;
   const operator = requireOperator();
   const operatorAndBody = readBodyAfter(operator, bodyPatience);
   // Of the tenant in the path: what its own keys may read and change, and what only the operator may.

@@ -9,6 +9,7 @@ import {
   type Admin,
   asking,
   changeOwnTenant,
+  demandTests,
   describeTenant,
   policyText,
   type TenantContext,
@@ -29,6 +30,8 @@ export async function activatePolicy(
   { version, share, ifMatch }: { version: string; share: number; ifMatch: IfMatch },
   { c, admin }: Reach,
 ): Promise<TenantAnswer> {
+  const { plan } = await viewOf(c);
+  await demandTests({ plan, policy: (await readPolicy(version, c)).policy }, { c, admin });
   const change = { type: 'policy-activate', version, share } as const;
   return describeTenant((await changeOwnTenant(change, { c, admin, ifMatch })).tenant, { c, admin });
 }

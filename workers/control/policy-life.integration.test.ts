@@ -197,6 +197,34 @@ test('a plan’s policy is a level above the tenant’s, and a plan that is in u
   expect(await floorFor('planned')).toBe(0.2);
 });
 
+test('a version goes live only if it passes its own tests, under the levels above it', async () => {
+  await make('tested', 0.2);
+  const categories = { violence: { floor: 0.9, ramp: { from: 0.5, full: 0.9 } } };
+  const withTest = (floor_at_least: number) => ({
+    floor: 0.2,
+    budget: null,
+    categories,
+    tests: [{ name: 'a fight', prompt: '[[violence=0.95]]', expect: { floor_at_least } }],
+  });
+  const store = async (floor: number) => {
+    const answer = await admin.tenants[':id'].policies.$post({
+      param: { id: 'tested' },
+      json: { policy: withTest(floor) },
+    });
+    return (await answer.json()).version;
+  };
+  const refused = await activate('tested', await store(0.99), { headers: { 'if-match': '*' } });
+  expect([refused.status, await refused.json()]).toMatchObject([
+    400,
+    { error: { code: 'invalid_value', param: 'policy.tests', message: expect.stringContaining("'a fight': floor") } },
+  ]);
+  expect((await activate('tested', await store(0.9), { headers: { 'if-match': '*' } })).status).toBe(200);
+  const json = { name: 'x', policy: withTest(0.99), keys: [] };
+  expect((await admin.tenants[':id'].$put({ param: { id: 'tested' }, json })).status).toBe(400);
+  expect((await admin.tenants.$post({ json: { id: 'tested-2', name: 'x', policy: withTest(0.99) } })).status).toBe(400);
+  expect(await floorFor('tested', '[[violence=0.95]]')).toBe(0.9);
+});
+
 test('answers are what the OpenAPI document says', async () => {
   await make('documented', 0.1);
   const version = await draft('documented', 0.2);

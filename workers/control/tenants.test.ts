@@ -7,6 +7,7 @@ import type { AppEnv, CallerEnv, Middleware } from '../request/context.ts';
 import { DEFAULT_BODY_PATIENCE, readBodyAfter } from '../request/read-body.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 import { validJson } from '../request/valid-json.ts';
+import { scriptedClassifier } from '../testing/worker/scripted-classifier.ts';
 import { listAudit } from './audit.ts';
 import { requireOperator, requireTenantAccess } from './require-access.ts';
 import { listTenants, putTenant } from './tenants.ts';
@@ -14,7 +15,7 @@ import { listTenants, putTenant } from './tenants.ts';
 test('an admin route without the operator does not compile', () => {
   // Never called: `npm run check` is the test.
   void ((app: Hono<AppEnv>, key: Middleware<CallerEnv>, directory: TenantDirectory) => {
-    const admin = { directory, operatorPolicy: LOOSEST };
+    const admin = { directory, operatorPolicy: LOOSEST, classifier: scriptedClassifier };
     const page = { after: '', limit: 1 };
     app.get('/', requireOperator(), async (c) => c.json(await listTenants(page, { c, admin })));
     // @ts-expect-error anyone could list the tenants

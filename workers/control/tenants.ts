@@ -6,6 +6,7 @@ import { effectivePolicy, type Level, readLevel } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
 import { canonicalPolicy, policyVersion } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { Classifier } from '#shared/classify/classify.ts';
 import { etagOf, type IfMatch } from '../objects/if-match.ts';
 import {
   type ChangeResult,
@@ -21,12 +22,13 @@ import type { KeyDraft, PolicyText, TenantChange } from '../objects/tenant-state
 import type { AppContext, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 import type { TenantAnswer } from './admin-answers.ts';
+import { demandPolicyTests } from './demand-policy-tests.ts';
 import { noSuchTenant } from './require-access.ts';
 
 export type OperatorContext = Pick<AppContext<OperatorEnv>, 'env' | 'var'>;
 export type TenantContext = Pick<AppContext<TenantAccessEnv>, 'env' | 'var'>;
 /** What the routes of the admin API have in common. */
-export type Admin = { directory: TenantDirectory; operatorPolicy: Policy };
+export type Admin = { directory: TenantDirectory; operatorPolicy: Policy; classifier: Classifier };
 type Reach = { c: TenantContext; admin: Admin };
 
 /** Creates a tenant or replaces it as a whole. Putting the same document twice makes one change. */
@@ -35,6 +37,7 @@ export async function putTenant(
   { c, admin }: { c: TenantContext; admin: Admin },
 ) {
   const { tenant: id, actor } = c.var.access;
+  await demandTests(document, { c, admin });
   const change: TenantChange = {
     type: 'put',
     name: document.name,
@@ -52,6 +55,7 @@ export async function createTenant(
   { id, name, plan, policy }: NewTenant,
   { c, admin }: { c: OperatorContext; admin: Admin },
 ): Promise<TenantAnswer> {
+  await demandTests({ plan, policy }, { c, admin });
   const change: TenantChange = { type: 'put', name, plan, policy: await policyText(policy), keys: null, onlyNew: true };
   const { tenant } = await changeTenant(id, change, { c, admin, actor: c.var.operator, ifMatch: 'any' });
   return describeTenant(tenant, { c, admin });
@@ -217,6 +221,16 @@ async function describe(
     policy: stored.policy,
     problem: stored.problem,
   };
+}
+
+/** Throws unless a policy that is to go live passes its own tests, under its plan and the operator. */
+export async function demandTests(
+  { plan: id, policy }: { plan: string | null; policy: Policy },
+  { c, admin: { operatorPolicy, classifier } }: { c: Pick<AppContext, 'env'>; admin: Admin },
+): Promise<void> {
+  if (policy.tests.length === 0) return;
+  const plan = id === null ? null : await planLevel(id, await asking(() => tenantIndex(c.env).plan(id)));
+  demandPolicyTests(policy, { classifier, above: [operatorPolicy, ...(plan === null ? [] : [plan.policy])] });
 }
 
 /** The canonical text of a policy, under its content address. */
