@@ -55,7 +55,8 @@ export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
   const { directory } = admin;
   const operator = requireOperator();
   const operatorAndBody = readBodyAfter(operator, bodyPatience);
-  // Of the tenant in the path: what its own keys may read and change, and what only the operator may.
+  // Of the tenant in the path: what its own keys may read and change, and what only the operator
+  // may.
   const reader = requireTenantAccess(directory, 'read');
   const owner = requireTenantAccess(directory, 'admin');
   const ownerAndBody = readBodyAfter(owner, bodyPatience);

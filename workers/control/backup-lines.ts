@@ -1,4 +1,4 @@
-/** A backup as JSON Lines: a head, the plans, the tenants, and an end that says how many there were. */
+/** A backup as JSON Lines: a head, the plans, the tenants, and an end that counts them. */
 import * as z from 'zod';
 import { Id, Scopes } from '../objects/tenant-record.ts';
 

@@ -1,4 +1,4 @@
-/** The life of a policy over the admin API: draft, canary, active, rolled back; and who overwrites whom. */
+/** The life of a policy over the admin API: draft, canary, active, back; who overwrites whom. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';

@@ -40,7 +40,7 @@ export async function* readLines(
   }
 }
 
-function decoded(decoder: TextDecoder, piece: Uint8Array | undefined, line: number): string {
+function decoded(decoder: InstanceType<typeof TextDecoder>, piece: Uint8Array | undefined, line: number): string {
   try {
     return piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
   } catch {

@@ -148,7 +148,7 @@ export async function viewOf(c: TenantContext): Promise<TenantView> {
   return view;
 }
 
-export async function changeTenant(
+async function changeTenant(
   id: string,
   change: TenantChange,
   { c, admin, actor, ifMatch }: { c: Pick<AppContext, 'env'>; admin: Admin; actor: string; ifMatch: IfMatch },
@@ -223,7 +223,7 @@ async function describe(
   };
 }
 
-/** Throws unless a policy that is to go live passes its own tests, under its plan and the operator. */
+/** Throws unless a policy that is to go live passes its own tests, under the levels above it. */
 export async function demandTests(
   { plan: id, policy }: { plan: string | null; policy: Policy },
   { c, admin: { operatorPolicy, classifier } }: { c: Pick<AppContext, 'env'>; admin: Admin },

@@ -156,7 +156,8 @@ function patch(state: TenantState, { name, plan }: { name?: string; plan?: strin
   return changed(known, { state: after, action: 'tenant-change', detail });
 }
 
-function createKey(state: TenantState, draft: KeyDraft, known: Known): Applied {
+function createKey(before: TenantState, draft: KeyDraft, known: Known): Applied {
+  const state = withoutOldKeys(before, known);
   const problem = keyProblem(state, draft);
   if (problem !== null) return problem;
   const key = keyRecord(draft, [], known);
@@ -168,12 +169,13 @@ function createKey(state: TenantState, draft: KeyDraft, known: Known): Applied {
   });
 }
 
-/** The new key has the old one's scopes and policy. The old one ends after the overlap, or earlier. */
+/** The new key has the old one's scopes and policy. The old one ends after the overlap. */
 function rotateKey(
-  state: TenantState,
+  before: TenantState,
   { id, key: draft, oldExpiresAt }: Extract<TenantChange, { type: 'key-rotate' }>,
   known: Known,
 ): Applied {
+  const state = withoutOldKeys(before, known);
   const old = state.keys.find((key) => key.id === id);
   if (old === undefined) return refuse('not_found', 'This tenant has no such key.', 'key');
   const problem = keyProblem(state, draft);
@@ -198,6 +200,15 @@ function revokeKey(state: TenantState, id: string, known: Known): Applied {
     detail: { key: id },
   });
 }
+
+/** Keys that expired long ago make room for new ones. */
+function withoutOldKeys(state: TenantState, { now }: Known): TenantState {
+  const oldest = new Date(Date.parse(now) - EXPIRED_KEYS_STAY_MS).toISOString();
+  return { ...state, keys: state.keys.filter(({ expires_at }) => expires_at === null || expires_at > oldest) };
+}
+
+/** For this long, whoever uses an expired key is told that it has expired. */
+const EXPIRED_KEYS_STAY_MS = 30 * 24 * 60 * 60 * 1000;
 
 function keyProblem(state: TenantState, { id, sha256 }: { id: string; sha256: string }): Applied | null {
   if (state.keys.length >= MAX_KEYS) {

@@ -1,8 +1,8 @@
 /**
- * Which tenants there are, whose each key is, the plans, and the audit log of the deployment. All in
- * one object, because a key must belong to one tenant, however many tenants there are. Everything
- * else about a tenant is in an object of its own (tenant-object.ts), which asks here before it takes
- * a key and tells here what it has changed.
+ * Which tenants there are, whose each key is, the plans, and the audit log of the deployment. All
+ * in one object, because a key must belong to one tenant, however many tenants there are.
+ * Everything else about a tenant is in an object of its own (tenant-object.ts), which asks here
+ * before it takes a key and tells here what it has changed.
  *
  * The index is asked only when a copy nearer to the request has grown old.
  */

@@ -21,7 +21,7 @@ export const MAX_KEYS = 64;
  * What a key may do. `inference`: the data plane. `read`: read what concerns its own tenant in the
  * admin API. `admin`: also change it.
  */
-export const SCOPES = ['inference', 'read', 'admin'] as const;
+const SCOPES = ['inference', 'read', 'admin'] as const;
 export const Scope = z.enum(SCOPES);
 export type Scope = z.infer<typeof Scope>;
 
@@ -32,13 +32,16 @@ export const Scopes = z
   .describe('What the key may do.');
 const DEFAULT_SCOPES: Scope[] = ['inference'];
 
-/** A moment, in ISO 8601 and UTC. */
-export const Moment = z.iso.datetime().describe('ISO 8601, in UTC');
+/** A moment, in ISO 8601 and UTC. Kept with milliseconds, so that two compare as texts. */
+const Moment = z.iso
+  .datetime()
+  .describe('ISO 8601, in UTC')
+  .transform((text) => new Date(text).toISOString());
 
 /** The policy of a level above or below the tenant's own. It may leave anything out. */
 const LevelPolicy = PolicyPart;
 
-export const KeyDocument = z.strictObject({
+const KeyDocument = z.strictObject({
   id: Id,
   /** The digest of the key itself, in lower-case hex. Only the holder knows the key. */
   sha256: z.string().regex(/^[0-9a-f]{64}$/, '64 lower-case hex digits'),
@@ -113,8 +116,7 @@ export const PlanDocument = z.strictObject({ name: TenantName, policy: LevelPoli
 export type PlanDocument = z.infer<typeof PlanDocument>;
 
 /** A stored policy: the canonical text under its content address. Either is null if it is lost. */
-export const StoredText = z.strictObject({ version: z.string().nullable(), document: z.string().nullable() });
-export type StoredText = z.infer<typeof StoredText>;
+const StoredText = z.strictObject({ version: z.string().nullable(), document: z.string().nullable() });
 
 export const SnapshotLevel = StoredText.extend({ level: z.enum(['plan', 'tenant', 'key']) });
 export type SnapshotLevel = z.infer<typeof SnapshotLevel>;

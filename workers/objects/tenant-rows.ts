@@ -96,7 +96,7 @@ export function readKey(sql: SqlStorage, sha256: string): KeyRecord | null {
   return row === undefined ? null : toKey(row);
 }
 
-/** The casts of rows to their types are the schema's promise; scopes are text, so they are parsed. */
+/** Scopes are stored as one text, so they are parsed. */
 function toKey({ scopes, ...row }: KeyRowRaw): KeyRecord {
   const { id, sha256, created_at, expires_at, policy_version, replaces } = row;
   return { id, sha256, scopes: Scopes.parse(scopes.split(' ')), created_at, expires_at, policy_version, replaces };

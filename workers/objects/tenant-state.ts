@@ -21,7 +21,7 @@ export type KeyRecord = {
 /** A key as a change brings it. */
 export type KeyDraft = Omit<KeyRecord, 'created_at' | 'policy_version'> & { policy: PolicyText | null };
 
-export type Canary = { version: string; share: number };
+type Canary = { version: string; share: number };
 
 export type TenantState = {
   name: string;

@@ -111,7 +111,7 @@ function sharedSchemas(): Record<string, unknown> {
   );
 }
 
-/** @param own the name under which this very schema is shown, so that it does not refer to itself */
+/** @param own the name under which this schema is shown, so that it does not refer to itself */
 function schemaOf(schema: z.ZodType, io: 'input' | 'output', own?: string): object {
   const { $schema: _, ...shown } = z.toJSONSchema(schema, {
     io,

@@ -34,7 +34,7 @@ const MAX_CALLERS = 2_000;
 const MAX_UNKNOWN_KEYS = 10_000;
 
 /** What decides about a request: all levels joined, and the documents that were joined. */
-export type Standing = {
+type Standing = {
   /** From the operator's to the key's. A request adds its own. */
   levels: readonly Level[];
   policy: Policy;
