@@ -1,7 +1,10 @@
 /** A backup of one edge, restored into another and into itself. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Policy } from '#policies/schema.ts';
+import { canonicalPolicy, policyVersion } from '#policies/version.ts';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import { seedDemoTenants } from '../local/seed-demo-tenants.ts';
+import { chainEvents, NO_AUDIT } from '../objects/audit-chain.ts';
 import { type EdgeUnderTest, OPERATOR_KEY, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 import { adminClient } from './admin-client.ts';
 import type { ImportAnswer } from './backup-lines.ts';
@@ -109,6 +112,31 @@ test.each<[string, (lines: string[]) => string[], RegExp]>([
   const answer = await restore(second, change(lines).join('\n'));
   expect(answer.status).toBe(400);
   expect(((await answer.json()) as ErrorBody).error.message).toMatch(message);
+});
+
+test('a backup may be longer than any other body', async () => {
+  const event = { at: '2026-11-29T00:00:00.000Z', actor: 'operator', action: 'tenant-put', tenant: 'long' };
+  const detail = JSON.stringify({ name: 'x'.repeat(1_000) });
+  const audit = await chainEvents(NO_AUDIT, Array(1_500).fill({ ...event, detail }));
+  const at = event.at;
+  const document = canonicalPolicy(Policy.parse({ floor: 0.5, budget: null }));
+  const version = await policyVersion(document);
+  const state = {
+    ...{ name: 'Long', plan: null, policy_version: version, activation: 1, canary: null, suspended: null },
+    ...{ deleted_at: null, created_at: at, updated_at: at, revision: 1_500, keys: [] },
+  };
+  const activations = [{ seq: 1, at, actor: 'operator', version, share: 1, previous: null }];
+  const tenant = { id: 'long', state, policies: [{ version, document, created_at: at }], activations, audit };
+  const lines = [
+    { type: 'plimsoll-backup', version: 1, at },
+    { type: 'tenant', ...tenant },
+    { type: 'end', plans: 0, tenants: 1 },
+  ].map((line) => JSON.stringify(line));
+  const body = lines.join('\n');
+  expect(body.length).toBeGreaterThan(1024 * 1024);
+  expect(await restored(second, body)).toMatchObject({ tenants: { restored: 1 } });
+  const verdict = await (await adminOf(second).tenants[':id'].audit.verify.$get({ param: { id: 'long' } })).json();
+  expect(verdict).toMatchObject({ valid: true, entries: 1_500 });
 });
 
 test('only the operator may take a backup or restore one', async () => {
