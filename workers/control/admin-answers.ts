@@ -72,6 +72,19 @@ export const PolicyAnswer = z.strictObject({
   problem: z.string().nullable(),
 });
 
+export const DiffAnswer = z.strictObject({
+  from: Version,
+  to: Version,
+  changes: z.array(
+    z.strictObject({
+      path: z.string().describe('as in `categories.violence.ramp.from`'),
+      from: z.unknown().optional().describe('left out: the field was not there'),
+      to: z.unknown().optional(),
+      effect: z.enum(['tighter', 'looser', 'mixed', 'none']),
+    }),
+  ),
+});
+
 export const DraftAnswer = z.strictObject({ version: Version, created: z.boolean() });
 
 export const HistoryAnswer = z.strictObject({

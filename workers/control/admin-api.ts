@@ -22,10 +22,11 @@ import { listAudit, listTenantAudit, verifyAudit, verifyTenantAudit } from './au
 import { exportTenants, importTenants } from './backup.ts';
 import { createKey, rotateKey } from './keys.ts';
 import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
-import { activatePolicy, draftPolicy, policyHistory, readPolicy, rollbackPolicy } from './policies.ts';
+import { activatePolicy, diffPolicy, draftPolicy, policyHistory, readPolicy, rollbackPolicy } from './policies.ts';
 import {
   AuditPage,
   DeleteTenant,
+  DiffQuery,
   ifMatchOf,
   KnownHead,
   TenantPage,
@@ -123,6 +124,9 @@ export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
       )
       .get('/tenants/:id/policies/:version', reader, validVersion(), async (c) =>
         c.json(await readPolicy(c.req.valid('param').version, c)),
+      )
+      .get('/tenants/:id/policies/:version/diff', reader, validVersion(), validQuery(DiffQuery), async (c) =>
+        c.json(await diffPolicy({ ...c.req.valid('param'), from: c.req.valid('query').from }, c)),
       )
       .post(
         '/tenants/:id/policies/:version/activate',

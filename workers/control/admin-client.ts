@@ -41,7 +41,11 @@ export function adminClient(url: string, operatorKey: string, { fetch }: { fetch
         policies: {
           $get: checked(policies.$get),
           $post: checked(policies.$post),
-          ':version': { $get: checked(version.$get), activate: { $post: checked(version.activate.$post) } },
+          ':version': {
+            $get: checked(version.$get),
+            diff: { $get: checked(version.diff.$get) },
+            activate: { $post: checked(version.activate.$post) },
+          },
         },
         rollback: { $post: checked(tenant.rollback.$post) },
         audit: { $get: checked(tenant.audit.$get), verify: { $get: checked(tenant.audit.verify.$get) } },

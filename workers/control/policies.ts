@@ -1,4 +1,5 @@
 /** The life of a tenant's policy: draft, canary, active, rolled back. Every version is kept. */
+import { diffPolicies } from '#policies/diff.ts';
 import { readLevel } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -52,6 +53,13 @@ export async function policyHistory(c: TenantContext) {
     versions: history?.versions ?? [],
     activations: (history?.activations ?? []).map(({ previous: _, ...activation }) => activation),
   };
+}
+
+/** What sets a version apart from another, or from the active one, field by field. */
+export async function diffPolicy({ version, from }: { version: string; from: string | undefined }, c: TenantContext) {
+  const against = from ?? (await viewOf(c)).policy_version;
+  const [before, after] = [await readPolicy(against, c), await readPolicy(version, c)];
+  return { from: against, to: version, changes: diffPolicies(before.policy, after.policy) };
 }
 
 export async function readPolicy(version: string, c: TenantContext) {

@@ -88,6 +88,20 @@ test('a canary decides about its share of the prompts, always the same ones, and
   expect(new Set(await floors())).toEqual(new Set([0.2]));
 });
 
+test('two versions are compared field by field, and each change says whether it tightens', async () => {
+  await make('compared', 0.2);
+  const version = await draft('compared', 0.6);
+  const active = (await tenant('compared')).policy_version;
+  const diff = async (query: { from?: string }, to = version) => {
+    const param = { id: 'compared', version: to };
+    return (await admin.tenants[':id'].policies[':version'].diff.$get({ param, query })).json();
+  };
+  const changes = [{ path: 'floor', from: 0.2, to: 0.6, effect: 'tighter' }];
+  expect(await diff({})).toEqual({ from: active, to: version, changes });
+  const back = await diff({ from: version }, active);
+  expect(back.changes).toEqual([{ path: 'floor', from: 0.6, to: 0.2, effect: 'looser' }]);
+});
+
 test('whoever has not seen the latest revision overwrites nothing, and is told what is there', async () => {
   await make('contested', 0.2);
   const version = await draft('contested', 0.4);
@@ -239,6 +253,7 @@ test('answers are what the OpenAPI document says', async () => {
     'GET /admin/v1/tenants/:id/keys': '/tenants/documented/keys',
     'GET /admin/v1/tenants/:id/policies': '/tenants/documented/policies',
     'GET /admin/v1/tenants/:id/policies/:version': `/tenants/documented/policies/${version}`,
+    'GET /admin/v1/tenants/:id/policies/:version/diff': `/tenants/documented/policies/${version}/diff`,
     'GET /admin/v1/tenants/:id/audit': '/tenants/documented/audit',
     'GET /admin/v1/tenants/:id/audit/verify': '/tenants/documented/audit/verify',
     'GET /admin/v1/plans': '/plans',

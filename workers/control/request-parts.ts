@@ -37,10 +37,12 @@ export function validPlanId(): ValidParam<'id'> {
   };
 }
 
+const VERSION = /^[0-9a-f]{16,64}$/;
+
 export function validVersion(): ValidParam<'id' | 'version'> {
   return async function validVersion(c, next) {
     const version = c.req.param('version') ?? '';
-    if (!/^[0-9a-f]{16,64}$/.test(version)) {
+    if (!VERSION.test(version)) {
       throw new PlimsollError('invalid_request', 'A version is 16 hex digits or more.', { param: 'version' });
     }
     c.req.addValidatedData('param', { id: parseTenantId(c.req.param('id')), version });
@@ -76,6 +78,13 @@ export const TenantPage = z.strictObject({
 });
 export const DeleteTenant = z.strictObject({
   data: Fate.describe("what becomes of the tenant's policies and audit log"),
+});
+export const DiffQuery = z.strictObject({
+  from: z
+    .string()
+    .regex(VERSION, 'a version of 16 hex digits or more')
+    .optional()
+    .describe('the version to compare with; left out: the active one'),
 });
 export const AuditPage = z.strictObject({
   before: wholeNumber(z.int().min(1)).optional().describe('only entries before this one'),

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import {
   AuditAnswer,
   AuditVerdictAnswer,
+  DiffAnswer,
   DraftAnswer,
   HistoryAnswer,
   KeyAnswer,
@@ -15,7 +16,7 @@ import {
   TenantPutAnswer,
 } from '../control/admin-answers.ts';
 import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
-import { AuditPage, DeleteTenant, KnownHead, TenantPage } from '../control/request-parts.ts';
+import { AuditPage, DeleteTenant, DiffQuery, KnownHead, TenantPage } from '../control/request-parts.ts';
 import {
   Activation,
   Fate,
@@ -109,6 +110,12 @@ export const CONTROL_PLANE: Operations = {
     answers: json(DraftAnswer),
   },
   [`GET ${TENANT}/policies/:version`]: { summary: 'A version', access: 'read', answers: json(PolicyAnswer) },
+  [`GET ${TENANT}/policies/:version/diff`]: {
+    summary: 'What sets a version apart from another, and whether each change tightens or loosens',
+    access: 'read',
+    query: DiffQuery,
+    answers: json(DiffAnswer),
+  },
   [`POST ${TENANT}/policies/:version/activate`]: {
     summary: 'Make a version the active one, or a canary for a share of the requests',
     access: 'admin',
