@@ -21,6 +21,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'write, check, test, explain and compare policy documents',
     load: async () => (await import('./policy.ts')).policyCommand(),
   },
+  tenants: {
+    summary: 'back up, restore and put all tenants of an edge',
+    load: async () => (await import('./tenants.ts')).tenantsCommand(),
+  },
   model: {
     summary: 'fetch a model, make a bundle from one, or check a bundle',
     load: async () => (await import('./model.ts')).modelCommand(),

@@ -16,6 +16,7 @@ import { Command } from 'commander';
 import { type FolderLock, lockFolder } from '#gpu-backend/model/lock-folder.ts';
 import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { LOCAL_NAMES } from '#workers/local/local-names.ts';
+import { putTenants, readTenantFolder } from '#workers/local/put-tenants.ts';
 import { readDemoTenants, seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import { type BundleToServe, bundlesToServe } from './local/bundles-to-serve.ts';
 import { checkStores } from './local/check-stores.ts';
@@ -68,6 +69,7 @@ export function serveCommand(): Command {
     .description('run all of Plimsoll on this machine: backends, edge and demo tenants')
     .option('--bundle <dir>', 'a bundle to serve, in place of PLIMSOLL_BUNDLES; give it again for more', addTo, [])
     .option('--port <n>', 'where the edge listens, in place of PORT; 0 takes any free port')
+    .option('--tenants <folder>', 'tenants to put into the store, beside the demo tenants: ID.json for each')
     .option('--no-pull', 'fetch no model; serve only what is there');
   return addBackendOptions(command)
     .addHelpText(
@@ -79,6 +81,7 @@ Settings come from the environment:
   PLIMSOLL_DATA      the folder of all local state (default .plimsoll in ${INSTALLED ? 'the current folder' : 'the checkout'})
   PLIMSOLL_BUNDLES   the bundles to serve, separated by commas; PLIMSOLL_BUNDLE names a single one
                      (default models/demo, and ${KNOWN_BUNDLE} if it is in the cache or can be fetched in a minute)
+  PLIMSOLL_TENANTS   a folder of tenants, as --tenants
   PLIMSOLL_NO_PULL   1 fetches no model, as --no-pull
   PLIMSOLL_CACHE     where fetched models lie (default plimsoll in the user's cache folder)
   PLIMSOLL_IDLE_UNLOAD_MINUTES
@@ -95,7 +98,7 @@ docs/operations.md says more.`,
     .action(({ bundle, ...options }: Flags) => serve(readServeConfig(process.env, { ...options, bundles: bundle })));
 }
 
-type Flags = BackendFlags & { port?: string; bundle: string[]; pull: boolean };
+type Flags = BackendFlags & { port?: string; bundle: string[]; pull: boolean; tenants?: string };
 
 const addTo = (dir: string, before: readonly string[]) => [...before, dir];
 
@@ -122,6 +125,7 @@ async function serve(config: ServeConfig): Promise<void> {
 /** Everything up to the `ready` line, top to bottom. */
 async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   const named = await bundlesToServe({ named: config.bundles, log });
+  const folder = config.tenants === null ? null : await readTenantFolder(config.tenants);
   if (!(await isPortFree(config.port))) {
     throw new Error(
       `port ${config.port} is in use; choose another one, as in: ${INSTALLED ? 'npx plimsoll serve' : 'npm start --'} --port 8790`,
@@ -150,6 +154,12 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
   });
   const tenants = await seedDemoTenants(url, DEMO_OPERATOR_KEY);
+  if (folder !== null) {
+    const { changed } = await putTenants(folder, { url, operatorKey: DEMO_OPERATOR_KEY });
+    log(
+      `${folder.tenants.length} tenants of ${shown(config.tenants!)} are in the store, ${changed.length} of them changed`,
+    );
+  }
 
   log('asking for a first token ...');
   const answering: string[] = [];

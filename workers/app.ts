@@ -14,6 +14,7 @@ import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
+import { openApi } from './openapi/serve.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
 import type { AppEnv } from './request/context.ts';
@@ -75,7 +76,8 @@ export function createApp({
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))
     .get('/.well-known/jwks.json', (c) => c.json(c.var.config.receiptJwks))
     .get('/healthz', health(pool))
-    .route('/', createAdminApi({ directory, operatorPolicy, bodyPatience }));
+    .get('/openapi.json', openApi())
+    .route('/', createAdminApi({ directory, operatorPolicy, classifier, bodyPatience }));
   refuseTheRest(app);
   return app;
 }

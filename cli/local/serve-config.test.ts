@@ -22,6 +22,7 @@ test('with no variables, or only empty ones, the default is the demo on port 878
     context: null,
     variables: NOT_SET,
     pull: true,
+    tenants: null,
     moreNames: [],
   };
   expect(readServeConfig({})).toEqual(demo);
@@ -84,6 +85,11 @@ test('a model may be fetched, unless the option or the variable says no', () => 
   expect(readServeConfig({ PLIMSOLL_NO_PULL: '1' }).pull).toBe(false);
   expect(readServeConfig({ PLIMSOLL_NO_PULL: '0' }).pull).toBe(true);
   expect(readServeConfig({ PLIMSOLL_NO_PULL: '0' }, { pull: false }).pull).toBe(false);
+});
+
+test('tenants come from a folder that an option names, or else a variable', () => {
+  expect(readServeConfig({ PLIMSOLL_TENANTS: 'mine' }).tenants).toBe(path.resolve('mine'));
+  expect(readServeConfig({ PLIMSOLL_TENANTS: 'mine' }, { tenants: 'ours' }).tenants).toBe(path.resolve('ours'));
 });
 
 test('host names are split at commas and lower-cased', () => {

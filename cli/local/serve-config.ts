@@ -40,6 +40,7 @@ const Environment = z.object({
     .transform(whole)
     .pipe(z.int('tokens of prompt and answer together, 16 or more').min(16, 'wanted 16 tokens or more'))
     .optional(),
+  PLIMSOLL_TENANTS: z.string().optional(),
   PLIMSOLL_NO_PULL: z
     .enum(['0', '1'], '1 fetches no model, 0 (the default) may fetch one')
     .default('0')
@@ -83,9 +84,16 @@ export type ServeConfig = {
   variables: Readonly<Record<string, string>>;
   /** Whether a start that names no bundle may fetch a model. */
   pull: boolean;
+  /** The folder of tenants to put into the edge's store; null if none was named. */
+  tenants: string | null;
 };
 
-type ServeOptions = BackendFlags & { port?: string | undefined; bundles?: readonly string[]; pull?: boolean };
+type ServeOptions = BackendFlags & {
+  port?: string | undefined;
+  bundles?: readonly string[];
+  pull?: boolean;
+  tenants?: string | undefined;
+};
 
 /** What only backends read. `serve` checks it too, so that a mistake stops the start at once. */
 const OF_BACKENDS = ['kvBytes', 'prefixCache', 'publicPrefixes', 'speculation'] as const;
@@ -93,9 +101,13 @@ const OF_BACKENDS = ['kvBytes', 'prefixCache', 'publicPrefixes', 'speculation'] 
 /** Reads the settings. An option overrides the environment. */
 export function readServeConfig(
   env: Readonly<Record<string, string | undefined>>,
-  { port, bundles = [], pull = true, ...flags }: ServeOptions = {},
+  { port, bundles = [], pull = true, tenants, ...flags }: ServeOptions = {},
 ): ServeConfig {
-  const options = { ...(port !== undefined && { PORT: port }), ...backendVariables(flags) };
+  const options = {
+    ...(port !== undefined && { PORT: port }),
+    ...(tenants !== undefined && { PLIMSOLL_TENANTS: tenants }),
+    ...backendVariables(flags),
+  };
   // An empty variable counts as not set.
   const given = Object.fromEntries(Object.entries({ ...env, ...options }).filter(([, value]) => value !== ''));
   const parsed = Environment.safeParse(given);
@@ -109,8 +121,8 @@ export function readServeConfig(
     throw new Error(problems.map(({ variable, why }) => `${nameOf(variable)}: ${why}`).join('\n'));
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_THREADS, PLIMSOLL_PROVIDER, PLIMSOLL_NAMES } = parsed.data;
-  const { PLIMSOLL_CONTEXT, PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES, PLIMSOLL_NO_PULL } =
-    parsed.data;
+  const { PLIMSOLL_CONTEXT, PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES } = parsed.data;
+  const { PLIMSOLL_NO_PULL, PLIMSOLL_TENANTS } = parsed.data;
   if (PLIMSOLL_BUNDLE !== undefined && PLIMSOLL_BUNDLES !== undefined) {
     throw new Error('PLIMSOLL_BUNDLES: found it beside PLIMSOLL_BUNDLE, wanted only one of the two');
   }
@@ -131,5 +143,6 @@ export function readServeConfig(
     context: PLIMSOLL_CONTEXT ?? null,
     variables: variablesFor(given, OF_BACKENDS),
     pull: pull && !PLIMSOLL_NO_PULL,
+    tenants: PLIMSOLL_TENANTS === undefined ? null : path.resolve(PLIMSOLL_TENANTS),
   };
 }

@@ -36,13 +36,20 @@ export const ERROR_CODES = {
   array_above_max_length: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   context_length_exceeded: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   invalid_api_key: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
+  // The key was right once.
+  expired_api_key: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
+  tenant_suspended: { status: 403, type: 'permission_error', retry: false, log: 'line' },
   permission_denied: { status: 403, type: 'permission_error', retry: false, log: 'line' },
   policy_refused: { status: 403, type: 'permission_error', retry: false, log: 'line' },
   unknown_url: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
   model_not_found: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
+  not_found: { status: 404, type: 'invalid_request_error', retry: false, log: 'line' },
   method_not_allowed: { status: 405, type: 'invalid_request_error', retry: false, log: 'line' },
   request_timeout: { status: 408, type: 'invalid_request_error', retry: false, log: 'line' },
   request_cut: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  conflict: { status: 409, type: 'invalid_request_error', retry: false, log: 'line' },
+  precondition_failed: { status: 412, type: 'invalid_request_error', retry: false, log: 'line' },
+  precondition_required: { status: 428, type: 'invalid_request_error', retry: false, log: 'line' },
   request_too_large: { status: 413, type: 'invalid_request_error', retry: false, log: 'line' },
   // Between the edge and a backend.
   directive_invalid: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
@@ -70,16 +77,25 @@ export class PlimsollError extends Error {
   readonly param: string | null;
   readonly detail: unknown;
   readonly retryAfterSeconds: number | undefined;
+  /** What stands in the way of a change. The caller gets it beside the error. */
+  readonly current: { etag: string; value: unknown } | undefined;
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { param?: string | null; detail?: unknown; cause?: unknown; retryAfterSeconds?: number } = {},
+    options: {
+      param?: string | null;
+      detail?: unknown;
+      cause?: unknown;
+      retryAfterSeconds?: number;
+      current?: { etag: string; value: unknown };
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.param = options.param ?? null;
     this.detail = options.detail;
+    this.current = options.current;
     this.retryAfterSeconds = options.retryAfterSeconds ?? (ERROR_CODES[code].status === 503 ? 1 : undefined);
   }
 

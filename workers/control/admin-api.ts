@@ -3,29 +3,186 @@
  * (admin-client.ts) is made from it.
  */
 import { Hono } from 'hono';
-import type { Policy } from '#policies/schema.ts';
-import { TenantDocument } from '../objects/tenant-record.ts';
+import { etagOf } from '../objects/if-match.ts';
+import {
+  Activation,
+  NewKey,
+  NewPolicy,
+  NewTenant,
+  PlanDocument,
+  Rotation,
+  Suspension,
+  TenantChanges,
+  TenantDocument,
+} from '../objects/tenant-record.ts';
 import type { AppEnv } from '../request/context.ts';
 import { type BodyPatience, readBodyAfter } from '../request/read-body.ts';
-import type { TenantDirectory } from '../request/tenant-directory.ts';
 import { validJson } from '../request/valid-json.ts';
-import { requireOperator } from './require-operator.ts';
-import { listAudit, listTenants, putTenant, validTenantId } from './tenants.ts';
+import { listAudit, listTenantAudit, verifyAudit, verifyTenantAudit } from './audit.ts';
+import { exportTenants, importTenants } from './backup.ts';
+import { createKey, rotateKey } from './keys.ts';
+import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
+import { activatePolicy, diffPolicy, draftPolicy, policyHistory, readPolicy, rollbackPolicy } from './policies.ts';
+import {
+  AuditPage,
+  DeleteTenant,
+  DiffQuery,
+  ifMatchOf,
+  KnownHead,
+  TenantPage,
+  validKeyId,
+  validPlanId,
+  validQuery,
+  validTenantId,
+  validVersion,
+} from './request-parts.ts';
+import { requireOperator, requireTenantAccess } from './require-access.ts';
+import {
+  type Admin,
+  changeOwnTenant,
+  createTenant,
+  deleteTenant,
+  listTenants,
+  patchTenant,
+  putTenant,
+  readTenant,
+  resumeTenant,
+  suspendTenant,
+} from './tenants.ts';
 
-type AdminApiOptions = { directory: TenantDirectory; operatorPolicy: Policy; bodyPatience: BodyPatience };
+type AdminApiOptions = Admin & { bodyPatience: BodyPatience };
 
-export function createAdminApi({ directory, operatorPolicy, bodyPatience }: AdminApiOptions) {
+export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
+  const { directory } = admin;
   const operator = requireOperator();
   const operatorAndBody = readBodyAfter(operator, bodyPatience);
-  return new Hono<AppEnv>()
-    .basePath('/admin/v1')
-    .get('/tenants', operator, async (c) =>
-      c.json({ object: 'list' as const, data: await listTenants(c, operatorPolicy) }),
-    )
-    .put('/tenants/:id', operatorAndBody, validTenantId(), validJson(TenantDocument), async (c) => {
-      const { id } = c.req.valid('param');
-      return c.json(await putTenant({ id, document: c.req.valid('json') }, { c, directory }));
-    })
-    .get('/audit', operator, async (c) => c.json({ object: 'list' as const, data: await listAudit(c) }));
+  // Of the tenant in the path: what its own keys may read and change, and what only the operator
+  // may.
+  const reader = requireTenantAccess(directory, 'read');
+  const owner = requireTenantAccess(directory, 'admin');
+  const ownerAndBody = readBodyAfter(owner, bodyPatience);
+  const landlord = requireTenantAccess(directory, 'operator');
+  const landlordAndBody = readBodyAfter(landlord, bodyPatience);
+  return (
+    new Hono<AppEnv>()
+      .basePath('/admin/v1')
+      .get('/tenants', operator, validQuery(TenantPage), async (c) =>
+        c.json({ object: 'list' as const, ...(await listTenants(c.req.valid('query'), { c, admin })) }),
+      )
+      .post('/tenants', operatorAndBody, validJson(NewTenant), async (c) => {
+        const tenant = await createTenant(c.req.valid('json'), { c, admin });
+        return c.json(tenant, 201, { etag: etagOf(tenant.revision) });
+      })
+      .get('/tenants/:id', reader, validTenantId(), async (c) => {
+        const tenant = await readTenant({ c, admin });
+        return c.json(tenant, 200, { etag: etagOf(tenant.revision) });
+      })
+      .put('/tenants/:id', landlordAndBody, validTenantId(), validJson(TenantDocument), async (c) => {
+        // A document that is put whole needs no revision: whoever puts it has all of it.
+        const ifMatch = ifMatchOf(c.req.header('if-match')) ?? 'any';
+        const onlyNew = c.req.header('if-none-match')?.trim() === '*';
+        const asked = { document: c.req.valid('json'), ifMatch, onlyNew };
+        const { revision, ...answer } = await putTenant(asked, { c, admin });
+        return c.json(answer, 200, { etag: etagOf(revision) });
+      })
+      .patch('/tenants/:id', landlordAndBody, validTenantId(), validJson(TenantChanges), async (c) => {
+        const tenant = await patchTenant(c.req.valid('json'), {
+          c,
+          admin,
+          ifMatch: ifMatchOf(c.req.header('if-match')),
+        });
+        return c.json(tenant, 200, { etag: etagOf(tenant.revision) });
+      })
+      .delete('/tenants/:id', landlord, validTenantId(), validQuery(DeleteTenant), async (c) => {
+        const asked = { fate: c.req.valid('query').data, ifMatch: ifMatchOf(c.req.header('if-match')) };
+        return c.json(await deleteTenant(asked, { c, admin }));
+      })
+      .post('/tenants/:id/suspend', landlordAndBody, validTenantId(), validJson(Suspension), async (c) =>
+        c.json(await suspendTenant(c.req.valid('json'), { c, admin })),
+      )
+      .post('/tenants/:id/resume', landlord, validTenantId(), async (c) => c.json(await resumeTenant({ c, admin })))
+
+      .get('/tenants/:id/keys', reader, validTenantId(), async (c) =>
+        c.json({ object: 'list' as const, data: (await readTenant({ c, admin })).keys }),
+      )
+      .post('/tenants/:id/keys', ownerAndBody, validTenantId(), validJson(NewKey), async (c) =>
+        c.json(await createKey(c.req.valid('json'), { c, admin }), 201),
+      )
+      .post('/tenants/:id/keys/:key/rotate', ownerAndBody, validKeyId(), validJson(Rotation), async (c) => {
+        const { key } = c.req.valid('param');
+        return c.json(await rotateKey({ ...c.req.valid('json'), key }, { c, admin }), 201);
+      })
+      .delete('/tenants/:id/keys/:key', owner, validKeyId(), async (c) => {
+        const { key } = c.req.valid('param');
+        await changeOwnTenant({ type: 'key-revoke', id: key }, { c, admin });
+        return c.json({ id: key, deleted: true as const });
+      })
+
+      .get('/tenants/:id/policies', reader, validTenantId(), async (c) => c.json(await policyHistory(c)))
+      .post('/tenants/:id/policies', ownerAndBody, validTenantId(), validJson(NewPolicy), async (c) =>
+        c.json(await draftPolicy(c.req.valid('json').policy, { c, admin }), 201),
+      )
+      .get('/tenants/:id/policies/:version', reader, validVersion(), async (c) =>
+        c.json(await readPolicy(c.req.valid('param').version, c)),
+      )
+      .get('/tenants/:id/policies/:version/diff', reader, validVersion(), validQuery(DiffQuery), async (c) =>
+        c.json(await diffPolicy({ ...c.req.valid('param'), from: c.req.valid('query').from }, c)),
+      )
+      .post(
+        '/tenants/:id/policies/:version/activate',
+        ownerAndBody,
+        validVersion(),
+        validJson(Activation),
+        async (c) => {
+          const asked = {
+            ...c.req.valid('param'),
+            ...c.req.valid('json'),
+            ifMatch: ifMatchOf(c.req.header('if-match')),
+          };
+          const tenant = await activatePolicy(asked, { c, admin });
+          return c.json(tenant, 200, { etag: etagOf(tenant.revision) });
+        },
+      )
+      .post('/tenants/:id/rollback', owner, validTenantId(), async (c) => {
+        const tenant = await rollbackPolicy({ c, admin, ifMatch: ifMatchOf(c.req.header('if-match')) });
+        return c.json(tenant, 200, { etag: etagOf(tenant.revision) });
+      })
+
+      .get('/tenants/:id/audit', reader, validTenantId(), validQuery(AuditPage), async (c) =>
+        c.json({ object: 'list' as const, data: await listTenantAudit(c.req.valid('query'), c) }),
+      )
+      .get('/tenants/:id/audit/verify', reader, validTenantId(), async (c) => c.json(await verifyTenantAudit(c)))
+
+      .get('/plans', operator, async (c) => c.json({ object: 'list' as const, data: await listPlans(c) }))
+      .get('/plans/:id', operator, validPlanId(), async (c) => {
+        const plan = await readPlan(c.req.valid('param').id, c);
+        return c.json(plan, 200, { etag: etagOf(plan.revision) });
+      })
+      .put('/plans/:id', operatorAndBody, validPlanId(), validJson(PlanDocument), async (c) => {
+        const { id } = c.req.valid('param');
+        const ifMatch = ifMatchOf(c.req.header('if-match'));
+        const plan = await putPlan({ id, document: c.req.valid('json'), ifMatch }, c);
+        return c.json(plan, 200, { etag: etagOf(plan.revision) });
+      })
+      .delete('/plans/:id', operator, validPlanId(), async (c) => {
+        const { id } = c.req.valid('param');
+        return c.json(await deletePlan({ id, ifMatch: ifMatchOf(c.req.header('if-match')) }, c));
+      })
+
+      .get('/audit', operator, validQuery(AuditPage), async (c) =>
+        c.json({ object: 'list' as const, data: await listAudit(c.req.valid('query'), c) }),
+      )
+      .get('/audit/verify', operator, validQuery(KnownHead), async (c) => {
+        const { seq, hash } = c.req.valid('query');
+        const known = seq === undefined || hash === undefined ? null : { seq, hash };
+        return c.json(await verifyAudit(known, c));
+      })
+
+      .get('/export', operator, (c) => exportTenants(c))
+      // The body is read as it comes, because a backup may be longer than any other body.
+      .post('/import', operator, async (c) =>
+        c.json(await importTenants(c.req.raw.body, { c, admin, silenceMs: bodyPatience.silenceMs })),
+      )
+  );
 }
 export type AdminApi = ReturnType<typeof createAdminApi>;

@@ -49,10 +49,10 @@ test.each(['../audit', '..', '.', 'a/b', 'a?b', 'a#b', 'a%2fb', '', 'Acme', 'x'.
 
 test('lists tenants and the audit log', async () => {
   const { admin, sent } = recording({ object: 'list', data: [] });
-  const tenants = await (await admin.tenants.$get()).json();
+  const tenants = await (await admin.tenants.$get({ query: {} })).json();
   expectTypeOf<(typeof tenants.data)[number]['policy']['floor']>().toEqualTypeOf<number>();
   expectTypeOf<(typeof tenants.data)[number]['problem']>().toEqualTypeOf<string | null>();
-  const audit = await (await admin.audit.$get()).json();
+  const audit = await (await admin.audit.$get({ query: {} })).json();
   expectTypeOf<(typeof audit.data)[number]['at']>().toEqualTypeOf<string>();
   expect(sent.map(({ url }) => url)).toEqual([
     'http://edge.example/admin/v1/tenants',

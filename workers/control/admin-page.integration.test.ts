@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type EdgeUnderTest, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 
 const PAGE = new URL('../../docs/admin-api.md', import.meta.url);
-const TOOLS = ['bash', 'curl', 'openssl', 'sha256sum', 'sed'];
+const TOOLS = ['bash', 'curl', 'tr', 'sha256sum', 'sed'];
 const missing = TOOLS.filter((tool) => spawnSync(tool, ['--version']).error !== undefined);
 
 let under: EdgeUnderTest;
@@ -32,17 +32,20 @@ test.skipIf(missing.length > 0)('the commands do what the page says', async () =
   const { stdout } = await promisify(execFile)('bash', ['-euc', script], { cwd: folder });
   const [digest, ...answers] = stdout.split('\n').filter((line) => line !== '');
   expect(digest).toMatch(/^[0-9a-f]{64}$/);
-  const [tenants, made, answer, changed, audit] = answers.map((line) => JSON.parse(line) as Record<string, unknown>);
-  expect(tenants).toMatchObject({ object: 'list' });
-  expect(made).toMatchObject({ id: 'acme', name: 'Acme Ltd', changed: true });
+  const [made, answer, activated, audit, verdict, put] = answers.map(
+    (line) => JSON.parse(line) as Record<string, unknown>,
+  );
+  expect(made).toMatchObject({ id: 'acme', name: 'Acme Ltd', state: 'active', keys: [] });
   expect(answer).toMatchObject({ plimsoll: { floor: 0.5, budget: 10, policy: { tenant: 'acme' } } });
-  expect(changed).toMatchObject({ id: 'acme', changed: true });
+  expect(activated).toMatchObject({ id: 'acme', policy: { floor: 0.8 }, keys: [{ id: 'web' }] });
   expect(audit).toMatchObject({
-    data: expect.arrayContaining([
-      expect.objectContaining({
-        tenant: 'acme',
-        detail: expect.objectContaining({ policy: { from: made?.policy_version, to: changed?.policy_version } }),
-      }),
-    ]),
+    data: [
+      { seq: 4, tenant: 'acme', action: 'policy-activate', detail: { to: { version: activated?.policy_version } } },
+      { action: 'policy-draft' },
+      { action: 'key-create', detail: { key: 'web' } },
+      { action: 'tenant-put', detail: { policy: { from: null, to: made?.policy_version } } },
+    ],
   });
+  expect(verdict).toMatchObject({ valid: true, entries: 4 });
+  expect(put).toMatchObject({ id: 'acme', changed: true });
 });

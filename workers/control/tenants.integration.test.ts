@@ -15,6 +15,7 @@ import {
   OPERATOR_KEY,
   post,
   startEdgeUnderTest,
+  storageOf,
 } from '../testing/edge-under-test.ts';
 import { createReceiptKey } from '../testing/receipt-key.ts';
 import { adminClient } from './admin-client.ts';
@@ -49,8 +50,8 @@ async function accepted<T>(pending: Promise<Answer<T>>): Promise<T> {
   return answer.json();
 }
 const client = (url = under.edge.url) => adminClient(url, OPERATOR_KEY);
-const listTenants = async () => (await accepted(client().tenants.$get())).data;
-const listAudit = async (url?: string) => (await accepted(client(url).audit.$get())).data;
+const listTenants = async () => (await accepted(client().tenants.$get({ query: {} }))).data;
+const listAudit = async (url?: string) => (await accepted(client(url).audit.$get({ query: {} }))).data;
 const put = (id: string, json: ReturnType<typeof document>) =>
   accepted(client().tenants[':id'].$put({ param: { id }, json }));
 const tenantOf = async (id: string) => (await listTenants()).find((tenant) => tenant.id === id)!;
@@ -118,11 +119,9 @@ test('every change leaves one audit row, and putting the same document leaves no
 });
 
 test('a policy that is put back and a key that stays keep their creation times', async () => {
-  const storage = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantStore', {
-    name: 'tenants',
-  });
   const created = async (table: 'policies' | 'keys') => {
-    const rows = await storage.exec(`SELECT created_at FROM ${table} WHERE tenant = 'put-back' ORDER BY created_at`);
+    const storage = await storageOf(under, 'put-back');
+    const rows = await storage.exec(`SELECT created_at FROM ${table} ORDER BY created_at`);
     return rows.map(({ created_at }) => created_at);
   };
   await put('put-back', document(0.1, 'pk-stays'));
@@ -136,10 +135,7 @@ test('a policy that is put back and a key that stays keep their creation times',
 
 test('putting a damaged stored policy again repairs it', async () => {
   await put('damaged', document(0.4, 'pk-damaged'));
-  const storage = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantStore', {
-    name: 'tenants',
-  });
-  await storage.exec(`UPDATE policies SET document = '{"floor":' WHERE tenant = 'damaged'`);
+  await (await storageOf(under, 'damaged')).exec(`UPDATE policies SET document = '{"floor":'`);
   expect((await tenantOf('damaged')).problem).toMatch(/does not match its version/);
   expect((await tenantOf('damaged')).effective_version).toMatch(/^strictest-/);
   await put('damaged', document(0.4, 'pk-damaged'));
@@ -159,7 +155,7 @@ test('answers name the policy in force: the operator’s and the tenant’s, joi
 
 test.each<[string, string, unknown, string]>([
   ['an id with a capital', 'Tenant', document(0, 'pk-x'), 'id'],
-  ['an unknown field', 'tenant', { ...document(0, 'pk-x'), plan: 'gold' }, 'plan'],
+  ['an unknown field', 'tenant', { ...document(0, 'pk-x'), colour: 'gold' }, 'colour'],
   ['no policy', 'tenant', { name: 'x', keys: [] }, 'policy'],
   ['a policy without a budget', 'tenant', { name: 'x', policy: { floor: 0 }, keys: [] }, 'policy.budget'],
   [

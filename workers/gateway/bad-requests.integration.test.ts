@@ -299,7 +299,7 @@ describe('routes', () => {
     ['PUT', '/v1/moderations', 'POST'],
     ['POST', '/healthz', 'GET'],
     ['POST', '/.well-known/jwks.json', 'GET'],
-    ['POST', '/admin/v1/tenants', 'GET'],
+    ['PUT', '/admin/v1/tenants', 'GET, POST'],
   ])('%s %s is a 405 that says what is allowed', async (method, route, allowed) => {
     const answer = await fetch(under.edge.url + route, { method });
     expect(answer.headers.get('allow')).toBe(allowed);

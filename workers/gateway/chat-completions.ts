@@ -9,6 +9,7 @@ import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateBody } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { chooseStanding } from '../request/choose-standing.ts';
 import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
@@ -39,8 +40,9 @@ export function chatCompletions({
   timeouts: Timeouts;
 }) {
   return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
-    const { caller, config, requestId } = c.var;
+    const { config, requestId } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
+    const caller = await chooseStanding(c.var.caller, chat.messages);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
     const known = await pool.members(config.backends, {

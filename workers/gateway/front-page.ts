@@ -15,6 +15,7 @@ const ROUTES = {
   moderations: '/v1/moderations',
   health: '/healthz',
   receipt_keys: '/.well-known/jwks.json',
+  openapi: '/openapi.json',
 };
 const ABOUT =
   'An OpenAI-compatible API in which every tenant has a line that the decoding of the model may not cross: a bound on every token it draws.';
@@ -95,6 +96,7 @@ ${demo}
 <ul>
   <li><a href="${ROUTES.health}">${ROUTES.health}</a>: whether a request would find a backend</li>
   <li><a href="${ROUTES.receipt_keys}">${ROUTES.receipt_keys}</a>: the keys that receipts are checked with</li>
+  <li><a href="${ROUTES.openapi}">${ROUTES.openapi}</a>: all routes and their schemas, for tools</li>
   <li><code>${ROUTES.models}</code>, <code>${ROUTES.moderations}</code>: as in OpenAI's API; both need a key</li>
   <li><code>README.md</code> and <code>docs/</code> in the repository: policies, operations, the admin API</li>
 </ul>

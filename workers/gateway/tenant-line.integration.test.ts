@@ -12,7 +12,14 @@ import type { AnswerExtension } from '#shared/api/plimsoll-extension.ts';
 import type { Line } from '#shared/line/line.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
-import { ask, type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import {
+  ask,
+  type EdgeUnderTest,
+  OPERATOR_KEY,
+  post,
+  startEdgeUnderTest,
+  storageOf,
+} from '../testing/edge-under-test.ts';
 import type { ScriptedBackend } from '../testing/scripted-backend.ts';
 
 let under: EdgeUnderTest;
@@ -50,10 +57,7 @@ async function putTenant(id: string, policy: object, key: string): Promise<void>
 
 /** Changes the truth behind the store's back and drops KV's copy of it. */
 async function corrupt(id: string, key: string, statement: string, ...values: string[]): Promise<void> {
-  const storage = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantStore', {
-    name: 'tenants',
-  });
-  await storage.exec(statement, ...values, id);
+  await (await storageOf(under, id)).exec(statement, ...values);
   await (await under.edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS')).delete(`key:${sha256(key)}`);
 }
 
@@ -187,10 +191,10 @@ describe('a policy that is missing or broken becomes the strictest line', () => 
   const broken = '{"floor":0}';
 
   test.each<[string, string, () => Promise<string[]>]>([
-    ['no document', 'DELETE FROM policies WHERE tenant = ?', async () => []],
-    ['no tenant', 'DELETE FROM tenants WHERE id = ?', async () => []],
-    ['another document', 'UPDATE policies SET document = ? WHERE tenant = ?', async () => [canonicalPolicy(LOOSEST)]],
-    ['half a document', 'UPDATE policies SET document = ? WHERE tenant = ?', async () => ['{"floor":']],
+    ['no document', 'DELETE FROM policies', async () => []],
+    ['no tenant', 'DELETE FROM tenant', async () => []],
+    ['another document', 'UPDATE policies SET document = ?', async () => [canonicalPolicy(LOOSEST)]],
+    ['half a document', 'UPDATE policies SET document = ?', async () => ['{"floor":']],
   ])('in the store: %s', async (name, statement, values) => {
     const id = `broken-${name.replaceAll(' ', '-')}`;
     const key = `pk-${id}`;
@@ -204,14 +208,8 @@ describe('a policy that is missing or broken becomes the strictest line', () => 
   test('in the store: a document of another shape, under the version that matches it', async () => {
     await putTenant('broken-shape', open, 'pk-broken-shape');
     const version = await policyVersion(broken);
-    await corrupt(
-      'broken-shape',
-      'x',
-      'UPDATE policies SET document = ?, version = ? WHERE tenant = ?',
-      broken,
-      version,
-    );
-    await corrupt('broken-shape', 'pk-broken-shape', 'UPDATE tenants SET policy_version = ? WHERE id = ?', version);
+    await corrupt('broken-shape', 'x', 'UPDATE policies SET document = ?, version = ?', broken, version);
+    await corrupt('broken-shape', 'pk-broken-shape', 'UPDATE tenant SET policy_version = ?', version);
     expect(await lineFor({}, 'pk-broken-shape')).toMatchObject(STRICTEST);
   });
 
@@ -219,8 +217,8 @@ describe('a policy that is missing or broken becomes the strictest line', () => 
     await putTenant('broken-copy', { floor: 0.9, budget: 1 }, 'pk-broken-copy');
     const kv = await under.edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS');
     const name = `key:${sha256('pk-broken-copy')}`;
-    const copy = (await kv.get(name, 'json')) as { readAtMs: number; snapshot: { policy: string } };
-    copy.snapshot.policy = canonicalPolicy(LOOSEST);
+    const copy = (await kv.get(name, 'json')) as { readAtMs: number; snapshot: { levels: { document: string }[] } };
+    copy.snapshot.levels[0]!.document = canonicalPolicy(LOOSEST);
     await kv.put(name, JSON.stringify(copy));
     expect(await lineFor({}, 'pk-broken-copy')).toMatchObject(STRICTEST);
   });
@@ -246,14 +244,9 @@ test('a policy changed elsewhere takes effect once this isolate has forgotten th
   expect(await lineFor({}, 'pk-changed-elsewhere')).toMatchObject({ floor: 0.2 });
   const document = canonicalPolicy({ ...LOOSEST, floor: 0.7 });
   const version = await policyVersion(document);
-  const change = 'UPDATE policies SET document = ?, version = ? WHERE tenant = ?';
+  const change = 'UPDATE policies SET document = ?, version = ?';
   await corrupt('changed-elsewhere', 'pk-changed-elsewhere', change, document, version);
-  await corrupt(
-    'changed-elsewhere',
-    'pk-changed-elsewhere',
-    'UPDATE tenants SET policy_version = ? WHERE id = ?',
-    version,
-  );
+  await corrupt('changed-elsewhere', 'pk-changed-elsewhere', 'UPDATE tenant SET policy_version = ?', version);
   // The test's Worker keeps a snapshot for 300 ms.
   await new Promise((resolve) => setTimeout(resolve, 350));
   const effective = await effectivePolicy([

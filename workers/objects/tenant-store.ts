@@ -1,13 +1,44 @@
 /**
- * The truth about tenants, all in one object. One is enough, because it is asked only when a copy
- * nearer to the request has grown old. And it has to be one, because a key must belong to one
- * tenant, however many tenants there are.
+ * Where all tenants were until each got an object of its own. Nothing is written here any more. The
+ * index reads it once, and each tenant's object reads its own part once. It stays so that no
+ * deployment has to be migrated by hand.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { canonicalPolicy, policyVersion } from '#policies/version.ts';
-import { migrate } from './migrations.ts';
-import type { TenantDocument, TenantSnapshot } from './tenant-record.ts';
-import type { AuditRow, PutResult, TenantStoreContract, TenantSummary } from './tenant-store-contract.ts';
+import type { AuditEvent } from './audit-chain.ts';
+import { migrate } from './migrate.ts';
+import type { OldIndex, OldTenant, TenantStoreContract } from './tenant-contracts.ts';
+
+const STEPS: readonly string[] = [
+  `CREATE TABLE tenants (
+     id TEXT PRIMARY KEY,
+     name TEXT NOT NULL,
+     policy_version TEXT NOT NULL,
+     updated_at TEXT NOT NULL
+   );
+   -- Versions are content addresses: a row is written once and never changed.
+   CREATE TABLE policies (
+     tenant TEXT NOT NULL,
+     version TEXT NOT NULL,
+     document TEXT NOT NULL,
+     created_at TEXT NOT NULL,
+     PRIMARY KEY (tenant, version)
+   );
+   CREATE TABLE keys (
+     sha256 TEXT PRIMARY KEY,
+     tenant TEXT NOT NULL,
+     id TEXT NOT NULL,
+     created_at TEXT NOT NULL,
+     UNIQUE (tenant, id)
+   );
+   CREATE TABLE audit (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     at TEXT NOT NULL,
+     actor TEXT NOT NULL,
+     action TEXT NOT NULL,
+     tenant TEXT NOT NULL,
+     detail TEXT NOT NULL
+   );`,
+];
 
 export class TenantStore extends DurableObject implements TenantStoreContract {
   readonly #sql: SqlStorage;
@@ -15,107 +46,46 @@ export class TenantStore extends DurableObject implements TenantStoreContract {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
-    migrate(ctx.storage);
+    migrate(ctx.storage, STEPS);
   }
 
-  async resolveKey(sha256: string): Promise<TenantSnapshot | null> {
-    const [row] = this.#sql
-      .exec<TenantSnapshot>(
-        `SELECT keys.tenant AS tenant, keys.id AS key, policies.document AS policy, tenants.policy_version AS version
-         FROM keys
-         LEFT JOIN tenants ON tenants.id = keys.tenant
-         LEFT JOIN policies ON policies.tenant = keys.tenant AND policies.version = tenants.policy_version
-         WHERE keys.sha256 = ?`,
-        sha256,
-      )
-      .toArray();
-    return row ?? null;
+  async readIndex(): Promise<OldIndex> {
+    return {
+      tenants: this.#sql.exec<OldIndex['tenants'][number]>('SELECT id, updated_at FROM tenants ORDER BY id').toArray(),
+      keys: this.#sql.exec<OldIndex['keys'][number]>('SELECT sha256, tenant FROM keys').toArray(),
+      audit: this.#sql.exec<AuditEvent>('SELECT at, actor, action, tenant, detail FROM audit ORDER BY id').toArray(),
+    };
   }
 
-  async putTenant(id: string, { name, policy, keys }: TenantDocument, actor: string): Promise<PutResult> {
-    const document = canonicalPolicy(policy);
-    const version = await policyVersion(document);
-    const keyIndex = keys.findIndex(({ sha256 }) => this.#isForeignKey(sha256, id));
-    if (keyIndex >= 0) return { conflict: true, keyIndex };
-
-    const before = this.#summary(id);
-    const removedKeys = (before?.keys ?? []).filter((old) => !keys.some((key) => key.sha256 === old.sha256));
-    const now = new Date().toISOString();
-    const sameKeys =
-      before?.keys.length === keys.length &&
-      keys.every((key) => before.keys.some(({ id, sha256 }) => id === key.id && sha256 === key.sha256));
-    if (before?.name === name && before.policy_version === version && before.policy === document && sameKeys) {
-      return { conflict: false, changed: false, version, removedKeys: [] };
-    }
-    this.ctx.storage.transactionSync(() => {
-      this.#sql.exec(
-        // A version is written once, so a policy that is put back keeps its first creation time. If
-        // the stored text differs from what its version says, it has been damaged, and this repairs
-        // it.
-        `INSERT INTO policies (tenant, version, document, created_at) VALUES (?, ?, ?, ?)
-         ON CONFLICT (tenant, version) DO UPDATE SET document = excluded.document
-         WHERE document <> excluded.document`,
-        ...[id, version, document, now],
-      );
-      this.#sql.exec(
-        'INSERT OR REPLACE INTO tenants (id, name, policy_version, updated_at) VALUES (?, ?, ?, ?)',
-        ...[id, name, version, now],
-      );
-      const createdAt = new Map(
-        this.#sql
-          .exec<{ sha256: string; created_at: string }>('SELECT sha256, created_at FROM keys WHERE tenant = ?', id)
-          .toArray()
-          .map((key) => [key.sha256, key.created_at]),
-      );
-      this.#sql.exec('DELETE FROM keys WHERE tenant = ?', id);
-      for (const key of keys) {
-        this.#sql.exec(
-          'INSERT INTO keys (sha256, tenant, id, created_at) VALUES (?, ?, ?, ?)',
-          ...[key.sha256, id, key.id, createdAt.get(key.sha256) ?? now],
-        );
-      }
-      const detail = {
-        name,
-        policy: { from: before?.policy_version ?? null, to: version },
-        keys: { from: (before?.keys ?? []).map((key) => key.id), to: keys.map((key) => key.id) },
-      };
-      this.#sql.exec(
-        'INSERT INTO audit (at, actor, action, tenant, detail) VALUES (?, ?, ?, ?, ?)',
-        ...[now, actor, 'tenant-put', id, JSON.stringify(detail)],
-      );
-    });
-    return { conflict: false, changed: true, version, removedKeys: removedKeys.map(({ sha256 }) => sha256) };
-  }
-
-  async listTenants(): Promise<TenantSummary[]> {
-    const ids = this.#sql.exec<{ id: string }>('SELECT id FROM tenants ORDER BY id').toArray();
-    return ids.flatMap(({ id }) => this.#summary(id) ?? []);
-  }
-
-  async listAudit(limit: number): Promise<AuditRow[]> {
-    return this.#sql
-      .exec<AuditRow>('SELECT at, actor, action, tenant, detail FROM audit ORDER BY id DESC LIMIT ?', limit)
-      .toArray();
-  }
-
-  #summary(id: string): TenantSummary | null {
+  async readTenant(id: string): Promise<OldTenant | null> {
     const [tenant] = this.#sql
-      .exec<Omit<TenantSummary, 'keys'>>(
-        `SELECT tenants.id AS id, name, policy_version, policies.document AS policy
-         FROM tenants
-         LEFT JOIN policies ON policies.tenant = tenants.id AND policies.version = tenants.policy_version
-         WHERE tenants.id = ?`,
+      .exec<Pick<OldTenant, 'name' | 'policy_version' | 'updated_at'>>(
+        'SELECT name, policy_version, updated_at FROM tenants WHERE id = ?',
         id,
       )
       .toArray();
     if (tenant === undefined) return null;
-    const keys = this.#sql
-      .exec<{ id: string; sha256: string }>('SELECT id, sha256 FROM keys WHERE tenant = ? ORDER BY id', id)
-      .toArray();
-    return { ...tenant, keys };
+    return {
+      ...tenant,
+      policies: this.#sql
+        .exec<OldTenant['policies'][number]>(
+          'SELECT version, document, created_at FROM policies WHERE tenant = ? ORDER BY created_at',
+          id,
+        )
+        .toArray(),
+      keys: this.#sql
+        .exec<OldTenant['keys'][number]>('SELECT sha256, id, created_at FROM keys WHERE tenant = ?', id)
+        .toArray(),
+      audit: this.#sql
+        .exec<AuditEvent>('SELECT at, actor, action, tenant, detail FROM audit WHERE tenant = ? ORDER BY id', id)
+        .toArray(),
+    };
   }
 
-  #isForeignKey(sha256: string, tenant: string): boolean {
-    return this.#sql.exec('SELECT 1 FROM keys WHERE sha256 = ? AND tenant <> ?', sha256, tenant).toArray().length > 0;
+  async forgetTenant(id: string): Promise<void> {
+    this.ctx.storage.transactionSync(() => {
+      this.#sql.exec('DELETE FROM tenants WHERE id = ?', id);
+      for (const table of ['policies', 'keys', 'audit']) this.#sql.exec(`DELETE FROM ${table} WHERE tenant = ?`, id);
+    });
   }
 }

@@ -12,7 +12,8 @@ const unreachable = () => {
   throw new Error('a route of an edge that is not configured got this far');
 };
 const WHOLE: Env = {
-  TENANT_STORE: { getByName: unreachable },
+  TENANT_INDEX: { getByName: unreachable },
+  TENANT_OBJECT: { getByName: unreachable },
   TENANT_SNAPSHOTS: { get: unreachable, put: unreachable, delete: unreachable },
   BACKENDS: '["http://127.0.0.1:1"]',
   DIRECTIVE_SECRET: 'a secret that only tests have, 32 bytes long',

@@ -13,6 +13,11 @@ export type AppEnv = { Bindings: Env; Variables: { requestId: string; config: Co
 export type CallerEnv = AppEnv & { Variables: { caller: Caller } };
 /** On routes behind `requireOperator`. The audit log names `operator` as the actor. */
 export type OperatorEnv = AppEnv & { Variables: { operator: 'operator' } };
+/**
+ * On routes behind `requireTenantAccess`: the tenant that the route is about, and who asks, as the
+ * audit log names it.
+ */
+export type TenantAccessEnv = AppEnv & { Variables: { access: { tenant: string; actor: string } } };
 /** On routes behind `readBodyAfter`. */
 export type BodyEnv = AppEnv & { Variables: { body: string } };
 

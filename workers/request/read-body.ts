@@ -6,7 +6,7 @@
  * while, and throw it away as it comes.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { BodyEnv, CallerEnv, Middleware, OperatorEnv } from './context.ts';
+import type { BodyEnv, CallerEnv, Middleware, OperatorEnv, TenantAccessEnv } from './context.ts';
 import { logInfo } from './log.ts';
 import { within } from './within.ts';
 
@@ -38,7 +38,7 @@ export const DEFAULT_BODY_PATIENCE: BodyPatience = { silenceMs: 10_000, wholeMs:
  * Finds out who asks, and then reads the body. The two are one middleware, because Hono's types
  * cannot tell the order of two.
  */
-export function readBodyAfter<E extends CallerEnv | OperatorEnv>(
+export function readBodyAfter<E extends CallerEnv | OperatorEnv | TenantAccessEnv>(
   whoAsks: Middleware<E>,
   patience: BodyPatience,
 ): Middleware<E & BodyEnv> {

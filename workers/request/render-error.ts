@@ -12,7 +12,10 @@ export function renderError(thrown: unknown, c: AppContext): Response {
   const headers = new Headers({ 'content-type': 'application/json' });
   if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
   if (error.status === 401) headers.set('www-authenticate', 'Bearer');
-  return new Response(JSON.stringify(error.toBody()), { status: error.status, headers });
+  const { current } = error;
+  if (current !== undefined) headers.set('etag', current.etag);
+  const body = { ...error.toBody(), ...(current !== undefined && { current: current.value }) };
+  return new Response(JSON.stringify(body), { status: error.status, headers });
 }
 
 /** The caller's mistakes are not logged. Ours go to the log with everything we know. */

@@ -1,23 +1,25 @@
 /**
  * Finds the tenant of a key's digest. There are three layers, from the nearest to the truth: a map
- * in this isolate, a copy in KV, and the Durable Object that holds the truth.
+ * in this isolate, a copy in KV, and the Durable Objects that hold the truth.
  *
  * How old can a policy be? An isolate keeps a snapshot for `isolateTtlMs`. It uses a copy from KV
  * only if that was read from the truth at most `kvMaxAgeMs` ago. The copy carries that time, so
  * KV's own caching cannot stretch it. That makes 70 seconds in the worst case. A change rewrites
  * the copies in KV, so usually it is the isolate's 10 seconds.
  *
+ * Whether a key has expired is asked of the clock at each request, so no copy can stretch it. A
+ * plan's policy is a part of each copy.
+ *
  * A key that does not exist is remembered too, for a few seconds and in a map of its own. So
  * guessing keys neither reaches the store each time nor pushes real tenants out.
  */
 import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
-import { effectivePolicy, type Level } from '#policies/effective.ts';
+import { effectivePolicy, type Level, readLevel } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
-import { readStoredPolicy } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { TenantSnapshot } from '../objects/tenant-record.ts';
-import { tenantStore } from '../objects/tenant-store-contract.ts';
+import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
+import { type Scope, TenantSnapshot } from '../objects/tenant-record.ts';
 import type { Env } from './env.ts';
 import { logError } from './log.ts';
 
@@ -31,17 +33,37 @@ const KV_EXPIRATION_SECONDS = 60;
 const MAX_CALLERS = 2_000;
 const MAX_UNKNOWN_KEYS = 10_000;
 
-/**
- * Who asks, and under which policy: the operator's and the tenant's, joined. `version` is that of
- * the joined policy, because the joined policy is what decides: the operator's document can change
- * while the tenant's stays. `version` begins with 'strictest' if the tenant's policy is broken.
- */
-export type Caller = { tenant: string; key: string; policy: Policy; version: string };
+/** What decides about a request: all levels joined, and the documents that were joined. */
+type Standing = {
+  /** From the operator's to the key's. A request adds its own. */
+  levels: readonly Level[];
+  policy: Policy;
+  /**
+   * That of the joined policy, because any level's document can change while the others stay. It
+   * begins with 'strictest' if one of them is broken.
+   */
+  version: string;
+};
+
+/** Who asks, and under which policy. */
+export type Caller = Standing & {
+  tenant: string;
+  key: string;
+  plan: string | null;
+  scopes: readonly Scope[];
+  suspended: boolean;
+  /** Unix milliseconds; null: the key does not expire. */
+  expiresAtMs: number | null;
+  /** What a share of requests, chosen by their hash, gets instead. */
+  canary: (Standing & { share: number }) | null;
+};
 
 type Reach = { env: Env; waitUntil: (promise: Promise<unknown>) => void };
 
 export type TenantDirectory = {
   lookup(keySha256: string, reach: Reach): Promise<Caller | null>;
+  /** The same, but from the truth alone: for what may not be decided by an old copy. */
+  lookupTruth(keySha256: string, env: Env): Promise<Caller | null>;
   /**
    * Updates the near copies after a change: reads the current keys again and drops the removed
    * ones.
@@ -92,19 +114,38 @@ export function createTenantDirectory({
     // This is the time before the read: a change during the read must make the copy look older, not
     // younger.
     const readAtMs = now();
-    const snapshot = await askStore(keySha256, env);
+    const snapshot = await askObjects(keySha256, env);
     if (snapshot !== null) waitUntil(writeNearCopy(keySha256, { readAtMs, snapshot }, env));
     return snapshot;
   }
 
-  async function toCaller({ tenant, key, policy: text, version }: TenantSnapshot): Promise<Caller> {
-    const stored = await readStoredPolicy(text, version);
-    if (stored.problem !== null) logError({ event: 'policy-broken', tenant, version, problem: stored.problem });
-    const levels: Level[] = [
-      { level: 'operator', version: null, policy: operatorPolicy, problem: null },
-      { level: 'tenant', ...stored },
-    ];
-    return { tenant, key, ...(await effectivePolicy(levels)) };
+  async function lookupTruth(keySha256: string, env: Env): Promise<Caller | null> {
+    const snapshot = await askObjects(keySha256, env);
+    return snapshot === null ? null : toCaller(snapshot);
+  }
+
+  async function toCaller(snapshot: TenantSnapshot): Promise<Caller> {
+    const { tenant, key, plan, scopes, suspended, expires_at, canary } = snapshot;
+    const levels = await readLevels(tenant, snapshot.levels);
+    const instead = snapshot.levels.map((level) => (level.level === 'tenant' ? { ...level, ...canary } : level));
+    return {
+      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at },
+      ...(await standing(levels)),
+      canary: canary === null ? null : { share: canary.share, ...(await standing(await readLevels(tenant, instead))) },
+    };
+  }
+
+  async function readLevels(tenant: string, stored: TenantSnapshot['levels']): Promise<Level[]> {
+    const operator: Level = { level: 'operator', version: null, policy: operatorPolicy, problem: null };
+    const below = await Promise.all(stored.map(({ level, document, version }) => readLevel(level, document, version)));
+    for (const { level, version, problem } of below) {
+      if (problem !== null) logError({ event: 'policy-broken', tenant, level, version, problem });
+    }
+    return [operator, ...below];
+  }
+
+  async function standing(levels: readonly Level[]): Promise<Standing> {
+    return { levels, ...(await effectivePolicy(levels)) };
   }
 
   async function refresh({ current, removed }: { current: readonly string[]; removed: readonly string[] }, env: Env) {
@@ -116,18 +157,27 @@ export function createTenantDirectory({
     await Promise.all([
       ...removed.map((key) => deleteNearCopy(key, env)),
       ...current.map(async (key) => {
-        const snapshot = await askStore(key, env);
+        const snapshot = await askObjects(key, env);
         if (snapshot !== null) await writeNearCopy(key, { readAtMs, snapshot }, env);
       }),
     ]);
   }
 
-  return { lookup, refresh };
+  return { lookup, lookupTruth, refresh };
 }
 
-async function askStore(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
+/** What the objects say: the index knows whose key it is, and that tenant's object the rest. */
+async function askObjects(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
   try {
-    return await tenantStore(env).resolveKey(keySha256);
+    const index = tenantIndex(env);
+    const located = await index.locate(keySha256);
+    if (located === null) return null;
+    const snapshot = await tenantObject(env, located.tenant).resolveKey(located.tenant, keySha256);
+    if (snapshot === null || snapshot.plan === null) return snapshot;
+    // While a tenant changes its plan, the two may differ for a moment.
+    const plan = located.plan?.id === snapshot.plan ? located.plan : await index.plan(snapshot.plan);
+    const level = { level: 'plan', version: plan?.policy_version ?? null, document: plan?.document ?? null } as const;
+    return { ...snapshot, levels: [level, ...snapshot.levels] };
   } catch (cause) {
     // We know nobody's policy now, so we serve nobody.
     throw new PlimsollError('backend_unavailable', 'The tenant store cannot be reached.', { cause });

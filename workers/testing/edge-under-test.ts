@@ -35,6 +35,8 @@ export async function startEdgeUnderTest({
   samplingOf = () => PLAIN_SAMPLING,
   seed = true,
   overrides = {},
+  entry = 'main.ts',
+  prepare = async () => {},
 }: {
   backendCount?: number;
   /** The modes that the backend at an index offers. By default, it offers all of them. */
@@ -46,8 +48,13 @@ export async function startEdgeUnderTest({
   samplingOf?: (index: number) => Sampling;
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
+  /** A file in workers/testing/worker. */
+  entry?: string;
+  /** Called with the folder of the local state before anything has been written there. */
+  prepare?: (dataDir: string) => Promise<void>;
 } = {}): Promise<EdgeUnderTest> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
+  await prepare(dataDir);
   const log: string[] = [];
   const receiptKey = await createReceiptKey('test-key');
   const backends = await Promise.all(
@@ -71,7 +78,7 @@ export async function startEdgeUnderTest({
     directiveSecret: DIRECTIVE_SECRET,
     receiptJwks: receiptKey.jwks,
     operatorKeySha256: sha256(OPERATOR_KEY),
-    entry: fileURLToPath(new URL('./worker/main.ts', import.meta.url)),
+    entry: fileURLToPath(new URL(`./worker/${entry}`, import.meta.url)),
     log: (line) => log.push(line),
     inspectStorage: true,
     overrides,
@@ -110,6 +117,11 @@ export function post(edge: Edge, route: string, body: unknown, key = 'pk-demo-ba
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
+}
+
+/** The database behind a tenant's object, to be looked into and damaged. */
+export function storageOf({ edge }: EdgeUnderTest, tenant: string) {
+  return edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantObject', { name: tenant });
 }
 
 /** Waits for something that happens in its own time. Fails with the last value it saw. */

@@ -18,4 +18,6 @@ const app = createApp({
 });
 
 export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export { TenantIndex } from '../../objects/tenant-index.ts';
+export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';

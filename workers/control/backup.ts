@@ -1,0 +1,150 @@
+/**
+ * Backup and restore of all tenants and plans. A tenant is whole in one line, with the digests of
+ * its keys and its audit log. The deployment's own log stays where it is: a chain has one place.
+ */
+import { PlimsollError } from '#shared/api/errors.ts';
+import { parseRequest } from '#shared/api/invalid-request.ts';
+import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
+import { logError } from '../request/log.ts';
+import { parseJson } from '../request/read-body.ts';
+import { BackupLine, type ImportAnswer } from './backup-lines.ts';
+import { readLines } from './read-lines.ts';
+import { type Admin, asking, changed, type OperatorContext } from './tenants.ts';
+
+const PAGE = 50;
+
+/**
+ * A stream of lines, read from the objects as the client takes them. If it breaks, the line `end`
+ * is missing.
+ */
+export function exportTenants(c: OperatorContext): Response {
+  const lines = backupLines(c);
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await lines.next();
+        if (done) controller.close();
+        else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
+      } catch (cause) {
+        logError({ event: 'export-broken', request: c.var.requestId, cause });
+        controller.error(cause);
+      }
+    },
+    async cancel() {
+      await lines.return();
+    },
+  });
+  return new Response(body, { headers: { 'content-type': 'application/x-ndjson' } });
+}
+
+async function* backupLines({ env }: OperatorContext): AsyncGenerator<BackupLine, void, void> {
+  const index = tenantIndex(env);
+  yield { type: 'plimsoll-backup', version: 1, at: new Date().toISOString() };
+  const plans = await index.listPlans();
+  for (const { id, name, policy_version, document } of plans) {
+    if (document === null) throw new Error(`the policy of the plan '${id}' is lost`);
+    yield { type: 'plan', id, name, policy_version, document };
+  }
+  let tenants = 0;
+  for (let after = ''; ; ) {
+    const rows = await index.listTenants({ after, limit: PAGE });
+    for (const { id, state } of rows) {
+      after = id;
+      if (state === 'erased') {
+        yield { type: 'erased', id };
+        continue;
+      }
+      const backup = await tenantObject(env, id).backup(id);
+      // One that is only just being made.
+      if (backup === null) continue;
+      tenants += 1;
+      yield { type: 'tenant', id, ...backup };
+    }
+    if (rows.length < PAGE) break;
+  }
+  yield { type: 'end', plans: plans.length, tenants };
+}
+
+/**
+ * Restores each tenant as its line arrives. Doing it again changes nothing. If it stops in the
+ * middle, what was restored stays, and the whole can be sent again.
+ */
+export async function importTenants(
+  body: ReadableStream<Uint8Array> | null,
+  { c, admin, silenceMs }: { c: OperatorContext; admin: Admin; silenceMs: number },
+): Promise<ImportAnswer> {
+  const done: ImportAnswer = { plans: { restored: 0, unchanged: 0 }, tenants: { restored: 0, unchanged: 0 } };
+  const count = (counts: { restored: number; unchanged: number }, isChanged: boolean) => {
+    if (isChanged) counts.restored += 1;
+    else counts.unchanged += 1;
+  };
+  const seen = { plans: 0, tenants: 0 };
+  let last: BackupLine['type'] | null = null;
+  for await (const { line, number } of readLines(body, { silenceMs })) {
+    const parsed = await atLine(number, async () => parseRequest(BackupLine, parseJson(line)));
+    if ((last === null) !== (parsed.type === 'plimsoll-backup') || last === 'end') throw notABackup(number);
+    last = parsed.type;
+    switch (parsed.type) {
+      case 'plimsoll-backup':
+        break;
+      case 'plan': {
+        seen.plans += 1;
+        const { id, name, policy_version: version, document } = parsed;
+        const plan = { id, name, policy: { version, document } };
+        const result = await asking(() => tenantIndex(c.env).putPlan(plan, { actor: c.var.operator, ifMatch: 'any' }));
+        if (result.refused === null) count(done.plans, result.changed);
+        break;
+      }
+      case 'tenant': {
+        seen.tenants += 1;
+        const { type: _, id, ...backup } = parsed;
+        const actor = c.var.operator;
+        const result = await atLine(number, () =>
+          changed(id, (object) => object.restore(id, backup, { actor }), { c, admin }),
+        );
+        count(done.tenants, result.changed);
+        break;
+      }
+      case 'erased': {
+        const { id } = parsed;
+        const isNew = (await asking(() => tenantIndex(c.env).tenant(id))) === null;
+        const grave = { state: 'erased', keys: [], plan: null, audit: [] } as const;
+        if (isNew) await asking(() => tenantIndex(c.env).settle(id, grave));
+        break;
+      }
+      case 'end':
+        if (parsed.plans !== seen.plans || parsed.tenants !== seen.tenants) {
+          throw new PlimsollError(
+            'invalid_value',
+            `Lines are missing: there were ${seen.plans} plans and ${seen.tenants} tenants, and the end says ${parsed.plans} and ${parsed.tenants}.`,
+          );
+        }
+        break;
+      default:
+        parsed satisfies never;
+    }
+  }
+  if (last !== 'end') {
+    const message = `The backup is cut off: it has no line of the type 'end'. ${seen.tenants} tenants were restored.`;
+    throw new PlimsollError('invalid_value', message);
+  }
+  return done;
+}
+
+/** An error about a line says which it is. */
+async function atLine<T>(number: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof PlimsollError) || error.status >= 500) throw error;
+    throw new PlimsollError(error.code, `Line ${number}: ${error.message}`, { param: error.param });
+  }
+}
+
+function notABackup(line: number): PlimsollError {
+  return new PlimsollError(
+    'invalid_value',
+    `Line ${line}: a backup begins with a line of the type 'plimsoll-backup' and ends with one of the type 'end'.`,
+  );
+}

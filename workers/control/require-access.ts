@@ -1,0 +1,58 @@
+/** Who may call the admin API. Digests are compared in constant time. */
+import { PlimsollError } from '#shared/api/errors.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { parseTenantId, type Scope } from '../objects/tenant-record.ts';
+import { admit, bearerToken } from '../request/authenticate.ts';
+import type { AppContext, AppEnv, Middleware, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
+import type { TenantDirectory } from '../request/tenant-directory.ts';
+
+/** The cast: only workerd has this method, so the types of other runtimes lack it. */
+const subtle = crypto.subtle as typeof crypto.subtle & { timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean };
+
+/** Lets only the operator's key through. */
+export function requireOperator(): Middleware<OperatorEnv> {
+  return async function requireOperator(c, next) {
+    const { isOperator } = await whoAsks(c);
+    if (!isOperator) throw needsOperator();
+    c.set('operator', 'operator');
+    await next();
+  };
+}
+
+/**
+ * Lets the operator's key through, and keys of the tenant in the path that have the scope. For a
+ * key of another tenant there is no such tenant. The truth decides, not a copy of it. `operator`:
+ * no key of a tenant.
+ */
+export function requireTenantAccess(
+  directory: TenantDirectory,
+  scope: Exclude<Scope, 'inference'> | 'operator',
+): Middleware<TenantAccessEnv> {
+  return async function requireTenantAccess(c, next) {
+    const { isOperator, digest } = await whoAsks(c);
+    if (!isOperator && scope === 'operator') throw needsOperator();
+    if (isOperator || scope === 'operator') {
+      c.set('access', { tenant: parseTenantId(c.req.param('id')), actor: 'operator' });
+    } else {
+      const caller = admit(await directory.lookupTruth(digest, c.env), { scope, now: Date.now() });
+      if (caller.tenant !== c.req.param('id')) throw noSuchTenant();
+      c.set('access', { tenant: caller.tenant, actor: `key:${caller.key}` });
+    }
+    await next();
+  };
+}
+
+export function noSuchTenant(): PlimsollError {
+  return new PlimsollError('not_found', 'There is no such tenant.', { param: 'id' });
+}
+
+const needsOperator = () => new PlimsollError('invalid_api_key', 'This route needs the operator key.');
+
+async function whoAsks<E extends AppEnv>(
+  c: Pick<AppContext<E>, 'req' | 'var'>,
+): Promise<{ isOperator: boolean; digest: string }> {
+  const digest = await sha256Hex(bearerToken(c.req.header('authorization')));
+  const encoder = new TextEncoder();
+  const isOperator = subtle.timingSafeEqual(encoder.encode(digest), encoder.encode(c.var.config.operatorKeySha256));
+  return { isOperator, digest };
+}

@@ -1,0 +1,54 @@
+/** What the integration tests do not reach: long times, and many keys. */
+import { expect, test } from 'vitest';
+import { type Applied, applyChange, type Known } from './apply-change.ts';
+import type { KeyDraft, TenantState } from './tenant-state.ts';
+
+const known: Known = {
+  now: '2026-11-29T12:00:00.000Z',
+  actor: 'operator',
+  documentOf: () => null,
+  activation: () => null,
+  nextActivation: 1,
+  lastAudit: null,
+};
+const policy = { version: 'v', document: '{}' };
+const draft = (id: string, expires_at: string | null = null): KeyDraft => ({
+  ...{ id, sha256: `digest of ${id}`, scopes: ['inference'], expires_at, replaces: null, policy: null },
+});
+function stateOf(applied: Applied): TenantState {
+  if (applied.refused !== null) throw new Error(applied.refused.message);
+  return applied.state;
+}
+const tenantWith = (keys: KeyDraft[]) =>
+  stateOf(applyChange(null, { type: 'put', name: 'A', plan: null, policy, keys, onlyNew: true }, known));
+const idsAfter = (state: TenantState, id: string) =>
+  stateOf(applyChange(state, { type: 'key-create', key: draft(id) }, known)).keys.map((key) => key.id);
+
+test('a key that expired a month ago makes room for a new one, a younger one stays', () => {
+  const state = tenantWith([
+    draft('forever'),
+    draft('long-gone', '2026-10-29T12:00:00.000Z'),
+    draft('just-gone', '2026-11-29T11:59:59.999Z'),
+  ]);
+  expect(idsAfter(state, 'new')).toEqual(['forever', 'just-gone', 'new']);
+});
+
+test('a tenant has at most 64 keys, and those that make room do not count', () => {
+  const many = Array.from({ length: 64 }, (_, index) => draft(`key-${index}`));
+  const full = applyChange(tenantWith(many), { type: 'key-create', key: draft('one-more') }, known);
+  expect(full.refused).toMatchObject({ code: 'conflict', message: expect.stringContaining('at most 64 keys') });
+  const [, ...rest] = many;
+  const state = tenantWith([...rest, draft('long-gone', '2026-01-01T00:00:00.000Z')]);
+  expect(idsAfter(state, 'one-more')).toHaveLength(64);
+});
+
+test('a rotation never makes the old key live longer than it would have', () => {
+  const state = tenantWith([draft('old', '2026-11-29T12:00:30.000Z')]);
+  const rotate = (oldExpiresAt: string) => {
+    const key = { id: 'new', sha256: 'digest of new', expires_at: null };
+    const { keys } = stateOf(applyChange(state, { type: 'key-rotate', id: 'old', key, oldExpiresAt }, known));
+    return keys.find(({ id }) => id === 'old')?.expires_at;
+  };
+  expect(rotate('2026-11-29T12:00:10.000Z')).toBe('2026-11-29T12:00:10.000Z');
+  expect(rotate('2026-11-29T13:00:00.000Z')).toBe('2026-11-29T12:00:30.000Z');
+});

@@ -1,0 +1,325 @@
+/**
+ * What a change makes of a tenant. Pure: the object reads the state, asks here what becomes of it,
+ * and writes what it is told.
+ */
+import { canonicalJson } from '#shared/protocol/canonical-json.ts';
+import type { AuditEntry } from './audit-chain.ts';
+import { MAX_KEYS } from './tenant-record.ts';
+import type {
+  ActivationRecord,
+  KeyDraft,
+  KeyRecord,
+  PolicyText,
+  Refusal,
+  TenantChange,
+  TenantState,
+} from './tenant-state.ts';
+
+/** What the pure part cannot know by itself. */
+export type Known = {
+  now: string;
+  actor: string;
+  /** The stored text of a version; null if there is none. */
+  documentOf(version: string): string | null;
+  activation(seq: number): ActivationRecord | null;
+  nextActivation: number;
+  lastAudit: AuditEntry | null;
+};
+
+export type Applied =
+  | { refused: Refusal }
+  | { refused: null; changed: false; state: TenantState }
+  | {
+      refused: null;
+      changed: true;
+      state: TenantState;
+      policies: PolicyText[];
+      activation: ActivationRecord | null;
+      /** For the audit log. */
+      action: string;
+      detail: Record<string, unknown>;
+    };
+
+type Changed = Pick<Extract<Applied, { changed: true }>, 'action' | 'detail'> & {
+  state: TenantState;
+  policies?: (PolicyText | null)[];
+  activation?: ActivationRecord;
+};
+
+export function applyChange(state: TenantState | null, change: TenantChange, known: Known): Applied {
+  if (change.type === 'put') return put(state, change, known);
+  // A tenant whose data was kept when it was deleted can still be erased.
+  if (change.type === 'erase' && state !== null) return remove(state, 'tenant-erase', known);
+  if (state === null || state.deleted_at !== null) return refuse('not_found', 'There is no such tenant.', 'id');
+  switch (change.type) {
+    case 'patch':
+      return patch(state, change, known);
+    case 'suspend':
+      if (state.suspended !== null) return unchanged(state);
+      return changed(known, {
+        state: { ...state, suspended: { at: known.now, reason: change.reason } },
+        action: 'tenant-suspend',
+        detail: { reason: change.reason },
+      });
+    case 'resume':
+      if (state.suspended === null) return unchanged(state);
+      return changed(known, { state: { ...state, suspended: null }, action: 'tenant-resume', detail: {} });
+    case 'delete':
+    case 'erase':
+      return remove(state, 'tenant-delete', known);
+    case 'key-create':
+      return createKey(state, change.key, known);
+    case 'key-rotate':
+      return rotateKey(state, change, known);
+    case 'key-revoke':
+      return revokeKey(state, change.id, known);
+    case 'policy-draft': {
+      if (known.documentOf(change.policy.version) === change.policy.document) return unchanged(state);
+      const { version } = change.policy;
+      return changed(known, { state, policies: [change.policy], action: 'policy-draft', detail: { version } });
+    }
+    case 'policy-activate':
+      return activate(state, change, known);
+    case 'policy-rollback':
+      return rollback(state, known);
+    default:
+      return change satisfies never;
+  }
+}
+
+function put(state: TenantState | null, change: Extract<TenantChange, { type: 'put' }>, known: Known): Applied {
+  if (state?.deleted_at != null) {
+    return refuse(
+      'conflict',
+      'A tenant of this id was deleted. Ids are not used again, so that old receipts keep their meaning.',
+      'id',
+    );
+  }
+  if (state !== null && change.onlyNew) return refuse('conflict', 'There is a tenant of this id already.', 'id');
+  const { name, plan, policy } = change;
+  const keys = change.keys?.map((draft) => keyRecord(draft, state?.keys ?? [], known)) ?? state?.keys ?? [];
+  const before = state?.keys ?? [];
+  const asBefore =
+    state !== null &&
+    state.name === name &&
+    state.plan === plan &&
+    state.policy_version === policy.version &&
+    state.canary === null &&
+    sameKeys(state.keys, keys) &&
+    [policy, ...policiesOf(change.keys)].every(({ version, document }) => known.documentOf(version) === document);
+  if (asBefore) return unchanged(state);
+  const activation =
+    state?.policy_version === policy.version ? undefined : activationOf(policy.version, 1, state, known);
+  return changed(known, {
+    state: {
+      suspended: null,
+      deleted_at: null,
+      created_at: known.now,
+      updated_at: known.now,
+      revision: 0,
+      activation: 0,
+      ...state,
+      name,
+      plan,
+      policy_version: policy.version,
+      canary: null,
+      keys,
+      ...(activation !== undefined && { activation: activation.seq }),
+    },
+    policies: [policy, ...policiesOf(change.keys)],
+    ...(activation !== undefined && { activation }),
+    action: 'tenant-put',
+    detail: {
+      name,
+      policy: { from: state?.policy_version ?? null, to: policy.version },
+      keys: { from: before.map(({ id }) => id), to: keys.map(({ id }) => id) },
+      ...((state?.plan ?? null) !== plan && { plan: { from: state?.plan ?? null, to: plan } }),
+    },
+  });
+}
+
+function remove(state: TenantState, action: string, known: Known): Applied {
+  return changed(known, {
+    state: { ...state, deleted_at: state.deleted_at ?? known.now, keys: [], canary: null },
+    action,
+    detail: { keys: state.keys.map(({ id }) => id) },
+  });
+}
+
+function patch(state: TenantState, { name, plan }: { name?: string; plan?: string | null }, known: Known): Applied {
+  const detail = {
+    ...(name !== undefined && name !== state.name && { name: { from: state.name, to: name } }),
+    ...(plan !== undefined && plan !== state.plan && { plan: { from: state.plan, to: plan } }),
+  };
+  if (Object.keys(detail).length === 0) return unchanged(state);
+  const after = { ...state, name: name ?? state.name, plan: plan === undefined ? state.plan : plan };
+  return changed(known, { state: after, action: 'tenant-change', detail });
+}
+
+function createKey(before: TenantState, draft: KeyDraft, known: Known): Applied {
+  const state = withoutOldKeys(before, known);
+  const problem = keyProblem(state, draft);
+  if (problem !== null) return problem;
+  const key = keyRecord(draft, [], known);
+  return changed(known, {
+    state: { ...state, keys: [...state.keys, key] },
+    policies: [draft.policy],
+    action: 'key-create',
+    detail: { key: key.id, scopes: key.scopes, expires_at: key.expires_at },
+  });
+}
+
+/** The new key has the old one's scopes and policy. The old one ends after the overlap. */
+function rotateKey(
+  before: TenantState,
+  { id, key: draft, oldExpiresAt }: Extract<TenantChange, { type: 'key-rotate' }>,
+  known: Known,
+): Applied {
+  const state = withoutOldKeys(before, known);
+  const old = state.keys.find((key) => key.id === id);
+  if (old === undefined) return refuse('not_found', 'This tenant has no such key.', 'key');
+  const problem = keyProblem(state, draft);
+  if (problem !== null) return problem;
+  const expires_at = old.expires_at !== null && old.expires_at < oldExpiresAt ? old.expires_at : oldExpiresAt;
+  const replacement = { ...old, ...draft, created_at: known.now, replaces: old.id };
+  return changed(known, {
+    state: {
+      ...state,
+      keys: [...state.keys.map((key) => (key.id === id ? { ...key, expires_at } : key)), replacement],
+    },
+    action: 'key-rotate',
+    detail: { key: id, by: replacement.id, until: expires_at },
+  });
+}
+
+function revokeKey(state: TenantState, id: string, known: Known): Applied {
+  if (!state.keys.some((key) => key.id === id)) return refuse('not_found', 'This tenant has no such key.', 'key');
+  return changed(known, {
+    state: { ...state, keys: state.keys.filter((key) => key.id !== id) },
+    action: 'key-revoke',
+    detail: { key: id },
+  });
+}
+
+/** Keys that expired long ago make room for new ones. */
+function withoutOldKeys(state: TenantState, { now }: Known): TenantState {
+  const oldest = new Date(Date.parse(now) - EXPIRED_KEYS_STAY_MS).toISOString();
+  return { ...state, keys: state.keys.filter(({ expires_at }) => expires_at === null || expires_at > oldest) };
+}
+
+/** For this long, whoever uses an expired key is told that it has expired. */
+const EXPIRED_KEYS_STAY_MS = 30 * 24 * 60 * 60 * 1000;
+
+function keyProblem(state: TenantState, { id, sha256 }: { id: string; sha256: string }): Applied | null {
+  if (state.keys.length >= MAX_KEYS) {
+    return refuse('conflict', `A tenant has at most ${MAX_KEYS} keys. Revoke one that is not used any more.`, null);
+  }
+  const isTaken = state.keys.some((key) => key.id === id || key.sha256 === sha256);
+  return isTaken ? refuse('conflict', `This tenant has a key '${id}' already.`, 'id') : null;
+}
+
+function activate(state: TenantState, { version, share }: { version: string; share: number }, known: Known): Applied {
+  if (known.documentOf(version) === null) {
+    return refuse('not_found', `This tenant has no policy of version '${version}'.`, 'version');
+  }
+  const from = { version: state.policy_version, canary: state.canary };
+  if (share < 1) {
+    if (version === state.policy_version) {
+      return refuse('conflict', 'This version is active already, so it cannot be a canary beside itself.', 'version');
+    }
+    if (state.canary?.version === version && state.canary.share === share) return unchanged(state);
+    return changed(known, {
+      state: { ...state, canary: { version, share } },
+      activation: activationOf(version, share, state, known),
+      action: 'policy-canary',
+      detail: { from, to: { version, share } },
+    });
+  }
+  if (state.policy_version === version && state.canary === null) return unchanged(state);
+  const activation = activationOf(version, 1, state, known);
+  return changed(known, {
+    state: { ...state, policy_version: version, canary: null, activation: activation.seq },
+    activation,
+    action: 'policy-activate',
+    detail: { from, to: { version } },
+  });
+}
+
+/** Ends a canary. Without one, goes back to the version before, and the next time further back. */
+function rollback(state: TenantState, known: Known): Applied {
+  const from = { version: state.policy_version, canary: state.canary };
+  if (state.canary !== null) {
+    const detail = { from, to: { version: state.policy_version } };
+    return changed(known, { state: { ...state, canary: null }, action: 'policy-rollback', detail });
+  }
+  const before = known.activation(known.activation(state.activation)?.previous ?? 0);
+  if (before === null) return refuse('conflict', 'No version was active before this one.', null);
+  const { now: at, actor, nextActivation: seq } = known;
+  return changed(known, {
+    state: { ...state, policy_version: before.version, activation: seq },
+    activation: { seq, at, actor, version: before.version, share: 1, previous: before.previous },
+    action: 'policy-rollback',
+    detail: { from, to: { version: before.version } },
+  });
+}
+
+function activationOf(
+  version: string,
+  share: number,
+  state: TenantState | null,
+  { now: at, actor, nextActivation: seq }: Known,
+): ActivationRecord {
+  return { seq, at, actor, version, share, previous: state?.activation ?? null };
+}
+
+/** A key that was there before keeps the time of its creation. */
+function keyRecord({ policy, ...draft }: KeyDraft, before: readonly KeyRecord[], { now }: Known): KeyRecord {
+  const old = before.find(({ sha256 }) => sha256 === draft.sha256);
+  return { ...draft, created_at: old?.created_at ?? now, policy_version: policy?.version ?? null };
+}
+
+function policiesOf(keys: readonly KeyDraft[] | null): PolicyText[] {
+  return (keys ?? []).flatMap(({ policy }) => policy ?? []);
+}
+
+function sameKeys(a: readonly KeyRecord[], b: readonly KeyRecord[]): boolean {
+  const text = (keys: readonly KeyRecord[]) =>
+    canonicalJson([...keys].sort((one, other) => (one.sha256 < other.sha256 ? -1 : 1)));
+  return text(a) === text(b);
+}
+
+/** Puts what a backup holds in place of what is there. */
+export function restore(
+  state: TenantState | null,
+  { state: stored, head }: { state: TenantState; head: string },
+  known: Known,
+): Applied {
+  if (state === null) {
+    return { refused: null, changed: true, state: stored, policies: [], activation: null, action: '', detail: {} };
+  }
+  const restoredBefore = known.lastAudit?.action === RESTORE && known.lastAudit.detail === JSON.stringify({ head });
+  if (known.lastAudit?.hash === head || restoredBefore) return unchanged(state);
+  return changed(known, { state: { ...stored, revision: state.revision }, action: RESTORE, detail: { head } });
+}
+
+const RESTORE = 'tenant-restore';
+
+function refuse(code: Refusal['code'], message: string, param: string | null): { refused: Refusal } {
+  return { refused: { code, message, param } };
+}
+
+function unchanged(state: TenantState): Applied {
+  return { refused: null, changed: false, state };
+}
+
+function changed({ now }: Known, { state, policies = [], activation, action, detail }: Changed): Applied {
+  return {
+    refused: null,
+    changed: true,
+    state: { ...state, updated_at: now, revision: state.revision + 1 },
+    policies: policies.filter((policy) => policy !== null),
+    activation: activation ?? null,
+    action,
+    detail,
+  };
+}

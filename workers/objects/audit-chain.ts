@@ -1,0 +1,80 @@
+/**
+ * The audit log as a chain: each entry's hash covers the entry and the hash before it. So nobody
+ * can change, drop or insert an entry without changing every hash after it. What a chain cannot
+ * show by itself is that its end was cut off. For that, somebody else has to know a later hash: the
+ * index knows the head of each tenant's chain, and an operator can keep the head of the index's.
+ */
+import { canonicalJson } from '#shared/protocol/canonical-json.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
+
+/** What happened. `tenant` is empty if it concerns no single tenant. `detail` is JSON. */
+export type AuditEvent = { at: string; actor: string; action: string; tenant: string; detail: string };
+
+/** `previous` is the hash of the entry before. `seq` counts from 1, without gaps. */
+export type AuditEntry = AuditEvent & { seq: number; previous: string; hash: string };
+
+/** The end of a chain. */
+export type AuditHead = { seq: number; hash: string };
+
+/** The head of a chain without entries. */
+export const NO_AUDIT: AuditHead = { seq: 0, hash: '0'.repeat(64) };
+
+/** SHA-256, as lower-case hex, over the entry's canonical JSON without its own hash. */
+async function hashOf({ seq, at, actor, action, tenant, detail, previous }: Omit<AuditEntry, 'hash'>): Promise<string> {
+  return sha256Hex(canonicalJson({ seq, at, actor, action, tenant, detail, previous }));
+}
+
+/** Appends events to a chain that ends at `head`. Returns the new entries. */
+export async function chainEvents(head: AuditHead, events: readonly AuditEvent[]): Promise<AuditEntry[]> {
+  const entries: AuditEntry[] = [];
+  let { seq, hash: previous } = head;
+  for (const event of events) {
+    seq += 1;
+    const entry = { ...event, seq, previous };
+    const hash = await hashOf(entry);
+    entries.push({ ...entry, hash });
+    previous = hash;
+  }
+  return entries;
+}
+
+export type AuditVerdict = {
+  valid: boolean;
+  /** How many entries there are. */
+  entries: number;
+  /** The hash of the last entry; 64 zeros if there is none. */
+  head: string;
+  /** The first entry that is wrong, and why; null if all are right. */
+  problem: { seq: number; why: string } | null;
+};
+
+/**
+ * Checks every entry, and that the chain still contains `known`, a head that somebody noted
+ * earlier.
+ */
+export async function verifyChain(entries: Iterable<AuditEntry>, known: AuditHead = NO_AUDIT): Promise<AuditVerdict> {
+  let head = NO_AUDIT;
+  let problem: AuditVerdict['problem'] = null;
+  let count = 0;
+  for (const entry of entries) {
+    count += 1;
+    problem ??= await problemOf(entry, { head, known });
+    head = { seq: entry.seq, hash: entry.hash };
+  }
+  if (problem === null && head.seq < known.seq) {
+    problem = { seq: head.seq + 1, why: `the chain ends here, but entry ${known.seq} was known` };
+  }
+  return { valid: problem === null, entries: count, head: head.hash, problem };
+}
+
+async function problemOf(
+  entry: AuditEntry,
+  { head, known }: { head: AuditHead; known: AuditHead },
+): Promise<AuditVerdict['problem']> {
+  const { seq } = entry;
+  if (seq !== head.seq + 1) return { seq, why: `entry ${head.seq + 1} is missing` };
+  if (entry.previous !== head.hash) return { seq, why: 'it does not follow the entry before it' };
+  if (entry.hash !== (await hashOf(entry))) return { seq, why: 'it is not what was written' };
+  if (seq === known.seq && entry.hash !== known.hash) return { seq, why: 'it is not the entry that was known' };
+  return null;
+}

@@ -1,0 +1,384 @@
+/**
+ * All that is true of one tenant: its policies' versions, its keys, its audit log. One object for
+ * each tenant, made when it is first asked.
+ *
+ * Every change goes the same way, one at a time. First the object notes that it is about to change
+ * something. Then it asks the index for what it needs there (the keys must be nobody else's). Then
+ * it changes itself, in one transaction. Then it tells the index what is true now, and takes the
+ * note away. A crash in between leaves the note, and the object tells the index again: before its
+ * next change, or when its alarm goes off. Until then a key that the index knows and the object
+ * does not is nobody's, and opens nothing.
+ */
+import { DurableObject } from 'cloudflare:workers';
+import { type Applied, applyChange, type Known, restore } from './apply-change.ts';
+import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, verifyChain } from './audit-chain.ts';
+import { createExclusive } from './exclusive.ts';
+import { type IfMatch, mismatch } from './if-match.ts';
+import { migrate } from './migrate.ts';
+import {
+  type ChangeResult,
+  type Claim,
+  type PolicyHistory,
+  type PolicyRow,
+  type TenantBackup,
+  type TenantIndexBinding,
+  type TenantObjectContract,
+  type TenantStoreBinding,
+  type TenantView,
+  tenantIndex,
+  tenantStore,
+} from './tenant-contracts.ts';
+import type { SnapshotLevel, TenantSnapshot } from './tenant-record.ts';
+import {
+  auditHead,
+  documentOf,
+  latestAudit,
+  readAudit,
+  readKey,
+  readState,
+  TENANT_STEPS,
+  writeActivation,
+  writeAudit,
+  writePolicy,
+  writeState,
+} from './tenant-rows.ts';
+import type { ActivationRecord, Refusal, TenantChange, TenantState } from './tenant-state.ts';
+
+type ObjectEnv = TenantIndexBinding & TenantStoreBinding;
+
+export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
+  /** How soon what a crash left half done is finished, if nobody comes before. */
+  protected readonly healAfterMs: number = 10_000;
+  readonly #sql: SqlStorage;
+  readonly #exclusive = createExclusive();
+  #adopting: Promise<void> | undefined;
+
+  constructor(ctx: DurableObjectState, env: ObjectEnv) {
+    super(ctx, env);
+    this.#sql = ctx.storage.sql;
+    migrate(ctx.storage, TENANT_STEPS);
+  }
+
+  async resolveKey(tenant: string, keySha256: string): Promise<TenantSnapshot | null> {
+    await this.#adopted(tenant);
+    const key = readKey(this.#sql, keySha256);
+    if (key === null) return null;
+    // Without a tenant there is no policy, and the strictest one stands in for it.
+    const state = readState(this.#sql);
+    const text = (version: string | null) => ({ version, document: documentOf(this.#sql, version) });
+    const levels: SnapshotLevel[] = [{ level: 'tenant', ...text(state?.policy_version ?? null) }];
+    if (key.policy_version !== null) levels.push({ level: 'key', ...text(key.policy_version) });
+    const canary = state?.canary ?? null;
+    return {
+      tenant,
+      key: key.id,
+      plan: state?.plan ?? null,
+      suspended: (state?.suspended ?? null) !== null,
+      expires_at: key.expires_at === null ? null : Date.parse(key.expires_at),
+      scopes: key.scopes,
+      levels,
+      canary: canary === null ? null : { ...text(canary.version), share: canary.share },
+    };
+  }
+
+  async read(tenant: string): Promise<TenantView | null> {
+    await this.#adopted(tenant);
+    return this.#view(tenant, readState(this.#sql));
+  }
+
+  async change(
+    tenant: string,
+    change: TenantChange,
+    { actor, ifMatch }: { actor: string; ifMatch: IfMatch },
+  ): Promise<ChangeResult> {
+    await this.#adopted(tenant);
+    return this.#exclusive(() => {
+      return this.#commit(tenant, { actor, ifMatch, apply: (state, known) => applyChange(state, change, known) });
+    });
+  }
+
+  async erase(tenant: string, { actor, ifMatch }: { actor: string; ifMatch: IfMatch }): Promise<ChangeResult> {
+    await this.#adopted(tenant);
+    return this.#exclusive(async () => {
+      const apply = (state: TenantState | null, known: Known) => applyChange(state, { type: 'erase' }, known);
+      const result = await this.#commit(tenant, { actor, ifMatch, apply, erasing: true });
+      if (result.refused === null) await this.#settle(tenant);
+      return result;
+    });
+  }
+
+  async heal(tenant: string): Promise<void> {
+    await this.#adopted(tenant);
+    await this.#exclusive(() => this.#settle(tenant));
+  }
+
+  override async alarm(): Promise<void> {
+    const [row] = this.#sql.exec<{ tenant: string }>('SELECT tenant FROM unsettled').toArray();
+    // An alarm that throws is tried again, ever more slowly.
+    if (row !== undefined) await this.heal(row.tenant);
+  }
+
+  async history(tenant: string): Promise<PolicyHistory | null> {
+    await this.#adopted(tenant);
+    if (readState(this.#sql) === null) return null;
+    return {
+      versions: this.#sql
+        .exec<PolicyRow>('SELECT version, created_at FROM policies ORDER BY created_at DESC, version')
+        .toArray(),
+      activations: this.#activations('ORDER BY seq DESC'),
+    };
+  }
+
+  async policy(tenant: string, version: string): Promise<{ document: string; created_at: string } | null> {
+    await this.#adopted(tenant);
+    const [row] = this.#sql
+      .exec<{ document: string; created_at: string }>(
+        'SELECT document, created_at FROM policies WHERE version = ?',
+        version,
+      )
+      .toArray();
+    return row ?? null;
+  }
+
+  async listAudit(tenant: string, options: { limit: number; before: number | null }): Promise<AuditEntry[]> {
+    await this.#adopted(tenant);
+    return latestAudit(this.#sql, options);
+  }
+
+  async verifyAudit(tenant: string): Promise<AuditVerdict> {
+    await this.#adopted(tenant);
+    return this.#exclusive(async () => {
+      return verifyChain(readAudit(this.#sql), await tenantIndex(this.env).auditHead(tenant));
+    });
+  }
+
+  async backup(tenant: string): Promise<TenantBackup | null> {
+    await this.#adopted(tenant);
+    const state = readState(this.#sql);
+    if (state === null) return null;
+    return {
+      state,
+      policies: this.#sql
+        .exec<TenantBackup['policies'][number]>('SELECT version, document, created_at FROM policies ORDER BY version')
+        .toArray(),
+      activations: this.#activations('ORDER BY seq'),
+      audit: [...readAudit(this.#sql)],
+    };
+  }
+
+  async restore(tenant: string, backup: TenantBackup, { actor }: { actor: string }): Promise<ChangeResult> {
+    await this.#adopted(tenant);
+    return this.#exclusive(async () => {
+      const { valid, problem } = await verifyChain(backup.audit);
+      if (!valid) {
+        const message = `The audit log of '${tenant}' is damaged at entry ${problem?.seq}: ${problem?.why}.`;
+        return { refused: { code: 'invalid_value', message, param: 'audit' }, current: null };
+      }
+      const apply = (state: TenantState | null, known: Known) =>
+        restore(state, { state: backup.state, head: backup.audit.at(-1)?.hash ?? NO_AUDIT.hash }, known);
+      return this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
+    });
+  }
+
+  /** The one way in which anything changes. Call it exclusively. */
+  async #commit(
+    tenant: string,
+    {
+      actor,
+      ifMatch,
+      apply,
+      erasing = false,
+      restoring = null,
+    }: {
+      actor: string;
+      ifMatch: IfMatch;
+      apply: (state: TenantState | null, known: Known) => Applied;
+      erasing?: boolean;
+      restoring?: TenantBackup | null;
+    },
+  ): Promise<ChangeResult> {
+    await this.#settle(tenant);
+    const before = readState(this.#sql);
+    const now = new Date().toISOString();
+    const refuse = (refused: Refusal): ChangeResult => ({ refused, current: this.#view(tenant, before) });
+    const applied = apply(before, this.#known(now, actor));
+    if (applied.refused !== null) return refuse(applied.refused);
+    // Whoever names no revision may make what is not there, and what changes nothing.
+    const overwrites = before !== null && applied.changed;
+    const stale = ifMatch === null && !overwrites ? null : mismatch(ifMatch, before?.revision ?? 0);
+    if (stale !== null) return refuse(stale);
+    if (!applied.changed) return this.#result(tenant, { changed: false, removedKeys: [] });
+
+    const { state } = applied;
+    this.#note(tenant, { erasing });
+    const claim = { keys: state.keys.map(({ sha256 }) => sha256), plan: state.plan, revive: restoring !== null };
+    const refused = await this.#claim(tenant, { ...claim, buried: state.deleted_at !== null });
+    if (refused !== null) {
+      await this.#forgetNote();
+      return refuse(refused);
+    }
+    const event = { at: now, actor, action: applied.action, tenant, detail: JSON.stringify(applied.detail) };
+    const adopted = before === null ? (restoring?.audit ?? []) : [];
+    // A tenant that is restored where there is none has the log that it had, and nothing more.
+    const events = adopted.length > 0 ? [] : [event];
+    const entries = await chainEvents(auditHead(this.#sql), events);
+    this.ctx.storage.transactionSync(() => {
+      if (restoring !== null) this.#replaceHistory(restoring);
+      for (const policy of applied.policies) writePolicy(this.#sql, policy, now);
+      if (applied.activation !== null) writeActivation(this.#sql, applied.activation);
+      writeState(this.#sql, tenant, state);
+      for (const entry of [...adopted, ...entries]) writeAudit(this.#sql, entry);
+    });
+    const kept = new Set(state.keys.map(({ sha256 }) => sha256));
+    const removedKeys = (before?.keys ?? []).map(({ sha256 }) => sha256).filter((key) => !kept.has(key));
+    const result = this.#result(tenant, { changed: true, removedKeys });
+    // The change is made. If the index cannot be told now, the alarm will do it.
+    if (!erasing) await this.#settle(tenant).catch(() => undefined);
+    return result;
+  }
+
+  async #claim(tenant: string, { buried, ...claim }: Claim & { buried: boolean }): Promise<Refusal | null> {
+    if (buried) return null;
+    const result = await tenantIndex(this.env).claim(tenant, claim);
+    if (result.granted) return null;
+    switch (result.reason) {
+      case 'key': {
+        const { keyIndex, holder } = result;
+        return {
+          code: 'invalid_request',
+          message: 'This key belongs to another tenant.',
+          param: `keys[${keyIndex}].sha256`,
+          holder,
+        };
+      }
+      case 'plan':
+        return { code: 'invalid_value', message: `There is no plan '${claim.plan}'.`, param: 'plan' };
+      case 'deleted':
+        return {
+          code: 'conflict',
+          message: 'A tenant of this id was deleted. Ids are not used again, so that old receipts keep their meaning.',
+          param: 'id',
+        };
+      default:
+        return result satisfies never;
+    }
+  }
+
+  #note(tenant: string, { erasing }: { erasing: boolean }): void {
+    this.#sql.exec('INSERT OR REPLACE INTO unsettled (tenant, erasing) VALUES (?, ?)', tenant, erasing ? 1 : 0);
+    void this.ctx.storage.setAlarm(Date.now() + this.healAfterMs);
+  }
+
+  async #forgetNote(): Promise<void> {
+    this.#sql.exec('DELETE FROM unsettled');
+    await this.ctx.storage.deleteAlarm();
+  }
+
+  /** Tells the index what is true, if it may not know. Doing it twice changes nothing. */
+  async #settle(tenant: string): Promise<void> {
+    const [note] = this.#sql.exec<{ erasing: number }>('SELECT erasing FROM unsettled').toArray();
+    if (note === undefined) return;
+    const state = readState(this.#sql);
+    const index = tenantIndex(this.env);
+    const isGone = (state?.deleted_at ?? null) !== null;
+    const isErased = isGone && note.erasing === 1;
+    await index.settle(tenant, {
+      state: state === null ? null : isErased ? 'erased' : isGone ? 'deleted' : 'live',
+      keys: (state?.keys ?? []).map(({ sha256 }) => sha256),
+      plan: state?.plan ?? null,
+      audit: [...readAudit(this.#sql, (await index.auditHead(tenant)).seq)],
+    });
+    if (isErased) await this.#destroy(tenant);
+    else await this.#forgetNote();
+  }
+
+  async #destroy(tenant: string): Promise<void> {
+    await tenantStore(this.env).forgetTenant(tenant);
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+    migrate(this.ctx.storage, TENANT_STEPS);
+  }
+
+  /** Takes over what the old store held of this tenant, once. */
+  #adopted(tenant: string): Promise<void> {
+    this.#adopting ??= this.#adopt(tenant).catch((error: unknown) => {
+      this.#adopting = undefined;
+      throw error;
+    });
+    return this.#adopting;
+  }
+
+  async #adopt(tenant: string): Promise<void> {
+    if (this.#sql.exec('SELECT 1 FROM adopted').toArray().length > 0) return;
+    const old = await tenantStore(this.env).readTenant(tenant);
+    const entries = await chainEvents(NO_AUDIT, old?.audit ?? []);
+    this.ctx.storage.transactionSync(() => {
+      this.#sql.exec('INSERT INTO adopted (at) VALUES (?)', new Date().toISOString());
+      if (old === null) return;
+      const at = old.updated_at;
+      for (const { version, document, created_at } of old.policies) {
+        writePolicy(this.#sql, { version, document }, created_at);
+      }
+      const [first] = old.audit;
+      const activation = { seq: 1, at, actor: 'operator', version: old.policy_version, share: 1, previous: null };
+      writeActivation(this.#sql, activation);
+      writeState(this.#sql, tenant, {
+        name: old.name,
+        plan: null,
+        policy_version: old.policy_version,
+        activation: activation.seq,
+        canary: null,
+        suspended: null,
+        deleted_at: null,
+        created_at: first?.at ?? at,
+        updated_at: at,
+        revision: Math.max(1, entries.length),
+        keys: old.keys.map((key) => ({
+          ...key,
+          scopes: ['inference'],
+          expires_at: null,
+          policy_version: null,
+          replaces: null,
+        })),
+      });
+      for (const entry of entries) writeAudit(this.#sql, entry);
+    });
+  }
+
+  #replaceHistory({ policies, activations }: TenantBackup): void {
+    for (const { version, document, created_at } of policies) {
+      writePolicy(this.#sql, { version, document }, created_at);
+    }
+    this.#sql.exec('DELETE FROM activations');
+    for (const record of activations) writeActivation(this.#sql, record);
+  }
+
+  #activations(clause: string): ActivationRecord[] {
+    return this.#sql
+      .exec<ActivationRecord>(`SELECT seq, at, actor, version, share, previous FROM activations ${clause}`)
+      .toArray();
+  }
+
+  #known(now: string, actor: string): Known {
+    return {
+      now,
+      actor,
+      documentOf: (version) => documentOf(this.#sql, version),
+      activation: (seq) => this.#activations(`WHERE seq = ${Math.trunc(seq)}`)[0] ?? null,
+      nextActivation:
+        (this.#sql.exec<{ last: number | null }>('SELECT MAX(seq) AS last FROM activations').one().last ?? 0) + 1,
+      lastAudit: latestAudit(this.#sql, { limit: 1, before: null })[0] ?? null,
+    };
+  }
+
+  #view(tenant: string, state: TenantState | null): TenantView | null {
+    if (state === null) return null;
+    const { activation: _, ...rest } = state;
+    return { id: tenant, ...rest, policy: documentOf(this.#sql, state.policy_version) };
+  }
+
+  #result(tenant: string, outcome: { changed: boolean; removedKeys: string[] }): ChangeResult {
+    // A change leaves a tenant, even if it is a deleted one.
+    return { refused: null, ...outcome, tenant: this.#view(tenant, readState(this.#sql))! };
+  }
+}

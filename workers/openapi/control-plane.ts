@@ -1,0 +1,182 @@
+/** The routes for operators, and for tenants about themselves. */
+import * as z from 'zod';
+import {
+  AuditAnswer,
+  AuditVerdictAnswer,
+  DiffAnswer,
+  DraftAnswer,
+  HistoryAnswer,
+  KeyAnswer,
+  listOf,
+  NewKeyAnswer,
+  PlanAnswer,
+  PolicyAnswer,
+  RotationAnswer,
+  TenantAnswer,
+  TenantPutAnswer,
+} from '../control/admin-answers.ts';
+import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
+import { AuditPage, DeleteTenant, DiffQuery, KnownHead, TenantPage } from '../control/request-parts.ts';
+import {
+  Activation,
+  Fate,
+  NewKey,
+  NewPolicy,
+  NewTenant,
+  PlanDocument,
+  Rotation,
+  Suspension,
+  TenantChanges,
+  TenantDocument,
+} from '../objects/tenant-record.ts';
+import { json, type Operations } from './operation.ts';
+
+const Deleted = z.strictObject({ id: z.string(), deleted: z.literal(true) });
+const TENANT = '/admin/v1/tenants/:id';
+
+export const CONTROL_PLANE: Operations = {
+  'GET /admin/v1/tenants': {
+    summary: 'A page of tenants, in the order of their ids',
+    access: 'operator',
+    query: TenantPage,
+    answers: json(listOf(TenantAnswer).extend({ has_more: z.boolean(), last_id: z.string().nullable() })),
+  },
+  'POST /admin/v1/tenants': {
+    summary: 'Make a tenant',
+    access: 'operator',
+    body: NewTenant,
+    status: 201,
+    answers: json(TenantAnswer),
+  },
+  [`GET ${TENANT}`]: { summary: 'A tenant', access: 'read', answers: json(TenantAnswer) },
+  [`PUT ${TENANT}`]: {
+    summary: 'Make a tenant, or replace it as a whole, keys included',
+    access: 'operator',
+    body: TenantDocument,
+    ifMatch: 'taken',
+    answers: json(TenantPutAnswer),
+  },
+  [`PATCH ${TENANT}`]: {
+    summary: 'Change a tenant’s name or plan',
+    access: 'operator',
+    body: TenantChanges,
+    ifMatch: 'demanded',
+    answers: json(TenantAnswer),
+  },
+  [`DELETE ${TENANT}`]: {
+    summary: 'Delete a tenant, and keep or erase its policies and its audit log',
+    access: 'operator',
+    query: DeleteTenant,
+    ifMatch: 'demanded',
+    answers: json(Deleted.extend({ data: Fate })),
+  },
+  [`POST ${TENANT}/suspend`]: {
+    summary: 'Refuse all of a tenant’s keys',
+    access: 'operator',
+    body: Suspension,
+    answers: json(TenantAnswer),
+  },
+  [`POST ${TENANT}/resume`]: {
+    summary: 'Let a suspended tenant in again',
+    access: 'operator',
+    answers: json(TenantAnswer),
+  },
+  [`GET ${TENANT}/keys`]: { summary: 'A tenant’s keys', access: 'read', answers: json(listOf(KeyAnswer)) },
+  [`POST ${TENANT}/keys`]: {
+    summary: 'Make a key. It is shown only in this answer',
+    access: 'admin',
+    body: NewKey,
+    status: 201,
+    answers: json(NewKeyAnswer),
+  },
+  [`POST ${TENANT}/keys/:key/rotate`]: {
+    summary: 'Make a key in place of another, which goes on working for a while',
+    access: 'admin',
+    body: Rotation,
+    status: 201,
+    answers: json(RotationAnswer),
+  },
+  [`DELETE ${TENANT}/keys/:key`]: { summary: 'Revoke a key', access: 'admin', answers: json(Deleted) },
+  [`GET ${TENANT}/policies`]: {
+    summary: 'Which versions there are, and when which was active',
+    access: 'read',
+    answers: json(HistoryAnswer),
+  },
+  [`POST ${TENANT}/policies`]: {
+    summary: 'Store a version that decides nothing yet',
+    access: 'admin',
+    body: NewPolicy,
+    status: 201,
+    answers: json(DraftAnswer),
+  },
+  [`GET ${TENANT}/policies/:version`]: { summary: 'A version', access: 'read', answers: json(PolicyAnswer) },
+  [`GET ${TENANT}/policies/:version/diff`]: {
+    summary: 'What sets a version apart from another, and whether each change tightens or loosens',
+    access: 'read',
+    query: DiffQuery,
+    answers: json(DiffAnswer),
+  },
+  [`POST ${TENANT}/policies/:version/activate`]: {
+    summary: 'Make a version the active one, or a canary for a share of the requests',
+    access: 'admin',
+    body: Activation,
+    ifMatch: 'demanded',
+    answers: json(TenantAnswer),
+  },
+  [`POST ${TENANT}/rollback`]: {
+    summary: 'End a canary; without one, go back to the version before',
+    access: 'admin',
+    ifMatch: 'demanded',
+    answers: json(TenantAnswer),
+  },
+  [`GET ${TENANT}/audit`]: {
+    summary: 'A tenant’s audit log, newest first',
+    access: 'read',
+    query: AuditPage,
+    answers: json(listOf(AuditAnswer)),
+  },
+  [`GET ${TENANT}/audit/verify`]: {
+    summary: 'Whether a tenant’s audit log is whole',
+    access: 'read',
+    answers: json(AuditVerdictAnswer),
+  },
+  'GET /admin/v1/plans': { summary: 'All plans', access: 'operator', answers: json(listOf(PlanAnswer)) },
+  'GET /admin/v1/plans/:id': { summary: 'A plan', access: 'operator', answers: json(PlanAnswer) },
+  'PUT /admin/v1/plans/:id': {
+    summary: 'Make a plan, or replace it',
+    access: 'operator',
+    body: PlanDocument,
+    ifMatch: 'demanded',
+    answers: json(PlanAnswer),
+  },
+  'DELETE /admin/v1/plans/:id': {
+    summary: 'Delete a plan that no tenant has',
+    access: 'operator',
+    ifMatch: 'demanded',
+    answers: json(Deleted),
+  },
+  'GET /admin/v1/audit': {
+    summary: 'The audit log of the deployment, newest first',
+    access: 'operator',
+    query: AuditPage,
+    answers: json(listOf(AuditAnswer)),
+  },
+  'GET /admin/v1/audit/verify': {
+    summary: 'Whether the audit log of the deployment is whole, and still has an entry that was noted',
+    access: 'operator',
+    query: KnownHead,
+    answers: json(AuditVerdictAnswer),
+  },
+  'GET /admin/v1/export': {
+    summary: 'All plans and tenants as JSON Lines, for a backup',
+    access: 'operator',
+    answers: { 'application/x-ndjson': BackupLine },
+  },
+  'POST /admin/v1/import': {
+    summary: 'Restore what an export holds. Doing it again changes nothing',
+    access: 'operator',
+    body: BackupLine,
+    bodyType: 'application/x-ndjson',
+    answers: json(ImportAnswer),
+  },
+};

@@ -1,0 +1,49 @@
+/** The routes for clients. */
+import * as z from 'zod';
+import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
+import { ChatRequest } from '#shared/api/chat-request.ts';
+import { Model, ModelList } from '#shared/api/models.ts';
+import { Moderation, ModerationRequest } from '#shared/api/moderation.ts';
+import { json, type Operations } from './operation.ts';
+
+const KeySet = z
+  .looseObject({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string() })) })
+  .describe('a JSON Web Key Set');
+
+export const DATA_PLANE: Operations = {
+  'GET /': {
+    summary: 'What this is: a page for a browser, JSON for others',
+    access: 'anyone',
+    answers: { 'application/json': null, 'text/html': null },
+  },
+  'POST /v1/chat/completions': {
+    summary: "OpenAI's chat completions, within the tenant's line",
+    access: 'key',
+    body: ChatRequest,
+    answers: { 'application/json': ChatCompletion, 'text/event-stream': ChatCompletionChunk },
+  },
+  'GET /v1/models': { summary: 'The models', access: 'key', answers: json(ModelList) },
+  'GET /v1/models/:id{.+}': { summary: 'One model', access: 'key', answers: json(Model) },
+  'POST /v1/moderations': {
+    summary: 'What the classifier finds in a text',
+    access: 'key',
+    body: ModerationRequest,
+    answers: json(Moderation),
+  },
+  'GET /.well-known/jwks.json': {
+    summary: 'The public keys that receipts are checked with',
+    access: 'anyone',
+    answers: json(KeySet),
+  },
+  'GET /healthz': {
+    summary: 'Whether a request would find a backend',
+    access: 'anyone',
+    answers: json(
+      z.strictObject({
+        status: z.enum(['ok', 'no_backend']),
+        backends: z.strictObject({ alive: z.int(), total: z.int() }),
+      }),
+    ),
+  },
+  'GET /openapi.json': { summary: 'This document', access: 'anyone', answers: json(null) },
+};

@@ -1,0 +1,56 @@
+/**
+ * The test's Worker, with tenants' objects that crash once, at the moment that a name asks for:
+ * `crash-after-claim` between the index's word and their own change, `crash-before-settle` between
+ * their own change and telling the index. The crash is the runtime's own: the object is gone, and
+ * what it had not written is lost.
+ */
+
+import type { TenantIndexContract } from '../../objects/tenant-contracts.ts';
+import { TenantObject as RealTenantObject } from '../../objects/tenant-object.ts';
+
+type ObjectEnv = ConstructorParameters<typeof RealTenantObject>[1];
+
+/** Tenants that have crashed. They live longer than an object does. */
+const crashed = new Set<string>();
+
+export class TenantObject extends RealTenantObject {
+  protected override readonly healAfterMs = 300;
+
+  constructor(ctx: DurableObjectState, env: ObjectEnv) {
+    const crashOnce = (tenant: string, moment: string) => {
+      if (!tenant.startsWith(moment) || crashed.has(tenant)) return;
+      crashed.add(tenant);
+      ctx.abort(moment);
+    };
+    const getByName = (name: string): TenantIndexContract => {
+      const index = env.TENANT_INDEX.getByName(name);
+      return {
+        locate: (key) => index.locate(key),
+        async claim(tenant, claim) {
+          const result = await index.claim(tenant, claim);
+          crashOnce(tenant, 'crash-after-claim');
+          return result;
+        },
+        auditHead: (tenant) => index.auditHead(tenant),
+        async settle(tenant, settlement) {
+          // The tenant is made before it crashes.
+          if (settlement.audit.some(({ seq }) => seq === 2)) crashOnce(tenant, 'crash-before-settle');
+          await index.settle(tenant, settlement);
+        },
+        tenant: (id) => index.tenant(id),
+        listTenants: (options) => index.listTenants(options),
+        plan: (id) => index.plan(id),
+        listPlans: () => index.listPlans(),
+        putPlan: (plan, options) => index.putPlan(plan, options),
+        deletePlan: (id, options) => index.deletePlan(id, options),
+        listAudit: (options) => index.listAudit(options),
+        verifyAudit: (known) => index.verifyAudit(known),
+      };
+    };
+    super(ctx, { ...env, TENANT_INDEX: { getByName } });
+  }
+}
+
+export { TenantIndex } from '../../objects/tenant-index.ts';
+export { TenantStore } from '../../objects/tenant-store.ts';
+export { default } from './main.ts';
