@@ -12,6 +12,8 @@ import { chatCompletions } from './gateway/chat-completions.ts';
 import { createDecide } from './gateway/decide.ts';
 import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
+import { type LimitsOf, meterAfter } from './gateway/limits.ts';
+import { limitsOfPolicy } from './gateway/limits-of-policy.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
 import { authenticate } from './request/authenticate.ts';
@@ -33,6 +35,8 @@ export type AppOptions = {
   bodyPatience?: BodyPatience;
   /** How long a backend rests after its first failure. */
   restMs?: number;
+  /** What a caller may spend. By default, its policy says so. */
+  limitsOf?: LimitsOf;
 };
 
 export function createApp({
@@ -42,6 +46,7 @@ export function createApp({
   freshness = DEFAULT_FRESHNESS,
   bodyPatience = DEFAULT_BODY_PATIENCE,
   restMs,
+  limitsOf = ({ policy }) => limitsOfPolicy(policy),
 }: AppOptions): Hono<AppEnv> {
   const readConfig = createConfigReader();
   const directory = createTenantDirectory({ operatorPolicy, freshness });
@@ -61,15 +66,16 @@ export function createApp({
 
   const key = authenticate(directory);
   const keyAndBody = readBodyAfter(key, bodyPatience);
+  const metered = meterAfter(keyAndBody, { limitsOf });
   const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
   const list = listModels(pool);
   const retrieve = retrieveModel(pool);
   const moderate = moderations(classifier);
   app
     .get('/', frontPage(pool))
-    // The routes behind `key` or `keyAndBody` are called through a function, so that leaving it
+    // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that leaving it
     // out does not compile.
-    .post('/v1/chat/completions', keyAndBody, (c) => complete(c))
+    .post('/v1/chat/completions', metered, (c) => complete(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))

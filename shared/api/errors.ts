@@ -43,7 +43,12 @@ export const ERROR_CODES = {
   method_not_allowed: { status: 405, type: 'invalid_request_error', retry: false, log: 'line' },
   request_timeout: { status: 408, type: 'invalid_request_error', retry: false, log: 'line' },
   request_cut: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  idempotency_key_in_use: { status: 409, type: 'invalid_request_error', retry: false, log: 'line' },
   request_too_large: { status: 413, type: 'invalid_request_error', retry: false, log: 'line' },
+  idempotency_key_reused: { status: 422, type: 'invalid_request_error', retry: false, log: 'line' },
+  // The tenant's limits: what a wait of at most a minute mends, and what is spent for the day or the month.
+  rate_limit_exceeded: { status: 429, type: 'rate_limit_error', retry: false, log: 'line' },
+  insufficient_quota: { status: 429, type: 'insufficient_quota', retry: false, log: 'line' },
   // Between the edge and a backend.
   directive_invalid: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
   directive_expired: { status: 401, type: 'authentication_error', retry: false, log: 'line' },

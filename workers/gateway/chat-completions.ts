@@ -9,7 +9,7 @@ import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateBody } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
+import type { AppContext } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
@@ -22,6 +22,8 @@ import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide, Decision } from './decide.ts';
+import type { MeterEnv } from './limits.ts';
+import { costOf } from './limits-cost.ts';
 import { readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 import { streamAnswer } from './stream-answer.ts';
@@ -38,8 +40,8 @@ export function chatCompletions({
   classifierVersion: string;
   timeouts: Timeouts;
 }) {
-  return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
-    const { caller, config, requestId } = c.var;
+  return async (c: AppContext<MeterEnv>): Promise<Response> => {
+    const { caller, config, requestId, meter } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
@@ -49,6 +51,7 @@ export function chatCompletions({
     });
     const members = allowedMembers(known, caller.policy, chat.model);
     refuseTooLong(members, chat);
+    await meter.reserve(await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens }));
     const { decision, cache } = await decide(chat.messages, { caller, extension });
     const line = lineOf(decision);
 
@@ -56,7 +59,10 @@ export function chatCompletions({
     const looks = decision.secondLook !== null;
     const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
-    const request = toGenerateRequest(chat, { maxTokensOfPolicy: decision.maxTokens, trace, defaults });
+    const request = toGenerateRequest(
+      { ...chat, seed: chat.seed ?? meter.seed },
+      { maxTokensOfPolicy: decision.maxTokens, trace, defaults },
+    );
     const body = JSON.stringify(request);
     const directive: Omit<Directive, 'id'> = {
       request: requestId,
@@ -87,7 +93,11 @@ export function chatCompletions({
       onWaiting: waits.resolve,
       onOtherModel: pool.servesAnother,
     });
-    const begun = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+    const begins = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+      await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {
+        client.abort();
+        throw thrown;
+      });
       // With other weights than when it was last heard, a backend may have another probe.
       const probe = start.bundle === member.bundle ? member.secondLook : null;
       return {
@@ -123,6 +133,7 @@ export function chatCompletions({
         },
       };
     });
+    const begun = meter.follow(begins, client.signal);
     // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to see it.
     begun.catch(() => undefined);
     // Until a backend has taken the request, or said that it waits there, an error can still set

@@ -27,6 +27,11 @@ const Wrangler = z.object({
   compatibility_flags: z.array(z.string()),
   durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
   kv_namespaces: z.array(z.object({ binding: z.string() })),
+  queues: z.object({
+    producers: z.array(z.object({ binding: z.string(), queue: z.string() })),
+    consumers: z.array(z.object({ queue: z.string(), max_batch_size: z.int(), max_batch_timeout: z.int() })),
+  }),
+  d1_databases: z.array(z.object({ binding: z.string() })),
 });
 
 export type EdgeOptions = {
@@ -54,6 +59,8 @@ export type EdgeOptions = {
   inspectStorage?: boolean;
   /** Settings to change or, if null, to leave out. */
   overrides?: Readonly<Record<string, string | null>>;
+  /** Queue and database of usage. On by default. */
+  usage?: boolean;
 };
 
 export type Edge = {
@@ -105,6 +112,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
         { className: class_name, useSQLite: true },
       ]),
     ),
+    ...(options.usage !== false && usageBindings(wrangler)),
     kvNamespaces: wrangler.kv_namespaces.map(({ binding }) => binding),
     bindings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null)),
   });
@@ -117,4 +125,17 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     await miniflare.dispose().catch(() => undefined);
     throw error;
   }
+}
+
+function usageBindings({ queues, d1_databases }: z.infer<typeof Wrangler>) {
+  return {
+    queueProducers: Object.fromEntries(queues.producers.map(({ binding, queue }) => [binding, queue])),
+    queueConsumers: Object.fromEntries(
+      queues.consumers.map(({ queue, max_batch_size, max_batch_timeout }) => [
+        queue,
+        { maxBatchSize: max_batch_size, maxBatchTimeout: max_batch_timeout },
+      ]),
+    ),
+    d1Databases: d1_databases.map(({ binding }) => binding),
+  };
 }

@@ -2,27 +2,32 @@
  * What wrangler.toml binds, and the settings that a deployment adds. The settings are optional in
  * this type because somebody may forget one.
  */
+import type { TenantAccountBinding } from '../objects/tenant-account-contract.ts';
 import type { TenantStoreBinding } from '../objects/tenant-store-contract.ts';
+import type { UsageDatabase } from '../objects/usage-database.ts';
 
-export type Env = TenantStoreBinding & {
-  /** The part of a KV namespace that we use. */
-  TENANT_SNAPSHOTS: {
-    get(name: string, type: 'json'): Promise<unknown>;
-    put(name: string, value: string, options: { expirationTtl: number }): Promise<void>;
-    delete(name: string): Promise<void>;
+export type Env = TenantStoreBinding &
+  TenantAccountBinding & {
+    /** The part of a KV namespace that we use. */
+    TENANT_SNAPSHOTS: {
+      get(name: string, type: 'json'): Promise<unknown>;
+      put(name: string, value: string, options: { expirationTtl: number }): Promise<void>;
+      delete(name: string): Promise<void>;
+    };
+    /** If it is not bound, no usage is kept. */
+    USAGE_DB?: UsageDatabase;
+    BACKENDS?: string;
+    DIRECTIVE_SECRET?: string;
+    RECEIPT_JWKS?: string;
+    OPERATOR_KEY_SHA256?: string;
+    /**
+     * The only host names that are served, separated by commas and in lower case. If it is not set,
+     * every name is served.
+     */
+    HOST_NAMES?: string;
+    /**
+     * Keys that everybody may know, separated by commas, for the front page. Only a local stack has
+     * any.
+     */
+    DEMO_KEYS?: string;
   };
-  BACKENDS?: string;
-  DIRECTIVE_SECRET?: string;
-  RECEIPT_JWKS?: string;
-  OPERATOR_KEY_SHA256?: string;
-  /**
-   * The only host names that are served, separated by commas and in lower case. If it is not set,
-   * every name is served.
-   */
-  HOST_NAMES?: string;
-  /**
-   * Keys that everybody may know, separated by commas, for the front page. Only a local stack has
-   * any.
-   */
-  DEMO_KEYS?: string;
-};

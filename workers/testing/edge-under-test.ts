@@ -11,6 +11,7 @@ import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
+import type { Limits } from '../objects/tenant-account-contract.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
 import { type ScriptedBackend, startScriptedBackend } from './scripted-backend.ts';
 
@@ -35,6 +36,8 @@ export async function startEdgeUnderTest({
   samplingOf = () => PLAIN_SAMPLING,
   seed = true,
   overrides = {},
+  limits = {},
+  usage = true,
 }: {
   backendCount?: number;
   /** The modes that the backend at an index offers. By default, it offers all of them. */
@@ -46,6 +49,9 @@ export async function startEdgeUnderTest({
   samplingOf?: (index: number) => Sampling;
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
+  /** By tenant. By default, none has any. */
+  limits?: Readonly<Record<string, Partial<Limits>>>;
+  usage?: boolean;
 } = {}): Promise<EdgeUnderTest> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
   const log: string[] = [];
@@ -74,7 +80,8 @@ export async function startEdgeUnderTest({
     entry: fileURLToPath(new URL('./worker/main.ts', import.meta.url)),
     log: (line) => log.push(line),
     inspectStorage: true,
-    overrides,
+    overrides: { TEST_LIMITS: JSON.stringify(limits), ...overrides },
+    usage,
   });
   if (seed) await seedDemoTenants(edge.url, OPERATOR_KEY);
   return {

@@ -4,9 +4,15 @@
  */
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
 import { PolicyPart } from '#policies/schema.ts';
+import { consumeUsage } from '../../account/consume-usage.ts';
+import type { UsageMessage } from '../../account/outbox.ts';
 import { createApp } from '../../app.ts';
+import { NO_LIMITS } from '../../objects/tenant-account-contract.ts';
 import type { Env } from '../../request/env.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
+
+/** Limits by tenant, as JSON. */
+type TestEnv = Env & { TEST_LIMITS?: string };
 
 const app = createApp({
   classifier: scriptedClassifier,
@@ -14,8 +20,10 @@ const app = createApp({
   timeouts: { startMs: 2_000, frameMs: 1_000, hedgeMs: 250 },
   bodyPatience: { silenceMs: 500, wholeMs: 1_500, unwantedMs: 500 },
   restMs: 100,
+  limitsOf: ({ tenant }, env: TestEnv) => ({ ...NO_LIMITS, ...JSON.parse(env.TEST_LIMITS ?? '{}')[tenant] }),
   freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },
 });
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export default { fetch: app.fetch, queue: consumeUsage } satisfies ExportedHandler<Env, UsageMessage>;
 export { TenantStore } from '../../objects/tenant-store.ts';
+export { ScriptedAccount as TenantAccount } from './scripted-account.ts';
