@@ -11,6 +11,7 @@ import type { TenantDirectory } from '../request/tenant-directory.ts';
 import { validJson } from '../request/valid-json.ts';
 import { requireOperator } from './require-operator.ts';
 import { listAudit, listTenants, putTenant, validTenantId } from './tenants.ts';
+import { exportUsage } from './usage.ts';
 
 type AdminApiOptions = { directory: TenantDirectory; operatorPolicy: Policy; bodyPatience: BodyPatience };
 
@@ -26,6 +27,7 @@ export function createAdminApi({ directory, operatorPolicy, bodyPatience }: Admi
       const { id } = c.req.valid('param');
       return c.json(await putTenant({ id, document: c.req.valid('json') }, { c, directory }));
     })
+    .get('/usage', operator, (c) => exportUsage(c))
     .get('/audit', operator, async (c) => c.json({ object: 'list' as const, data: await listAudit(c) }));
 }
 export type AdminApi = ReturnType<typeof createAdminApi>;
