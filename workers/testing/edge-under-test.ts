@@ -120,12 +120,12 @@ export function post(edge: Edge, route: string, body: unknown, key = 'pk-demo-ba
 }
 
 /** Waits for something that happens in its own time. Fails with the last value it saw. */
-export async function eventually<T>(read: () => T, isThere: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 5_000;
+export async function eventually<T>(read: () => T, isThere: (value: T) => boolean, ms = 5_000): Promise<T> {
+  const deadline = Date.now() + ms;
   for (;;) {
     const value = read();
     if (isThere(value)) return value;
-    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(value)} after five seconds`);
+    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(value)} after ${ms} ms`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
