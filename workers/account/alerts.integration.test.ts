@@ -48,7 +48,11 @@ const shares = () => received.slice(2).map((each) => read(each).data.share);
 
 test('an alert is signed, and sent again until the receiver takes it', async () => {
   expect([await answer(), await answer()]).toEqual([200, 200]);
-  await eventually(() => received.length, (count) => count === 3, 30_000);
+  await eventually(
+    () => received.length,
+    (count) => count === 3,
+    30_000,
+  );
   const [first, second, third] = received;
   expect([first!.body, second!.body]).toEqual([third!.body, third!.body]);
   expect(new Set(received.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
