@@ -123,7 +123,7 @@ test('a key of a tenant opens no usage', async () => {
 });
 
 test('without a queue and a database all is answered as before, and the log says once that no usage is kept', async () => {
-  const bare = await startEdgeUnderTest({ usage: false });
+  const bare = await startEdgeUnderTest({ without: ['USAGE_QUEUE', 'USAGE_DB'] });
   try {
     for (let i = 0; i < 2; i++) {
       for (const key of ['pk-demo-open', 'pk-demo-strict']) {

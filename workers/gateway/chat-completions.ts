@@ -51,8 +51,11 @@ export function chatCompletions({
     });
     const members = allowedMembers(known, caller.policy, chat.model);
     refuseTooLong(members, chat);
-    await meter.reserve(await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens }));
+    const cost = await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
+    // The account writes to disk. Meanwhile the prompt can be read.
+    const reserved = meter.reserve(cost);
     const { decision, cache } = await decide(chat.messages, { caller, extension });
+    await reserved;
     const line = lineOf(decision);
 
     const { model, messages } = chat;

@@ -26,6 +26,9 @@ const TENANTS = {
   cut: { tokens_per_day: 10_000 },
   race: { tokens_per_day: 1_000 },
   lost: { requests_per_minute: 100 },
+  grows: { tokens_per_day: 165 },
+  stuck: { tokens_per_day: 120 },
+  long: { concurrent_streams: 1 },
   again: { tokens_per_day: 10_000 },
   free: {},
 } satisfies Record<string, Partial<Limits>>;
@@ -216,6 +219,42 @@ describe('what was really spent is charged', () => {
   test('to the tenant, the key and the model', async () => {
     expect((await charges('cut')).every(({ key, model }) => key === 'main' && model === 'scripted')).toBe(true);
   });
+});
+
+describe('a prompt that has more tokens than the edge thought possible', () => {
+  // Reserved are 2 bytes, what a template may add, and the answer: 92.
+  const body = { max_tokens: 10 };
+
+  test('is answered if there is room for it, and charged in full', async () => {
+    under.backends[0]!.behaviour = 'count-many';
+    await ok(await chat('grows', body));
+    under.backends[0]!.behaviour = 'answer';
+    expect(await tokensOf('grows')).toEqual([160]);
+  });
+
+  test('else gets no token, and is charged no more than was reserved', async () => {
+    under.backends[0]!.behaviour = 'count-many';
+    const { aborted } = under.backends[0]!;
+    expect(await errorOf(await chat('stuck', body))).toMatchObject({ status: 429, code: 'insufficient_quota' });
+    under.backends[0]!.behaviour = 'answer';
+    expect(await tokensOf('stuck')).toEqual([92]);
+    expect(under.backends[0]!.aborted).toBeGreaterThanOrEqual(aborted);
+  });
+});
+
+test('an answer that goes on for long keeps its lease', async () => {
+  under.backends[0]!.behaviour = 'answer-forever';
+  const first = await chat('long', { stream: true });
+  const account = await accountOf('long');
+  for (let i = 0; i < 4; i++) {
+    await account.advance(50_000);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+  expect((await chat('long')).status).toBe(429);
+  await first.body?.cancel();
+  await charges('long');
+  under.backends[0]!.behaviour = 'answer';
+  await ok(await chat('long'));
 });
 
 test('requests at the same time cannot spend a budget twice', async () => {

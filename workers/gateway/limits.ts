@@ -39,7 +39,7 @@ export type Meter = {
    * answer. Else null.
    */
   readonly seed: number | null;
-  /** Call this before any work. Throws if a limit is in the way. */
+  /** Call this first, and wait for it before any backend is asked. Throws if a limit is in the way. */
   reserve(cost: Cost): Promise<void>;
   /** Call this once a backend has counted the prompt, and before the client gets a token. */
   promptCounted(tokens: number): Promise<void>;
@@ -87,6 +87,7 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   let renewing: ReturnType<typeof setInterval> | null = null;
   const isSettled = Promise.withResolvers<void>();
 
+  const isOver = () => state === 'settled';
   const spender = (): Spender => ({ tenant: caller.tenant, key: caller.key, model: cost?.model ?? 'unknown' });
 
   async function reserve(asked: Cost): Promise<void> {
@@ -108,7 +109,8 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
       throw refusalOf(verdict, asked);
     }
     Object.assign(headers, rateLimitHeaders(verdict.allowances));
-    renewing = setInterval(renew, verdict.leaseMs / 3);
+    // The route may have failed meanwhile.
+    if (!isOver()) renewing = setInterval(renew, verdict.leaseMs / 3);
   }
 
   async function askAccount(account: TenantAccountContract, { total, digest }: Cost): Promise<Verdict> {
@@ -213,7 +215,17 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     }
   }
 
-  const meter: Meter = { seed: idempotency && seedOf(idempotency.key), reserve, promptCounted, follow };
+  const meter: Meter = {
+    seed: idempotency && seedOf(idempotency.key),
+    reserve(asked) {
+      const reserved = reserve(asked);
+      // Whoever waits for it sees the error. A route that fails before that has an error of its own.
+      reserved.catch(() => undefined);
+      return reserved;
+    },
+    promptCounted,
+    follow,
+  };
   return {
     meter,
     /** Call this when the route has returned. An answer that is still under way ends later. */

@@ -59,8 +59,8 @@ export type EdgeOptions = {
   inspectStorage?: boolean;
   /** Settings to change or, if null, to leave out. */
   overrides?: Readonly<Record<string, string | null>>;
-  /** Queue and database of usage. On by default. */
-  usage?: boolean;
+  /** Bindings to leave out. */
+  without?: readonly string[];
 };
 
 export type Edge = {
@@ -85,7 +85,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     DEMO_KEYS: (options.demoKeys ?? []).join(','),
     ...options.overrides,
   };
-  const { classifierPath, log = (line) => process.stderr.write(`${line}\n`) } = options;
+  const { classifierPath, without = [], log = (line) => process.stderr.write(`${line}\n`) } = options;
+  const bound = <T extends { binding: string }>(all: readonly T[]) =>
+    all.filter(({ binding }) => !without.includes(binding));
   cutLoopback();
   const miniflare = new Miniflare({
     name: wrangler.name,
@@ -107,12 +109,18 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     compatibilityDate: wrangler.compatibility_date,
     compatibilityFlags: wrangler.compatibility_flags,
     durableObjects: Object.fromEntries(
-      wrangler.durable_objects.bindings.map(({ name, class_name }) => [
-        name,
-        { className: class_name, useSQLite: true },
+      wrangler.durable_objects.bindings
+        .filter(({ name }) => !without.includes(name))
+        .map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
+    ),
+    queueProducers: Object.fromEntries(bound(wrangler.queues.producers).map(({ binding, queue }) => [binding, queue])),
+    queueConsumers: Object.fromEntries(
+      wrangler.queues.consumers.map(({ queue, max_batch_size, max_batch_timeout }) => [
+        queue,
+        { maxBatchSize: max_batch_size, maxBatchTimeout: max_batch_timeout },
       ]),
     ),
-    ...(options.usage !== false && usageBindings(wrangler)),
+    d1Databases: bound(wrangler.d1_databases).map(({ binding }) => binding),
     kvNamespaces: wrangler.kv_namespaces.map(({ binding }) => binding),
     bindings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null)),
   });
@@ -125,17 +133,4 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     await miniflare.dispose().catch(() => undefined);
     throw error;
   }
-}
-
-function usageBindings({ queues, d1_databases }: z.infer<typeof Wrangler>) {
-  return {
-    queueProducers: Object.fromEntries(queues.producers.map(({ binding, queue }) => [binding, queue])),
-    queueConsumers: Object.fromEntries(
-      queues.consumers.map(({ queue, max_batch_size, max_batch_timeout }) => [
-        queue,
-        { maxBatchSize: max_batch_size, maxBatchTimeout: max_batch_timeout },
-      ]),
-    ),
-    d1Databases: d1_databases.map(({ binding }) => binding),
-  };
 }

@@ -37,7 +37,7 @@ export async function startEdgeUnderTest({
   seed = true,
   overrides = {},
   limits = {},
-  usage = true,
+  without = [],
 }: {
   backendCount?: number;
   /** The modes that the backend at an index offers. By default, it offers all of them. */
@@ -51,7 +51,8 @@ export async function startEdgeUnderTest({
   overrides?: NonNullable<EdgeOptions['overrides']>;
   /** By tenant. By default, none has any. */
   limits?: Readonly<Record<string, Partial<Limits>>>;
-  usage?: boolean;
+  /** Bindings to leave out. */
+  without?: readonly string[];
 } = {}): Promise<EdgeUnderTest> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
   const log: string[] = [];
@@ -81,7 +82,7 @@ export async function startEdgeUnderTest({
     log: (line) => log.push(line),
     inspectStorage: true,
     overrides: { TEST_LIMITS: JSON.stringify(limits), ...overrides },
-    usage,
+    without,
   });
   if (seed) await seedDemoTenants(edge.url, OPERATOR_KEY);
   return {

@@ -1,5 +1,10 @@
 /** A Worker that asks one account for many reservations at once, and settles each at once. */
-import { type Ask, NO_LIMITS, type TenantAccountBinding, tenantAccount } from '../../objects/tenant-account-contract.ts';
+import {
+  type Ask,
+  NO_LIMITS,
+  type TenantAccountBinding,
+  tenantAccount,
+} from '../../objects/tenant-account-contract.ts';
 
 export type Storm = {
   requests: number;
