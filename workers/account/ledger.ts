@@ -1,13 +1,14 @@
 /**
  * A tenant's ledger: what is reserved, what is settled, and which limit is in the way.
  *
- * A reservation is charged in full at once. A settlement puts what was spent in its place. So when a
- * process dies between the two, nothing has to happen: the whole reservation stays charged, which is
- * the most that the request can have cost, and a budget is never overspent. If the settlement comes
- * after all, it puts the charge right. A lease says how long an answer counts as being under way.
+ * A reservation is charged in full at once. A settlement puts what was spent in its place. So when
+ * a process dies between the two, nothing has to happen: the whole reservation stays charged, which
+ * is the most that the request can have cost, and a budget is never overspent. If the settlement
+ * comes after all, it puts the charge right. A lease says how long an answer counts as being under
+ * way.
  *
- * Everything here is synchronous, so no two requests are ever inside at once. What the clock and the
- * limits need is held in memory and read back from the rows when the object starts.
+ * Everything here is synchronous, so no two requests are ever inside at once. What the clock and
+ * the limits need is held in memory and read back from the rows when the object starts.
  */
 import type {
   Allowances,
@@ -95,7 +96,10 @@ export type Ledger = {
   grow(id: string, tokens: number, limits: Limits): Growth;
   renew(ids: readonly string[]): void;
   settle(settlement: Omit<Settlement, 'spender'> & { spender: Omit<Spender, 'tenant'> }): void;
-  /** Lets leases run out and drops rows that nobody will ask for. Returns when to call it again, in ms from now. */
+  /**
+   * Lets leases run out and drops rows that nobody will ask for. Returns when to call it again, in
+   * ms from now.
+   */
   tidy(): number | null;
 };
 
@@ -109,7 +113,9 @@ export function createLedger({
   now?: () => number;
   /** Gets every request's cost. It is called inside the transaction that books it. */
   keepUsage?: (event: UsageEvent) => void;
-  /** Gets the state of a day or a month whenever more of it is settled, or a request found it full. */
+  /**
+   * Gets the state of a day or a month whenever more of it is settled, or a request found it full.
+   */
   onBudget?: (budget: Budget) => void;
 }): Ledger {
   const minute = createMinute();
@@ -141,9 +147,9 @@ export function createLedger({
   }
 
   /**
-   * The clock was set back. What seems to lie in the future counts as of now, and no lease is longer
-   * than a new one. Else a clock that jumped ahead for a moment would lock its tenant out for as long
-   * as it had jumped.
+   * The clock was set back. What seems to lie in the future counts as of now, and no lease is
+   * longer than a new one. Else a clock that jumped ahead for a moment would lock its tenant out
+   * for as long as it had jumped.
    */
   function bringBack(time: number): void {
     store.transaction(() => {

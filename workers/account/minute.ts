@@ -2,8 +2,8 @@
  * The last minute of an account, in memory: every request that was let in, with its tokens. The
  * minute slides, so no stretch of sixty seconds ever holds more than the limit.
  *
- * A request leaves sixty seconds after it was let in, whether its answer is over or not. Only so can
- * we say how long to wait: the clock alone decides when there is room.
+ * A request leaves sixty seconds after it was let in, whether its answer is over or not. Only so
+ * can we say how long to wait: the clock alone decides when there is room.
  */
 export const MINUTE_MS = 60_000;
 

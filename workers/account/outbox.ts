@@ -1,7 +1,7 @@
 /**
  * Usage on its way to the queue. An event is written in the same transaction as the charge that it
- * tells of, and deleted once the queue has it. So it arrives at least once, whatever crashes; whoever
- * counts has to count each request once.
+ * tells of, and deleted once the queue has it. So it arrives at least once, whatever crashes;
+ * whoever counts has to count each request once.
  */
 import type { UsageEvent } from './ledger.ts';
 import type { Store } from './store.ts';

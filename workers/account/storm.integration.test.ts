@@ -1,4 +1,6 @@
-/** Ten thousand reservations at once, in the real runtime: a budget is not overspent by one token. */
+/**
+ * Ten thousand reservations at once, in the real runtime: a budget is not overspent by one token.
+ */
 import { fileURLToPath } from 'node:url';
 import { Miniflare } from 'miniflare';
 import { afterAll, beforeAll, expect, test } from 'vitest';

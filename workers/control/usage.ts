@@ -1,4 +1,6 @@
-/** `GET /admin/v1/usage`: what tenants have spent, by day, tenant, key and model, as JSON or CSV. */
+/**
+ * `GET /admin/v1/usage`: what tenants have spent, by day, tenant, key and model, as JSON or CSV.
+ */
 import { csvFormat } from 'd3-dsv';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';

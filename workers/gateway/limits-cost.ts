@@ -1,11 +1,11 @@
 /**
  * The most that a request can cost, before any backend has counted its tokens.
  *
- * A token of text is at least one byte, so a prompt has at most as many tokens as bytes, and what the
- * chat template adds. What a template adds is not known here, so that part is only an allowance: once
- * a backend has counted the prompt, a reservation that is too small grows, or the request ends before
- * its first token. A prompt and its answer never have more tokens than the model's context, and
- * that needs no allowance.
+ * A token of text is at least one byte, so a prompt has at most as many tokens as bytes, and what
+ * the chat template adds. What a template adds is not known here, so that part is only an
+ * allowance: once a backend has counted the prompt, a reservation that is too small grows, or the
+ * request ends before its first token. A prompt and its answer never have more tokens than the
+ * model's context, and that needs no allowance.
  */
 import type { ChatRequest } from '#shared/api/chat-request.ts';
 import { utf8Bytes } from '#shared/api/context-length.ts';

@@ -1,4 +1,7 @@
-/** What a client reads when a limit is in the way, in OpenAI's words, and the headers that go with it. */
+/**
+ * What a client reads when a limit is in the way, in OpenAI's words, and the headers that go with
+ * it.
+ */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Allowance, Allowances, Denial, LimitName } from '../objects/tenant-account-contract.ts';
 

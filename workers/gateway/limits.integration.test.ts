@@ -1,4 +1,6 @@
-/** A tenant's limits at the front door, in the real runtime, with the account's clock set by tests. */
+/**
+ * A tenant's limits at the front door, in the real runtime, with the account's clock set by tests.
+ */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import { adminClient } from '../control/admin-client.ts';

@@ -39,7 +39,9 @@ export type Meter = {
    * answer. Else null.
    */
   readonly seed: number | null;
-  /** Call this first, and wait for it before any backend is asked. Throws if a limit is in the way. */
+  /**
+   * Call this first, and wait for it before any backend is asked. Throws if a limit is in the way.
+   */
   reserve(cost: Cost): Promise<void>;
   /** Call this once a backend has counted the prompt, and before the client gets a token. */
   promptCounted(tokens: number): Promise<void>;
@@ -219,7 +221,8 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     seed: idempotency && seedOf(idempotency.key),
     reserve(asked) {
       const reserved = reserve(asked);
-      // Whoever waits for it sees the error. A route that fails before that has an error of its own.
+      // Whoever waits for it sees the error. A route that fails before that has an error of its
+      // own.
       reserved.catch(() => undefined);
       return reserved;
     },

@@ -64,9 +64,9 @@ export type Denial = {
   /** How much of the limit is in use. */
   used: number;
   /**
-   * After this long the same request fits, if no other comes before it. A shorter wait helps only if
-   * another request turns out to cost less than was reserved for it. null: no clock tells. Either an
-   * answer has to end first, or the request is larger than the limit.
+   * After this long the same request fits, if no other comes before it. A shorter wait helps only
+   * if another request turns out to cost less than was reserved for it. null: no clock tells.
+   * Either an answer has to end first, or the request is larger than the limit.
    */
   retryAfterMs: number | null;
   /** The request alone is larger than the limit, so no wait helps. */
