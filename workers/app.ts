@@ -73,8 +73,8 @@ export function createApp({
   const moderate = moderations(classifier);
   app
     .get('/', frontPage(pool))
-    // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that leaving it
-    // out does not compile.
+    // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that
+    // leaving it out does not compile.
     .post('/v1/chat/completions', metered, (c) => complete(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))

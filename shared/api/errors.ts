@@ -46,7 +46,8 @@ export const ERROR_CODES = {
   idempotency_key_in_use: { status: 409, type: 'invalid_request_error', retry: false, log: 'line' },
   request_too_large: { status: 413, type: 'invalid_request_error', retry: false, log: 'line' },
   idempotency_key_reused: { status: 422, type: 'invalid_request_error', retry: false, log: 'line' },
-  // The tenant's limits: what a wait of at most a minute mends, and what is spent for the day or the month.
+  // The tenant's limits. A wait of at most a minute mends the first; the second is spent for the
+  // day or the month.
   rate_limit_exceeded: { status: 429, type: 'rate_limit_error', retry: false, log: 'line' },
   insufficient_quota: { status: 429, type: 'insufficient_quota', retry: false, log: 'line' },
   // Between the edge and a backend.

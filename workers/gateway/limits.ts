@@ -33,7 +33,7 @@ const RESERVE_TRIES = 2;
 const SETTLE_WAITS_MS = [100, 1_000, 5_000, 15_000];
 const MAX_KEY_CHARS = 255;
 
-export type Meter = {
+type Meter = {
   /**
    * The seed of a request that names none, if it has an `Idempotency-Key`: a repeat draws the same
    * answer. Else null.

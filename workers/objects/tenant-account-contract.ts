@@ -89,7 +89,7 @@ export type Growth =
   | { outcome: 'lapsed' };
 
 /** What a request has cost in the end, in tokens. */
-export type Spent = { prompt: number; completion: number };
+type Spent = { prompt: number; completion: number };
 
 export type Settlement = {
   id: string;
