@@ -412,7 +412,7 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
         expect(account.window(day)).toEqual({ charged: slow.charged(day), settled: slow.settled(day) });
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 150 },
   );
   expect([...outcomes].sort()).toEqual(['denied', 'granted', 'key-in-use', 'key-reused']);
 });

@@ -64,21 +64,20 @@ export async function addUsage(
   { database, now = Date.now }: { database: UsageDatabase; now?: () => number },
 ): Promise<void> {
   await migrated(database);
+  // One statement for each message, because D1 counts the statements of an invocation.
   const insert = database.prepare(
     `INSERT INTO usage_requests
        (request, day, tenant, key, model, prompt_tokens, completion_tokens, charged_tokens, revision)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+     SELECT value ->> 'request', value ->> 'day', ?, value ->> 'key', value ->> 'model', value ->> 'prompt_tokens',
+       value ->> 'completion_tokens', value ->> 'charged_tokens', value ->> 'revision'
+     FROM json_each(?) WHERE true
      ON CONFLICT (request) DO UPDATE SET
        day = excluded.day, tenant = excluded.tenant, key = excluded.key, model = excluded.model,
        prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens,
        charged_tokens = excluded.charged_tokens, revision = excluded.revision
      WHERE excluded.revision > usage_requests.revision`,
   );
-  const rows = messages.flatMap(({ tenant, events }) =>
-    events.map(({ request, day, key, model, prompt_tokens, completion_tokens, charged_tokens, revision }) =>
-      insert.bind(request, day, tenant, key, model, prompt_tokens, completion_tokens, charged_tokens, revision),
-    ),
-  );
+  const rows = messages.map(({ tenant, events }) => insert.bind(tenant, JSON.stringify(events)));
   const oldest = new Date(now() - KEEP_REQUESTS_DAYS * 24 * 60 * 60_000).toISOString().slice(0, 10);
   const forget = database.prepare('DELETE FROM usage_requests WHERE day < ?').bind(oldest);
   await database.batch([...rows, forget]);

@@ -15,6 +15,7 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
+import type { AccountCall } from '../testing/worker/scripted-account.ts';
 
 /** One tenant for each test, so that none spends what another needs. */
 const TENANTS = {
@@ -30,6 +31,7 @@ const TENANTS = {
   lost: { requests_per_minute: 100 },
   grows: { tokens_per_day: 165 },
   stuck: { tokens_per_day: 120 },
+  crash: { requests_per_minute: 2, concurrent_streams: 1 },
   long: { concurrent_streams: 1 },
   again: { tokens_per_day: 10_000 },
   free: {},
@@ -52,16 +54,18 @@ beforeAll(async () => {
 });
 afterAll(() => under.dispose());
 
-type Account = {
-  advance(ms: number): Promise<void>;
-  fail(calls: number): Promise<void>;
-  rows(query: string): Promise<Record<string, unknown>[]>;
-};
-async function accountOf(tenant: Tenant): Promise<Account> {
-  const namespace = await under.edge.miniflare.getDurableObjectNamespace('TENANT_ACCOUNT');
-  // The cast: miniflare does not know which class is behind the namespace.
-  return namespace.get(namespace.idFromName(tenant)) as unknown as Account;
+async function callAccount(tenant: Tenant, call: AccountCall['call'], argument: AccountCall['argument']) {
+  const body: AccountCall = { tenant, call, argument };
+  const answer = await fetch(`${under.edge.url}/testing/account`, { method: 'POST', body: JSON.stringify(body) });
+  // The cast: `rows` returns them, and nobody reads what the others return.
+  return (answer.ok ? await answer.json() : []) as Record<string, unknown>[];
 }
+const accountOf = (tenant: Tenant) => ({
+  advance: (ms: number) => callAccount(tenant, 'advance', ms),
+  fail: (calls: number) => callAccount(tenant, 'fail', calls),
+  crash: () => callAccount(tenant, 'crash', 0),
+  rows: (query: string) => callAccount(tenant, 'rows', query),
+});
 const chat = (tenant: Tenant, body: object = {}, headers: Record<string, string> = {}) =>
   fetch(`${under.edge.url}/v1/chat/completions`, {
     method: 'POST',
@@ -78,7 +82,7 @@ async function ok(answer: Response): Promise<Headers> {
 }
 /** What the account holds, once nothing is under way any more. */
 async function charges(tenant: Tenant) {
-  const account = await accountOf(tenant);
+  const account = accountOf(tenant);
   const read = () => account.rows('SELECT id, state, tokens, key, model FROM charges ORDER BY at, id');
   for (;;) {
     const rows = await read();
@@ -107,7 +111,7 @@ test('a request over the limit is told how long to wait, and that is true', asyn
   expect(Number(refused.headers.get('retry-after'))).toBe(Math.ceil(waitMs / 1000));
   expect(await errorOf(refused)).toMatchObject({ status: 429, code: 'rate_limit_exceeded', type: 'rate_limit_error' });
   // A machine under load may take seconds over this, but not ten.
-  const account = await accountOf('requests');
+  const account = accountOf('requests');
   await account.advance(waitMs - 10_000);
   expect((await chat('requests')).status).toBe(429);
   await account.advance(10_000);
@@ -141,7 +145,7 @@ test.each([
       expect(waitMs).toBeLessThanOrEqual(mostHours * 3_600_000);
       const next = new Date(Date.now() + waitMs + 1_000);
       expect([next.getUTCHours(), next.getUTCMinutes()]).toEqual([0, 0]);
-      await (await accountOf(tenant)).advance(waitMs);
+      await accountOf(tenant).advance(waitMs);
       await ok(await chat(tenant, { max_tokens: 50 }));
       break;
     }
@@ -244,10 +248,23 @@ describe('a prompt that has more tokens than the edge thought possible', () => {
   });
 });
 
+test('an account that crashes in the middle of an answer forgets nothing', async () => {
+  under.backends[0]!.behaviour = 'answer-forever';
+  const first = await chat('crash', { stream: true });
+  await accountOf('crash').crash();
+  expect((await errorOf(await chat('crash'))).message).toMatch(/answers at once/);
+  await first.body?.cancel();
+  under.backends[0]!.behaviour = 'answer';
+  const [charged] = await tokensOf('crash');
+  expect(Number(charged)).toBeGreaterThan(0);
+  await ok(await chat('crash'));
+  expect((await errorOf(await chat('crash'))).message).toMatch(/requests per minute/);
+});
+
 test('an answer that goes on for long keeps its lease', async () => {
   under.backends[0]!.behaviour = 'answer-forever';
   const first = await chat('long', { stream: true });
-  const account = await accountOf('long');
+  const account = accountOf('long');
   for (let i = 0; i < 4; i++) {
     await account.advance(50_000);
     await new Promise((resolve) => setTimeout(resolve, 1_000));
@@ -274,14 +291,14 @@ test('requests at the same time cannot spend a budget twice', async () => {
 
 describe('an account that cannot be reached', () => {
   test('for a moment costs nothing but a second try', async () => {
-    const account = await accountOf('lost');
+    const account = accountOf('lost');
     await account.fail(1);
     await ok(await chat('lost'));
     expect(await tokensOf('lost')).toEqual([COST]);
   });
 
   test('means that nothing is answered', async () => {
-    const account = await accountOf('lost');
+    const account = accountOf('lost');
     await account.fail(2);
     const before = under.backends[0]!.seen.length;
     const refused = await chat('lost');
@@ -291,7 +308,7 @@ describe('an account that cannot be reached', () => {
   });
 
   test('when an answer ends is told again', async () => {
-    const account = await accountOf('free');
+    const account = accountOf('free');
     await account.fail(1);
     await ok(await chat('free'));
     await eventually(
@@ -345,7 +362,7 @@ test('neither a key nor a prompt nor an Idempotency-Key is in the account or in 
   await ok(await chat('again', ask(secret), { 'idempotency-key': 'a-secret-of-the-client' }));
   await ok(await chat('tries', ask(secret)));
   for (const tenant of ['again', 'tries'] as const) {
-    const account = await accountOf(tenant);
+    const account = accountOf(tenant);
     const tables = ['charges', 'windows', 'idempotency', 'outbox', 'alerts', 'facts'];
     const rows = await Promise.all(tables.map((table) => account.rows(`SELECT * FROM ${table}`)));
     const held = JSON.stringify(rows) + under.log.join('\n');

@@ -118,6 +118,17 @@ export interface TenantAccountContract {
 export type TenantAccountBinding = { TENANT_ACCOUNT?: { getByName(name: string): TenantAccountContract } };
 
 /** The account of one tenant; null if the deployment has no accounts. */
-export function tenantAccount(env: TenantAccountBinding, tenant: string): TenantAccountContract | null {
-  return env.TENANT_ACCOUNT?.getByName(tenant) ?? null;
+export function tenantAccount(
+  { TENANT_ACCOUNT: namespace }: TenantAccountBinding,
+  tenant: string,
+): TenantAccountContract | null {
+  if (namespace === undefined) return null;
+  // Once its object has crashed, a stub fails for ever. So each call takes a new one.
+  const account = () => namespace.getByName(tenant);
+  return {
+    reserve: (ask) => account().reserve(ask),
+    grow: (id, tokens, limits) => account().grow(id, tokens, limits),
+    renew: (ids) => account().renew(ids),
+    settle: (settlement) => account().settle(settlement),
+  };
 }

@@ -9,6 +9,7 @@ import type { UsageMessage } from '../../account/outbox.ts';
 import { createApp } from '../../app.ts';
 import { NO_LIMITS } from '../../objects/tenant-account-contract.ts';
 import type { Env } from '../../request/env.ts';
+import { callAccount } from './scripted-account.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
 
 /** Limits by tenant, as JSON. */
@@ -24,6 +25,10 @@ const app = createApp({
   freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },
 });
 
-export default { fetch: app.fetch, queue: consumeUsage } satisfies ExportedHandler<Env, UsageMessage>;
+export default {
+  fetch: (request, env, ctx) =>
+    new URL(request.url).pathname === '/testing/account' ? callAccount(request, env) : app.fetch(request, env, ctx),
+  queue: consumeUsage,
+} satisfies ExportedHandler<TestEnv, UsageMessage>;
 export { TenantStore } from '../../objects/tenant-store.ts';
 export { ScriptedAccount as TenantAccount } from './scripted-account.ts';

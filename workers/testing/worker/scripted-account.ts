@@ -3,10 +3,28 @@
  * real.
  */
 import { TenantAccount } from '../../account/tenant-account.ts';
-import type { Ask, Settlement, Verdict } from '../../objects/tenant-account-contract.ts';
+import type { Ask, Settlement, TenantAccountBinding, Verdict } from '../../objects/tenant-account-contract.ts';
 
 /** Not a field: the account asks for the time before its fields are there. */
 const aheadMs = new WeakMap<TenantAccount, number>();
+
+/** What a test asks of an account. */
+export type AccountCall = { tenant: string; call: 'advance' | 'fail' | 'crash' | 'rows'; argument: number | string };
+
+/**
+ * Calls an account for a test. Miniflare's own way blocks the test's process for as long as it
+ * takes, and the scripted backends are in that process.
+ */
+export async function callAccount(request: Request, env: TenantAccountBinding): Promise<Response> {
+  // The cast: the test sends it.
+  const { tenant, call, argument } = (await request.json()) as AccountCall;
+  // The cast: this is the class behind the binding.
+  const account = env.TENANT_ACCOUNT?.getByName(tenant) as unknown as Record<
+    AccountCall['call'],
+    (argument: unknown) => Promise<unknown>
+  >;
+  return Response.json((await account[call](argument)) ?? null);
+}
 
 export class ScriptedAccount extends TenantAccount {
   #failures = 0;
@@ -19,6 +37,11 @@ export class ScriptedAccount extends TenantAccount {
   /** The next calls fail, as they do while the object moves. */
   async fail(calls: number): Promise<void> {
     this.#failures = calls;
+  }
+
+  /** Forgets all that is in memory. Whoever called sees an error. */
+  async crash(): Promise<void> {
+    this.ctx.abort('scripted crash');
   }
 
   /** What it would find on disk, once it has crashed. */
