@@ -7,9 +7,13 @@
  * (about 0.35 ms), and pays for the settlement after the answer with the same core. Written down
  * before measuring: 1.2 to 1.35 times the median latency of a request that is answered at once.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { type EdgeUnderTest, post, startEdgeUnderTest } from '#workers/testing/edge-under-test.ts';
+import { descendantsOf } from '../test/process-tree.ts';
 import { alternate, median, medianRatio, printMeasured } from './harness/measure.ts';
 
+/** As Linux counts processor time, everywhere that Node runs. */
+const MS_A_TICK = 10;
 const REQUESTS_A_ROUND = 40;
 const KEY = 'pk-demo-open';
 /** None of them is ever in the way. */
@@ -24,38 +28,71 @@ const EVERY_LIMIT = {
 };
 
 export async function benchLimits({ rounds }: { rounds: number }): Promise<Record<string, number>> {
-  const off = await startEdgeUnderTest({ without: ['TENANT_ACCOUNT', 'USAGE_QUEUE', 'USAGE_DB'] });
-  const on = await startEdgeUnderTest({ limits: { 'demo-open': EVERY_LIMIT } });
+  const withoutAccounts = () => startEdgeUnderTest({ without: ['TENANT_ACCOUNT', 'USAGE_QUEUE', 'USAGE_DB'] });
+  const [off, cpuOff] = await withCpu(withoutAccounts);
+  const [on, cpuOn] = await withCpu(() => startEdgeUnderTest({ limits: { 'demo-open': EVERY_LIMIT } }));
   try {
-    const requests = (under: EdgeUnderTest, stream: boolean) => async () => {
+    const spent = new Map<() => number, number[]>([
+      [cpuOff, []],
+      [cpuOn, []],
+    ]);
+    const requests = (under: EdgeUnderTest, cpu: () => number, stream: boolean) => async () => {
       const latencies: number[] = [];
+      const cpuBefore = cpu();
       for (let i = 0; i < REQUESTS_A_ROUND; i++) {
         const startedAt = performance.now();
         await drain(await ask(under, stream));
         latencies.push(performance.now() - startedAt);
       }
+      spent.get(cpu)!.push((cpu() - cpuBefore) / REQUESTS_A_ROUND);
       return median(latencies);
     };
     const measured = await alternate(
       [
-        { name: 'without accounts, whole', run: requests(off, false) },
-        { name: 'limits, budgets and usage, whole', run: requests(on, false) },
-        { name: 'without accounts, streamed', run: requests(off, true) },
-        { name: 'limits, budgets and usage, streamed', run: requests(on, true) },
+        { name: 'without accounts, whole', run: requests(off, cpuOff, false) },
+        { name: 'limits, budgets and usage, whole', run: requests(on, cpuOn, false) },
+        { name: 'without accounts, streamed', run: requests(off, cpuOff, true) },
+        { name: 'limits, budgets and usage, streamed', run: requests(on, cpuOn, true) },
       ],
       { rounds },
     );
     console.log('\nlatency of an answer of 13 tokens that costs no time to draw (median of a round, one at a time)');
     printMeasured(measured, 'ms');
+    // The first two of each are the rounds that warm up.
+    const [perRequestOff = 0, perRequestOn = 0] = [...spent.values()].map((rounds) => mean(rounds.slice(2)));
+    console.log(
+      `processor time of the edge's process a request: ${perRequestOff.toFixed(2)} ms without, ${perRequestOn.toFixed(2)} ms with`,
+    );
     const [wholeOff, wholeOn, streamedOff, streamedOn] = measured;
     return {
       'limits, budgets and usage on / off, whole answer, p50': medianRatio(wholeOn, wholeOff),
       'limits, budgets and usage on / off, streamed, p50': medianRatio(streamedOn, streamedOff),
+      'limits, budgets and usage on / off, processor time of the edge': perRequestOn / perRequestOff,
     };
   } finally {
     await Promise.all([off.dispose(), on.dispose()]);
   }
 }
+
+/** Also returns what reads the processor time, in ms, of the runtime that was started. */
+async function withCpu<T>(start: () => Promise<T>): Promise<[T, () => number]> {
+  const runtimes = () => descendantsOf(process.pid).filter(({ command }) => command.includes('workerd serve'));
+  const before = new Set(runtimes().map(({ pid }) => pid));
+  const started = await start();
+  const [own] = runtimes().filter(({ pid }) => !before.has(pid));
+  // Other systems have no /proc.
+  if (own === undefined || !existsSync('/proc/self/stat')) return [started, () => Number.NaN];
+  return [
+    started,
+    () => {
+      const stat = readFileSync(`/proc/${own.pid}/stat`, 'utf8');
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return (Number(fields[11]) + Number(fields[12])) * MS_A_TICK;
+    },
+  ];
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 function ask({ edge }: EdgeUnderTest, stream: boolean): Promise<Response> {
   const messages = [{ role: 'user', content: 'Hi' }];
