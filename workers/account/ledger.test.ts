@@ -5,14 +5,14 @@ import { type Limits, NO_LIMITS } from '../objects/tenant-account-contract.ts';
 import { SlowLedger } from '../testing/slow-ledger.ts';
 import { createSqliteStore } from '../testing/sqlite-store.ts';
 import { createLedger, FREE_REPEATS, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import type { Store } from './store.ts';
 
 const NOON = Date.UTC(2026, 10, 29, 12);
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const SPENDER = { key: 'first', model: 'scripted' };
 
-function startLedger({ time = NOON }: { time?: number } = {}) {
-  const store = createSqliteStore();
+function startLedger({ time = NOON, store = createSqliteStore() }: { time?: number; store?: Store } = {}) {
   const clock = { time };
   const usage: UsageEvent[] = [];
   const create = () => createLedger({ store, now: () => clock.time, keepUsage: (event) => usage.push({ ...event }) });
@@ -37,10 +37,16 @@ function startLedger({ time = NOON }: { time?: number } = {}) {
     crash() {
       ledger = create();
     },
-    reserve: (
+    /** Reserves, and writes it down. */
+    reserve(
       limits: Partial<Limits>,
       { id = `r${asked++}`, tokens = 1, prompt = null, idempotency = null }: Partial<LedgerAsk> = {},
-    ) => ledger.reserve({ id, spender: SPENDER, tokens, limits: { ...NO_LIMITS, ...limits }, prompt, idempotency }),
+    ) {
+      const ask = { id, spender: SPENDER, tokens, limits: { ...NO_LIMITS, ...limits }, prompt, idempotency };
+      const verdict = ledger.reserve(ask);
+      ledger.save();
+      return verdict;
+    },
     settle: (id: string, total: number) =>
       ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 } }),
   };
@@ -133,6 +139,17 @@ describe('a limit', () => {
       expect(account.reserve({ [limit]: limits[limit] }, { prompt: 'p' })).toMatchObject({ denial: { limit } });
     }
   });
+});
+
+test('a reservation that was not confirmed before a crash is as if it had never been', () => {
+  const account = startLedger();
+  const ask = { spender: SPENDER, tokens: 7, limits: NO_LIMITS, prompt: null, idempotency: null };
+  account.ledger.reserve({ ...ask, id: 'a' });
+  expect(account.ledger.confirm('a')).toBe(true);
+  account.ledger.reserve({ ...ask, id: 'b' });
+  expect(account.window('2026-11-29').charged).toBe(7);
+  const after = startLedger({ store: account.store }).ledger;
+  expect([after.confirm('a'), after.confirm('b')]).toEqual([true, false]);
 });
 
 describe('a settlement', () => {
@@ -313,6 +330,7 @@ const anyStep = fc.oneof(
         nil: null,
       }),
       again: fc.nat(9),
+      isSaved: fc.boolean(),
     }),
   },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const), which: fc.nat(), share: few(4) }) },
@@ -337,18 +355,32 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
       const slow = new SlowLedger();
       const { clock } = account;
       const asked: string[] = [];
+      let unsaved: string[] = [];
+      let count = 0;
       let limits = firstLimits;
 
       for (const step of steps) {
         const id = 'which' in step && asked.length > 0 ? asked[step.which % asked.length]! : null;
         if (step.do === 'wait') clock.time += step.ms;
-        if (step.do === 'crash') account.crash();
+        if (step.do === 'crash') {
+          account.crash();
+          // What was only in memory is gone, and nothing else.
+          const rows = account.store.exec<{ id: string }>('SELECT id FROM charges').toArray();
+          const lost = asked.filter((each) => !rows.some((row) => row.id === each));
+          for (const each of lost) {
+            expect(unsaved).toContain(each);
+            expect(account.ledger.confirm(each)).toBe(false);
+            slow.requests.splice(slow.requests.indexOf(slow.find(each)!), 1);
+            asked.splice(asked.indexOf(each), 1);
+          }
+          unsaved = [];
+        }
         if (step.do === 'limits') limits = step.limits;
         if (step.do === 'reserve') {
           const again = step.again === 0 && asked.length > 0;
           const { tokens, prompt, idempotency } = step;
           const ask = {
-            id: again ? asked[0]! : `r${asked.length}`,
+            id: again ? asked[0]! : `r${count++}`,
             spender: SPENDER,
             tokens,
             limits,
@@ -365,6 +397,7 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
           }
           if (verdict.outcome === 'granted' && !again) {
             asked.push(ask.id);
+            unsaved.push(ask.id);
             const used = slow.used(clock.time, prompt);
             const counted = slow.find(ask.id)!.charged;
             for (const name of Object.keys(limits) as (keyof Limits)[]) {
@@ -391,6 +424,9 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
           const { outcome } = account.ledger.grow(id, tokens, limits);
           expect(outcome).toBe(slow.grow(id, tokens, limits, clock.time));
         }
+        if (step.do === 'reserve' && step.isSaved) account.ledger.save();
+        if (['settle', 'renew', 'grow'].includes(step.do) || (step.do === 'reserve' && step.isSaved)) unsaved = [];
+        if (unsaved.length > 0) continue;
         const windows = new Set(slow.requests.flatMap(({ day }) => [day, day.slice(0, 7)]));
         for (const name of windows) expect(account.window(name).charged).toBe(slow.charged(name));
       }

@@ -7,6 +7,10 @@
  * comes after all, it puts the charge right. A lease says how long an answer counts as being under
  * way.
  *
+ * A reservation is decided in memory and written a moment later, because a request would wait for the
+ * disk longer than for all the rest. Whoever reserves confirms it before anybody gets a token, and only
+ * then does it have to be on disk. If the object crashes between the two, the confirmation fails.
+ *
  * Everything here is synchronous, so no two requests are ever inside at once. What the clock and
  * the limits need is held in memory and read back from the rows when the object starts.
  */
@@ -92,7 +96,14 @@ export type Budget = {
 };
 
 export type Ledger = {
+  /**
+   * Decides in memory, so that the answer need not wait for the disk. What is granted is written by
+   * the next call of anything else; `save` does nothing but that.
+   */
   reserve(ask: LedgerAsk): Verdict;
+  save(): void;
+  /** Whether the request is in the books, and on disk once this call's writes are. */
+  confirm(id: string): boolean;
   grow(id: string, tokens: number, limits: Limits): Growth;
   renew(ids: readonly string[]): void;
   settle(settlement: Omit<Settlement, 'spender'> & { spender: Omit<Spender, 'tenant'> }): void;
@@ -121,6 +132,8 @@ export function createLedger({
   const minute = createMinute();
   const windows = createWindows(store);
   const open = new Map<string, Open>();
+  // Granted, and not written yet.
+  let unsaved: Charge[] = [];
   // No lease runs out before this.
   let firstExpiry = Number.POSITIVE_INFINITY;
   let latest = Number.NEGATIVE_INFINITY;
@@ -152,6 +165,7 @@ export function createLedger({
    * for as long as it had jumped.
    */
   function bringBack(time: number): void {
+    save();
     store.transaction(() => {
       store.exec('UPDATE charges SET at = ? WHERE at > ?', time, time);
       const most = time + LEASE_MS;
@@ -167,12 +181,22 @@ export function createLedger({
     latest = time;
     minute.moveTo(time);
     if (firstExpiry > time) return;
+    save();
     firstExpiry = Number.POSITIVE_INFINITY;
     for (const reservation of open.values()) {
       const { charge } = reservation;
       if (charge.expires_at <= time) store.transaction(() => lapse(charge));
       else firstExpiry = Math.min(firstExpiry, charge.expires_at);
     }
+  }
+
+  function save(): void {
+    if (unsaved.length === 0) return;
+    store.transaction(() => {
+      for (const charge of unsaved) insert(charge);
+      windows.save();
+    });
+    unsaved = [];
   }
 
   function lapse(charge: Charge): void {
@@ -201,10 +225,9 @@ export function createLedger({
   }
 
   function settleWindows(day: string, change: { charged: number; settled: number }): void {
-    for (const window of windowsOf(day)) {
-      windows.add(window, change);
-      report(window, false);
-    }
+    for (const window of windowsOf(day)) windows.add(window, change);
+    windows.save();
+    for (const window of windowsOf(day)) report(window, false);
   }
 
   function report(window: string, full: boolean): void {
@@ -295,13 +318,16 @@ export function createLedger({
       prompt,
       idempotency: idempotency?.key ?? null,
     };
-    store.transaction(() => {
-      insert(charge);
-      windows.setCap(dayWindow, limits.tokens_per_day);
-      windows.setCap(monthWindow, limits.tokens_per_month);
-      for (const window of windowsOf(day)) windows.add(window, { charged: counted, settled: 0 });
-      if (idempotency !== null) remember(idempotency, { id, repeats: earlier && earlier.repeats + 1, time });
-    });
+    windows.setCap(dayWindow, limits.tokens_per_day);
+    windows.setCap(monthWindow, limits.tokens_per_month);
+    for (const window of windowsOf(day)) windows.add(window, { charged: counted, settled: 0 });
+    unsaved.push(charge);
+    if (idempotency !== null) {
+      store.transaction(() => {
+        save();
+        remember(idempotency, { id, repeats: earlier && earlier.repeats + 1, time });
+      });
+    }
     const entry = { at: time, tokens: counted, prompt };
     minute.add(entry);
     hold({ charge, entry });
@@ -318,6 +344,7 @@ export function createLedger({
 
   function grow(id: string, tokens: number, limits: Limits): Growth {
     const time = now();
+    save();
     moveTo(time);
     const charge = find(id);
     if (charge === null || charge.state === 'settled') return { outcome: 'granted' };
@@ -331,6 +358,7 @@ export function createLedger({
     }
     store.transaction(() => {
       for (const window of windowsOf(charge.day)) windows.add(window, { charged: more, settled: 0 });
+      windows.save();
       setTokens(charge, charge.tokens + more);
     });
     return { outcome: 'granted' };
@@ -345,6 +373,7 @@ export function createLedger({
 
   function renew(ids: readonly string[]): void {
     const time = now();
+    save();
     moveTo(time);
     for (const id of ids) {
       const charge = open.get(id)?.charge;
@@ -357,6 +386,7 @@ export function createLedger({
 
   const settle: Ledger['settle'] = ({ id, spender, spent }) => {
     const time = now();
+    save();
     moveTo(time);
     const total = spent.prompt + spent.completion;
     const charge = find(id);
@@ -446,6 +476,7 @@ export function createLedger({
 
   function tidy(): number | null {
     const time = now();
+    save();
     moveTo(time);
     store.exec(
       `DELETE FROM charges WHERE state <> 'open' AND at <= ?
@@ -465,7 +496,12 @@ export function createLedger({
     return next?.at == null ? null : Math.max(0, next.at - time);
   }
 
-  return { reserve, grow, renew, settle, tidy };
+  function confirm(id: string): boolean {
+    save();
+    return find(id) !== null;
+  }
+
+  return { reserve, save, confirm, grow, renew, settle, tidy };
 }
 
 /** Of all limits that are in the way, the one to name; null if none is. */

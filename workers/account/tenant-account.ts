@@ -78,7 +78,14 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
         body: await this.#salted(idempotency.body),
       },
     };
-    return this.#do(tenant, () => this.#ledger.reserve({ ...ask, ...salted, spender }));
+    // Whatever becomes of the caller, what was granted is written. A timer, because an answer waits
+    // for every write that was begun before it.
+    this.ctx.waitUntil(scheduler.wait(0).then(() => this.#do(tenant, () => this.#ledger.save())));
+    return this.#guard(() => this.#ledger.reserve({ ...ask, ...salted, spender }));
+  }
+
+  async confirm(id: string): Promise<boolean> {
+    return this.#do(null, () => this.#ledger.confirm(id));
   }
 
   async grow(id: string, tokens: number, limits: Limits): Promise<Growth> {
@@ -99,13 +106,20 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
     for (const wait of waits) if (wait !== null) this.#arm(wait);
   }
 
+  /** Work that may write. It also sees to it that the alarm rings in time. */
   #do<T>(tenant: string | null, work: () => T): T {
-    try {
+    return this.#guard(() => {
       if (tenant !== null) this.#fact('tenant', () => tenant);
       const result = work();
       this.#arm(LEASE_MS);
       this.#armForWork();
       return result;
+    });
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work();
     } catch (error) {
       // Memory and database may differ now. A new object reads what was written.
       logError({ event: 'account-failed', cause: error });

@@ -31,24 +31,21 @@ export function untilNextMonth(time: number): number {
 
 export function createWindows({ exec }: Store) {
   const held = new Map<string, Window>();
+  const unsaved = new Set<string>();
 
   function read(name: string): Window {
     const known = held.get(name);
     if (known !== undefined) return known;
-    if (held.size >= MAX_HELD) held.clear();
+    if (held.size >= MAX_HELD && unsaved.size === 0) held.clear();
     const [row] = exec<Row>('SELECT * FROM windows WHERE name = ?', name).toArray();
     const window = row ?? { charged: 0, settled: 0, cap: null };
     held.set(name, window);
     return window;
   }
 
-  function write(name: string, change: Partial<Window>): void {
-    const window = { ...read(name), ...change };
-    exec(
-      'INSERT OR REPLACE INTO windows (name, charged, settled, cap) VALUES (?, ?, ?, ?)',
-      ...[name, window.charged, window.settled, window.cap],
-    );
-    held.set(name, window);
+  function change(name: string, to: Partial<Window>): void {
+    held.set(name, { ...read(name), ...to });
+    unsaved.add(name);
   }
 
   return {
@@ -56,10 +53,21 @@ export function createWindows({ exec }: Store) {
     add(name: string, { charged, settled }: { charged: number; settled: number }): void {
       if (charged === 0 && settled === 0) return;
       const window = read(name);
-      write(name, { charged: window.charged + charged, settled: window.settled + settled });
+      change(name, { charged: window.charged + charged, settled: window.settled + settled });
     },
     setCap(name: string, cap: number | null): void {
-      if (read(name).cap !== cap) write(name, { cap });
+      if (read(name).cap !== cap) change(name, { cap });
+    },
+    /** Writes what has changed since the last time. */
+    save(): void {
+      for (const name of unsaved) {
+        const { charged, settled, cap } = read(name);
+        exec(
+          'INSERT OR REPLACE INTO windows (name, charged, settled, cap) VALUES (?, ?, ?, ?)',
+          ...[name, charged, settled, cap],
+        );
+      }
+      unsaved.clear();
     },
     tidy(time: number): void {
       exec('DELETE FROM windows WHERE name < ?', dayOf(time - KEEP_DAYS * DAY_MS));

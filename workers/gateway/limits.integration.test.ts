@@ -63,6 +63,7 @@ async function callAccount(tenant: Tenant, call: AccountCall['call'], argument: 
 const accountOf = (tenant: Tenant) => ({
   advance: (ms: number) => callAccount(tenant, 'advance', ms),
   fail: (calls: number) => callAccount(tenant, 'fail', calls),
+  forget: () => callAccount(tenant, 'forget', 0),
   crash: () => callAccount(tenant, 'crash', 0),
   rows: (query: string) => callAccount(tenant, 'rows', query),
 });
@@ -305,6 +306,15 @@ describe('an account that cannot be reached', () => {
     expect(await errorOf(refused)).toMatchObject({ status: 503, code: 'backend_unavailable' });
     expect(under.backends[0]!.seen.length).toBe(before);
     expect(under.log.join('\n')).toContain('scripted failure');
+  });
+
+  test('before it has written the reservation gives no token away', async () => {
+    await accountOf('lost').forget();
+    const refused = await chat('lost', { stream: true });
+    const text = await refused.text();
+    expect(text).toContain('backend_unavailable');
+    expect(text).not.toContain('"choices"');
+    expect((await charges('lost')).every(({ state }) => state === 'settled')).toBe(true);
   });
 
   test('when an answer ends is told again', async () => {

@@ -86,6 +86,7 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   let state: 'idle' | 'reserved' | 'recording' | 'settled' = 'idle';
   let cost: Cost | null = null;
   let isFollowed = false;
+  let confirmed: Promise<boolean> | null = null;
   let renewing: ReturnType<typeof setInterval> | null = null;
   const isSettled = Promise.withResolvers<void>();
 
@@ -111,6 +112,9 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
       throw refusalOf(verdict, asked);
     }
     Object.assign(headers, rateLimitHeaders(verdict.allowances));
+    // Writing to disk takes longer than all the rest. Meanwhile a backend can be asked.
+    confirmed = timely(account.confirm(requestId));
+    confirmed.catch(() => undefined);
     // The route may have failed meanwhile.
     if (!isOver()) renewing = setInterval(renew, verdict.leaseMs / 3);
   }
@@ -153,8 +157,17 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     });
   }
 
+  async function untilConfirmed(): Promise<void> {
+    if (confirmed === null) return;
+    const isThere = await confirmed.catch((cause: unknown) => {
+      throw unreachable(cause);
+    });
+    if (!isThere) throw unreachable('the account has crashed and knows nothing of the reservation');
+  }
+
   async function promptCounted(tokens: number): Promise<void> {
     spent.prompt = tokens;
+    await untilConfirmed();
     if (state !== 'reserved' || cost === null || account === null || tokens <= cost.prompt) return;
     const total = Math.min(cost.context, tokens + cost.answer);
     const growth = await timely(account.grow(requestId, total, limits)).catch((cause: unknown) => {

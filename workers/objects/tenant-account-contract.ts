@@ -98,8 +98,16 @@ export type Settlement = {
 };
 
 export interface TenantAccountContract {
-  /** Reserves the most that a request can cost, or says which limit is in the way. */
+  /**
+   * Reserves the most that a request can cost, or says which limit is in the way. It does not wait
+   * for the disk: confirm the reservation before anybody gets a token.
+   */
   reserve(ask: Ask): Promise<Verdict>;
+  /**
+   * Returns once the reservation is on disk. false: the account has crashed meanwhile and knows
+   * nothing of it.
+   */
+  confirm(id: string): Promise<boolean>;
   /**
    * Makes a reservation larger, for a prompt that has more tokens than the edge thought possible.
    * Never makes it smaller.
@@ -127,6 +135,7 @@ export function tenantAccount(
   const account = () => namespace.getByName(tenant);
   return {
     reserve: (ask) => account().reserve(ask),
+    confirm: (id) => account().confirm(id),
     grow: (id, tokens, limits) => account().grow(id, tokens, limits),
     renew: (ids) => account().renew(ids),
     settle: (settlement) => account().settle(settlement),

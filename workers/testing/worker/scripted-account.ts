@@ -9,7 +9,7 @@ import type { Ask, Settlement, TenantAccountBinding, Verdict } from '../../objec
 const aheadMs = new WeakMap<TenantAccount, number>();
 
 /** What a test asks of an account. */
-export type AccountCall = { tenant: string; call: 'advance' | 'fail' | 'crash' | 'rows'; argument: number | string };
+export type AccountCall = { tenant: string; call: 'advance' | 'fail' | 'forget' | 'crash' | 'rows'; argument: number | string };
 
 /**
  * Calls an account for a test. Miniflare's own way blocks the test's process for as long as it
@@ -28,6 +28,7 @@ export async function callAccount(request: Request, env: TenantAccountBinding): 
 
 export class ScriptedAccount extends TenantAccount {
   #failures = 0;
+  #forgets = false;
 
   /** Sets the clock ahead, by as much as all calls together say. */
   async advance(ms: number): Promise<void> {
@@ -37,6 +38,11 @@ export class ScriptedAccount extends TenantAccount {
   /** The next calls fail, as they do while the object moves. */
   async fail(calls: number): Promise<void> {
     this.#failures = calls;
+  }
+
+  /** The next reservation is lost before it is on disk. */
+  async forget(): Promise<void> {
+    this.#forgets = true;
   }
 
   /** Forgets all that is in memory. Whoever called sees an error. */
@@ -58,6 +64,12 @@ export class ScriptedAccount extends TenantAccount {
     this.#mayFail();
     const verdict = await super.reserve(ask);
     return verdict.outcome === 'granted' ? { ...verdict, leaseMs: 600 } : verdict;
+  }
+
+  override async confirm(id: string): Promise<boolean> {
+    const forgets = this.#forgets;
+    this.#forgets = false;
+    return !forgets && super.confirm(id);
   }
 
   override async settle(settlement: Settlement): Promise<void> {
