@@ -9,7 +9,11 @@ import type { Ask, Settlement, TenantAccountBinding, Verdict } from '../../objec
 const aheadMs = new WeakMap<TenantAccount, number>();
 
 /** What a test asks of an account. */
-export type AccountCall = { tenant: string; call: 'advance' | 'fail' | 'forget' | 'crash' | 'rows'; argument: number | string };
+export type AccountCall = {
+  tenant: string;
+  call: 'advance' | 'fail' | 'forget' | 'crash' | 'rows';
+  argument: number | string;
+};
 
 /**
  * Calls an account for a test. Miniflare's own way blocks the test's process for as long as it
