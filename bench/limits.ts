@@ -10,14 +10,13 @@
  * and we expect 1.1 to 1.25.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { type EdgeUnderTest, post, startEdgeUnderTest } from '#workers/testing/edge-under-test.ts';
+import { type EdgeUnderTest, post, startEdgeUnderTest, testKey } from '#workers/testing/edge-under-test.ts';
 import { descendantsOf } from '../test/process-tree.ts';
 import { alternate, median, medianRatio, printMeasured } from './harness/measure.ts';
 
 /** As Linux counts processor time, everywhere that Node runs. */
 const MS_A_TICK = 10;
 const REQUESTS_A_ROUND = 40;
-const KEY = 'pk-demo-open';
 /** None of them is ever in the way. */
 const MANY = 1_000_000_000;
 const EVERY_LIMIT = {
@@ -30,9 +29,10 @@ const EVERY_LIMIT = {
 };
 
 export async function benchLimits({ rounds }: { rounds: number }): Promise<Record<string, number>> {
-  const withoutAccounts = () => startEdgeUnderTest({ without: ['TENANT_ACCOUNT', 'USAGE_QUEUE', 'USAGE_DB'] });
+  const withoutAccounts = () =>
+    startEdgeUnderTest({ without: ['TENANT_ACCOUNT', 'USAGE_QUEUE', 'USAGE_DB'], limits: { limited: {} } });
   const [off, cpuOff] = await withCpu(withoutAccounts);
-  const [on, cpuOn] = await withCpu(() => startEdgeUnderTest({ limits: { 'demo-open': EVERY_LIMIT } }));
+  const [on, cpuOn] = await withCpu(() => startEdgeUnderTest({ limits: { limited: EVERY_LIMIT } }));
   try {
     const spent = new Map<() => number, number[]>([
       [cpuOff, []],
@@ -98,7 +98,12 @@ const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + 
 
 function ask({ edge }: EdgeUnderTest, stream: boolean): Promise<Response> {
   const messages = [{ role: 'user', content: 'Hi' }];
-  return post(edge, '/v1/chat/completions', { model: 'scripted', messages, seed: 1, max_tokens: 32, stream }, KEY);
+  return post(
+    edge,
+    '/v1/chat/completions',
+    { model: 'scripted', messages, seed: 1, max_tokens: 32, stream },
+    testKey('limited'),
+  );
 }
 
 async function drain(response: Response): Promise<void> {

@@ -12,8 +12,7 @@ import { chatCompletions } from './gateway/chat-completions.ts';
 import { createDecide } from './gateway/decide.ts';
 import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
-import { type LimitsOf, meterAfter } from './gateway/limits.ts';
-import { limitsOfPolicy } from './gateway/limits-of-policy.ts';
+import { meterAfter } from './gateway/limits.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
 import { authenticate } from './request/authenticate.ts';
@@ -35,8 +34,6 @@ export type AppOptions = {
   bodyPatience?: BodyPatience;
   /** How long a backend rests after its first failure. */
   restMs?: number;
-  /** What a caller may spend. By default, its policy says so. */
-  limitsOf?: LimitsOf;
 };
 
 export function createApp({
@@ -46,7 +43,6 @@ export function createApp({
   freshness = DEFAULT_FRESHNESS,
   bodyPatience = DEFAULT_BODY_PATIENCE,
   restMs,
-  limitsOf = ({ policy }) => limitsOfPolicy(policy),
 }: AppOptions): Hono<AppEnv> {
   const readConfig = createConfigReader();
   const directory = createTenantDirectory({ operatorPolicy, freshness });
@@ -66,7 +62,7 @@ export function createApp({
 
   const key = authenticate(directory);
   const keyAndBody = readBodyAfter(key, bodyPatience);
-  const metered = meterAfter(keyAndBody, { limitsOf });
+  const metered = meterAfter(keyAndBody);
   const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
   const list = listModels(pool);
   const retrieve = retrieveModel(pool);

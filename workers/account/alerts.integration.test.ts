@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, type EdgeUnderTest, eventually, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import { ask, type EdgeUnderTest, eventually, post, startEdgeUnderTest, testKey } from '../testing/edge-under-test.ts';
 
 const SECRET = `whsec_${Buffer.alloc(24, 7).toString('base64')}`;
 /** The scripted answer to 'Hi'. */
@@ -26,7 +26,7 @@ beforeAll(async () => {
   });
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
   under = await startEdgeUnderTest({
-    limits: { 'demo-strict': { tokens_per_day: LIMIT, tokens_per_month: 100 * LIMIT } },
+    limits: { acme: { tokens_per_day: LIMIT, tokens_per_month: 100 * LIMIT } },
     overrides: {
       ALERT_WEBHOOK_URL: `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/alerts`,
       ALERT_WEBHOOK_SECRET: SECRET,
@@ -40,7 +40,7 @@ afterAll(async () => {
 });
 
 const answer = async (body: object = { max_tokens: 20 }) =>
-  (await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), ...body }, 'pk-demo-strict')).status;
+  (await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), ...body }, testKey('acme'))).status;
 /** Verified by the library of Standard Webhooks, as a receiver would. */
 const read = ({ headers, body }: Received) =>
   new Webhook(SECRET).verify(body, headers as Record<string, string>) as { data: Record<string, unknown> };
@@ -60,9 +60,9 @@ test('an alert is signed, and sent again until the receiver takes it', async () 
   expect(read(third!)).toEqual({
     type: 'budget.share_reached',
     timestamp: expect.stringMatching(/^20/),
-    data: { tenant: 'demo-strict', period: 'day', window: day, share: 0.1, limit: LIMIT, spent: 2 * COST },
+    data: { tenant: 'acme', period: 'day', window: day, share: 0.1, limit: LIMIT, spent: 2 * COST },
   });
-  expect(() => read({ ...third!, body: third!.body.replace('demo-strict', 'demo-open') })).toThrow(/signature/);
+  expect(() => read({ ...third!, body: third!.body.replace('acme', 'evil') })).toThrow(/signature/);
 });
 
 test('each share is alerted of once, and the last when a request finds no room', async () => {

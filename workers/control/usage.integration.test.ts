@@ -10,13 +10,14 @@ import {
   OPERATOR_KEY,
   post,
   startEdgeUnderTest,
+  testKey,
 } from '../testing/edge-under-test.ts';
 
 type Row = Record<string, string | number>;
 let under: EdgeUnderTest;
 let database: UsageDatabase;
 beforeAll(async () => {
-  under = await startEdgeUnderTest({ limits: { 'demo-strict': { tokens_per_day: 10_000 } } });
+  under = await startEdgeUnderTest({ limits: { limited: { tokens_per_day: 10_000 } } });
   database = await under.edge.miniflare.getD1Database('USAGE_DB');
 });
 afterAll(() => under.dispose());
@@ -60,14 +61,30 @@ const yesterday = async () =>
   );
 
 test('each answer is in the books of its day, tenant, key and model, with limits and without', async () => {
-  for (const key of ['pk-demo-open', 'pk-demo-strict', 'pk-demo-strict']) {
+  for (const key of ['pk-demo-open', testKey('limited'), testKey('limited')]) {
     await (await post(under.edge, '/v1/chat/completions', ask('Hi'), key)).text();
   }
   const rows = await usageOf('', 3);
-  const row = { day: today(), key: 'demo', model: 'scripted' };
+  const row = { day: today(), model: 'scripted' };
   expect(rows).toEqual([
-    { ...row, tenant: 'demo-open', requests: 1, prompt_tokens: 1, completion_tokens: 13, charged_tokens: 14 },
-    { ...row, tenant: 'demo-strict', requests: 2, prompt_tokens: 2, completion_tokens: 26, charged_tokens: 28 },
+    {
+      ...row,
+      tenant: 'demo-open',
+      key: 'demo',
+      requests: 1,
+      prompt_tokens: 1,
+      completion_tokens: 13,
+      charged_tokens: 14,
+    },
+    {
+      ...row,
+      tenant: 'limited',
+      key: 'main',
+      requests: 2,
+      prompt_tokens: 2,
+      completion_tokens: 26,
+      charged_tokens: 28,
+    },
   ]);
   expect(await rowsOf(`?tenant=demo-open&from=${today()}&to=${today()}`)).toEqual(rows.slice(0, 1));
   expect(await rowsOf('?from=2020-01-01&to=2020-12-31')).toEqual([]);

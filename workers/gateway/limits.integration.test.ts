@@ -3,17 +3,16 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
-import { adminClient } from '../control/admin-client.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
 import type { Limits } from '../objects/tenant-account-contract.ts';
 import {
   ask,
   type EdgeUnderTest,
   eventually,
-  OPERATOR_KEY,
   openaiClient,
   post,
   startEdgeUnderTest,
+  testKey,
 } from '../testing/edge-under-test.ts';
 import type { AccountCall } from '../testing/worker/scripted-account.ts';
 
@@ -37,20 +36,11 @@ const TENANTS = {
   free: {},
 } satisfies Record<string, Partial<Limits>>;
 type Tenant = keyof typeof TENANTS;
-const keyOf = (tenant: Tenant) => `pk-test-${tenant}`;
+const keyOf = (tenant: Tenant) => testKey(tenant);
 
 let under: EdgeUnderTest;
 beforeAll(async () => {
   under = await startEdgeUnderTest({ limits: TENANTS, contextOf: () => 200 });
-  const admin = adminClient(under.edge.url, OPERATOR_KEY);
-  for (const tenant of Object.keys(TENANTS) as Tenant[]) {
-    const keys = [{ id: 'main', sha256: sha256(keyOf(tenant)) }];
-    const answer = await admin.tenants[':id'].$put({
-      param: { id: tenant },
-      json: { name: tenant, policy: { floor: 0, budget: null }, keys },
-    });
-    expect(answer.ok).toBe(true);
-  }
 });
 afterAll(() => under.dispose());
 

@@ -17,13 +17,12 @@ import {
   type Verdict,
 } from '../objects/tenant-account-contract.ts';
 import type { AppContext, BodyEnv, CallerEnv, Middleware } from '../request/context.ts';
-import type { Env } from '../request/env.ts';
 import { logError } from '../request/log.ts';
-import type { Caller } from '../request/tenant-directory.ts';
 import { within } from '../request/within.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import type { Cost } from './limits-cost.ts';
 import { limitExceeded, promptTooCostly, rateLimitHeaders, retryHeaders } from './limits-errors.ts';
+import { limitsOfPolicy } from './limits-of-policy.ts';
 import type { AnswerEvents } from './read-answer.ts';
 
 /** How long the account may take to answer, each time that it is asked. */
@@ -52,21 +51,16 @@ type Meter = {
 /** On routes behind `meterAfter`. */
 export type MeterEnv = CallerEnv & BodyEnv & { Variables: { meter: Meter } };
 
-export type LimitsOf = (caller: Caller, env: Env) => Limits;
-
 /**
  * Finds out who asks and reads the body, and then runs the route under a meter. They are one
  * middleware, because Hono's types cannot tell the order of two.
  */
-export function meterAfter(
-  admit: Middleware<CallerEnv & BodyEnv>,
-  { limitsOf }: { limitsOf: LimitsOf },
-): Middleware<MeterEnv> {
+export function meterAfter(admit: Middleware<CallerEnv & BodyEnv>): Middleware<MeterEnv> {
   // The cast: to Hono's types, a context that also has room for a meter is none for `admit`.
   const first = admit as unknown as Middleware<MeterEnv>;
   return function meterAfter(c, next) {
     return first(c, async () => {
-      const { meter, finish } = await startMeter(c, limitsOf(c.var.caller, c.env));
+      const { meter, finish } = await startMeter(c, limitsOfPolicy(c.var.caller.policy));
       c.set('meter', meter);
       await next();
       finish();

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
+import { adminClient } from '../control/admin-client.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
 import type { Limits } from '../objects/tenant-account-contract.ts';
@@ -49,7 +50,7 @@ export async function startEdgeUnderTest({
   samplingOf?: (index: number) => Sampling;
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
-  /** By tenant. By default, none has any. */
+  /** Of further tenants, by id. Each has a line that bounds nothing, and the key `testKey(id)`. */
   limits?: Readonly<Record<string, Partial<Limits>>>;
   /** Bindings to leave out. */
   without?: readonly string[];
@@ -81,10 +82,11 @@ export async function startEdgeUnderTest({
     entry: fileURLToPath(new URL('./worker/main.ts', import.meta.url)),
     log: (line) => log.push(line),
     inspectStorage: true,
-    overrides: { TEST_LIMITS: JSON.stringify(limits), ...overrides },
+    overrides,
     without,
   });
   if (seed) await seedDemoTenants(edge.url, OPERATOR_KEY);
+  for (const [id, given] of Object.entries(limits)) await putTenant(edge, id, given);
   return {
     edge,
     backends,
@@ -97,6 +99,17 @@ export async function startEdgeUnderTest({
     },
   };
 }
+
+async function putTenant(edge: Edge, id: string, limits: Partial<Limits>): Promise<void> {
+  const answer = await adminClient(edge.url, OPERATOR_KEY).tenants[':id'].$put({
+    param: { id },
+    json: { name: id, policy: { floor: 0, budget: null, limits }, keys: [{ id: 'main', sha256: sha256(testKey(id)) }] },
+  });
+  if (!answer.ok) throw new Error(`the tenant ${id} was not accepted: ${await answer.text()}`);
+}
+
+/** The key of a tenant that `limits` has made. */
+export const testKey = (id: string) => `pk-test-${id}`;
 
 /**
  * OpenAI's client, unchanged, pointed at the edge. It does not retry, so that a test sees every

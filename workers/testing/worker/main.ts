@@ -7,13 +7,9 @@ import { PolicyPart } from '#policies/schema.ts';
 import { consumeUsage } from '../../account/consume-usage.ts';
 import type { UsageMessage } from '../../account/outbox.ts';
 import { createApp } from '../../app.ts';
-import { NO_LIMITS } from '../../objects/tenant-account-contract.ts';
 import type { Env } from '../../request/env.ts';
 import { callAccount } from './scripted-account.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
-
-/** Limits by tenant, as JSON. */
-type TestEnv = Env & { TEST_LIMITS?: string };
 
 const app = createApp({
   classifier: scriptedClassifier,
@@ -21,7 +17,6 @@ const app = createApp({
   timeouts: { startMs: 2_000, frameMs: 1_000, hedgeMs: 250 },
   bodyPatience: { silenceMs: 500, wholeMs: 1_500, unwantedMs: 500 },
   restMs: 100,
-  limitsOf: ({ tenant }, env: TestEnv) => ({ ...NO_LIMITS, ...JSON.parse(env.TEST_LIMITS ?? '{}')[tenant] }),
   freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },
 });
 
@@ -29,6 +24,6 @@ export default {
   fetch: (request, env, ctx) =>
     new URL(request.url).pathname === '/testing/account' ? callAccount(request, env) : app.fetch(request, env, ctx),
   queue: consumeUsage,
-} satisfies ExportedHandler<TestEnv, UsageMessage>;
+} satisfies ExportedHandler<Env, UsageMessage>;
 export { TenantStore } from '../../objects/tenant-store.ts';
 export { ScriptedAccount as TenantAccount } from './scripted-account.ts';
