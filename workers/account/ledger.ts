@@ -7,9 +7,10 @@
  * comes after all, it puts the charge right. A lease says how long an answer counts as being under
  * way.
  *
- * A reservation is decided in memory and written a moment later, because a request would wait for the
- * disk longer than for all the rest. Whoever reserves confirms it before anybody gets a token, and only
- * then does it have to be on disk. If the object crashes between the two, the confirmation fails.
+ * A reservation is decided in memory and written a moment later, because a request would wait for
+ * the disk longer than for all the rest. Whoever reserves confirms it before anybody gets a token,
+ * and only then does it have to be on disk. If the object crashes between the two, the confirmation
+ * fails.
  *
  * Everything here is synchronous, so no two requests are ever inside at once. What the clock and
  * the limits need is held in memory and read back from the rows when the object starts.

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Miniflare } from 'miniflare';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { bundleWorker } from '../local/bundle-worker.ts';
-import type { Calm, Storm } from '../testing/worker/storm.ts';
+import type { Calm, Storm } from '../testing/worker/account-call.ts';
 
 let miniflare: Miniflare;
 beforeAll(async () => {

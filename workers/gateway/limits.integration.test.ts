@@ -14,7 +14,7 @@ import {
   startEdgeUnderTest,
   testKey,
 } from '../testing/edge-under-test.ts';
-import type { AccountCall } from '../testing/worker/scripted-account.ts';
+import type { AccountCall } from '../testing/worker/account-call.ts';
 
 /** One tenant for each test, so that none spends what another needs. */
 const TENANTS = {

@@ -33,7 +33,7 @@ export function cutLoopback(): void {
     const { on } = server;
     // The cast: `on` has an overload for each event. miniflare also takes WebSockets there.
     server.on = ((event: string, listener: (...args: unknown[]) => void) =>
-      event === 'upgrade' ? server : on.call(server, event, listener)) as typeof server.on;
+      event === 'upgrade' ? server : Reflect.apply(on, server, [event, listener])) as typeof server.on;
     return server;
   }) as typeof http.createServer;
 }

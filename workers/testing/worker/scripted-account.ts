@@ -4,16 +4,10 @@
  */
 import { TenantAccount } from '../../account/tenant-account.ts';
 import type { Ask, Settlement, TenantAccountBinding, Verdict } from '../../objects/tenant-account-contract.ts';
+import type { AccountCall } from './account-call.ts';
 
 /** Not a field: the account asks for the time before its fields are there. */
 const aheadMs = new WeakMap<TenantAccount, number>();
-
-/** What a test asks of an account. */
-export type AccountCall = {
-  tenant: string;
-  call: 'advance' | 'fail' | 'forget' | 'crash' | 'rows';
-  argument: number | string;
-};
 
 /**
  * Calls an account for a test. Miniflare's own way blocks the test's process for as long as it

@@ -5,15 +5,7 @@ import {
   type TenantAccountBinding,
   tenantAccount,
 } from '../../objects/tenant-account-contract.ts';
-
-export type Storm = {
-  requests: number;
-  /** Of the day. */
-  limit: number;
-  /** Every how many requests one is never settled, as after a crash. */
-  crashEvery: number;
-};
-export type Calm = { granted: number; denied: number; reserved: number; spent: number };
+import type { Calm, Storm } from './account-call.ts';
 
 export default {
   async fetch(request: Request, env: TenantAccountBinding): Promise<Response> {
