@@ -14,6 +14,7 @@ import { benchEqualAnswers } from './equal-answers.ts';
 import { benchGate } from './gate.ts';
 import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
+import { benchLimits } from './limits.ts';
 import { benchModels } from './models.ts';
 import { benchSecondLook } from './second-look.ts';
 import { benchSoak } from './soak.ts';
@@ -54,6 +55,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   affinity: benchAffinity,
   queue: benchQueue,
   chaos: benchChaos,
+  limits: benchLimits,
   models: benchModels,
   'second-look': benchSecondLook,
   engine: benchEngine,
@@ -65,7 +67,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, a real model’s memory and start, and drafts; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, what limits cost, a real model’s memory and start, and drafts; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

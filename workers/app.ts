@@ -12,6 +12,7 @@ import { chatCompletions } from './gateway/chat-completions.ts';
 import { createDecide } from './gateway/decide.ts';
 import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
+import { meterAfter } from './gateway/limits.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
 import { openApi } from './openapi/serve.ts';
@@ -62,15 +63,16 @@ export function createApp({
 
   const key = authenticate(directory);
   const keyAndBody = readBodyAfter(key, bodyPatience);
+  const metered = meterAfter(keyAndBody);
   const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
   const list = listModels(pool);
   const retrieve = retrieveModel(pool);
   const moderate = moderations(classifier);
   app
     .get('/', frontPage(pool))
-    // The routes behind `key` or `keyAndBody` are called through a function, so that leaving it
-    // out does not compile.
-    .post('/v1/chat/completions', keyAndBody, (c) => complete(c))
+    // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that
+    // leaving it out does not compile.
+    .post('/v1/chat/completions', metered, (c) => complete(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))

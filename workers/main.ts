@@ -6,6 +6,8 @@ import operatorPolicy from '#policies/presets/operator.json' with { type: 'json'
 import { PolicyPart } from '#policies/schema.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import classifierModel from '../models/classifier/classifier.bin';
+import { consumeUsage } from './account/consume-usage.ts';
+import type { UsageMessage } from './account/outbox.ts';
 import { createApp } from './app.ts';
 import type { Env } from './request/env.ts';
 
@@ -14,7 +16,8 @@ const app = createApp({
   operatorPolicy: PolicyPart.parse(operatorPolicy),
 });
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export default { fetch: app.fetch, queue: consumeUsage } satisfies ExportedHandler<Env, UsageMessage>;
+export { TenantAccount } from './account/tenant-account.ts';
 export { TenantIndex } from './objects/tenant-index.ts';
 export { TenantObject } from './objects/tenant-object.ts';
 export { TenantStore } from './objects/tenant-store.ts';

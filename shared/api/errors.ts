@@ -50,7 +50,13 @@ export const ERROR_CODES = {
   conflict: { status: 409, type: 'invalid_request_error', retry: false, log: 'line' },
   precondition_failed: { status: 412, type: 'invalid_request_error', retry: false, log: 'line' },
   precondition_required: { status: 428, type: 'invalid_request_error', retry: false, log: 'line' },
+  idempotency_key_in_use: { status: 409, type: 'invalid_request_error', retry: false, log: 'line' },
   request_too_large: { status: 413, type: 'invalid_request_error', retry: false, log: 'line' },
+  idempotency_key_reused: { status: 422, type: 'invalid_request_error', retry: false, log: 'line' },
+  // The tenant's limits. A wait of at most a minute mends the first; the second is spent for the
+  // day or the month.
+  rate_limit_exceeded: { status: 429, type: 'rate_limit_error', retry: false, log: 'line' },
+  insufficient_quota: { status: 429, type: 'insufficient_quota', retry: false, log: 'line' },
   // Between the edge and a backend.
   directive_invalid: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
   directive_expired: { status: 401, type: 'authentication_error', retry: false, log: 'line' },

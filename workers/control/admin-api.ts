@@ -49,6 +49,7 @@ import {
   resumeTenant,
   suspendTenant,
 } from './tenants.ts';
+import { exportUsage, UsageQuery } from './usage.ts';
 
 type AdminApiOptions = Admin & { bodyPatience: BodyPatience };
 
@@ -169,6 +170,7 @@ export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
         return c.json(await deletePlan({ id, ifMatch: ifMatchOf(c.req.header('if-match')) }, c));
       })
 
+      .get('/usage', operator, validQuery(UsageQuery), (c) => exportUsage(c.req.valid('query'), c))
       .get('/audit', operator, validQuery(AuditPage), async (c) =>
         c.json({ object: 'list' as const, data: await listAudit(c.req.valid('query'), c) }),
       )

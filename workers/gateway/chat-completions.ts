@@ -10,7 +10,7 @@ import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateBody } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { chooseStanding } from '../request/choose-standing.ts';
-import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
+import type { AppContext } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
@@ -23,6 +23,8 @@ import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide, Decision } from './decide.ts';
+import type { MeterEnv } from './limits.ts';
+import { costOf } from './limits-cost.ts';
 import { readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 import { streamAnswer } from './stream-answer.ts';
@@ -39,8 +41,8 @@ export function chatCompletions({
   classifierVersion: string;
   timeouts: Timeouts;
 }) {
-  return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
-    const { config, requestId } = c.var;
+  return async (c: AppContext<MeterEnv>): Promise<Response> => {
+    const { config, requestId, meter } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
     const caller = await chooseStanding(c.var.caller, chat.messages);
     const extension = chat.plimsoll ?? {};
@@ -51,14 +53,21 @@ export function chatCompletions({
     });
     const members = allowedMembers(known, caller.policy, chat.model);
     refuseTooLong(members, chat);
+    const cost = await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
+    // The account writes to disk. Meanwhile the prompt can be read.
+    const reserved = meter.reserve(cost);
     const { decision, cache } = await decide(chat.messages, { caller, extension });
+    await reserved;
     const line = lineOf(decision);
 
     const { model, messages } = chat;
     const looks = decision.secondLook !== null;
     const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
-    const request = toGenerateRequest(chat, { maxTokensOfPolicy: decision.maxTokens, trace, defaults });
+    const request = toGenerateRequest(
+      { ...chat, seed: chat.seed ?? meter.seed },
+      { maxTokensOfPolicy: decision.maxTokens, trace, defaults },
+    );
     const body = JSON.stringify(request);
     const directive: Omit<Directive, 'id'> = {
       request: requestId,
@@ -89,7 +98,11 @@ export function chatCompletions({
       onWaiting: waits.resolve,
       onOtherModel: pool.servesAnother,
     });
-    const begun = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+    const begins = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+      await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {
+        client.abort();
+        throw thrown;
+      });
       // With other weights than when it was last heard, a backend may have another probe.
       const probe = start.bundle === member.bundle ? member.secondLook : null;
       return {
@@ -125,6 +138,7 @@ export function chatCompletions({
         },
       };
     });
+    const begun = meter.follow(begins, client.signal);
     // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to see it.
     begun.catch(() => undefined);
     // Until a backend has taken the request, or said that it waits there, an error can still set

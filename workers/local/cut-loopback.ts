@@ -1,8 +1,9 @@
 /**
- * Cuts the connections to miniflare's own port. miniflare opens it next to workerd's, for its tools
+ * Closes miniflare's own port to everybody. miniflare opens it next to workerd's, for its tools
  * (temporary files, logs, browsers), and answers anyone who asks there, even a page in a browser.
- * One request can make it write any file that its user may write. The edge uses nothing that needs
- * this port, so we cut every connection to it before a byte of it is read.
+ * One request can make it write any file that its user may write. So whoever asks there gets a 404,
+ * and miniflare never sees the request. The local queue writes its log there; it wants an answer,
+ * but does not read it.
  */
 import http from 'node:http';
 
@@ -20,12 +21,19 @@ export function cutLoopback(): void {
   const { createServer } = http;
   // We replace the property of the module, because that is how miniflare calls it.
   http.createServer = ((...args: unknown[]) => {
-    const server: http.Server = Reflect.apply(createServer, http, args);
-    if (args.some((arg) => typeof arg === 'function' && arg.name === LISTENER)) {
-      closed += 1;
-      server.removeAllListeners('connection');
-      server.on('connection', (socket) => socket.destroy());
-    }
+    const isListener = (arg: unknown) => typeof arg === 'function' && arg.name === LISTENER;
+    if (!args.some(isListener)) return Reflect.apply(createServer, http, args);
+    closed += 1;
+    const refuse: http.RequestListener = (_request, response) => void response.writeHead(404).end();
+    const server: http.Server = Reflect.apply(
+      createServer,
+      http,
+      args.map((arg) => (isListener(arg) ? refuse : arg)),
+    );
+    const { on } = server;
+    // The cast: `on` has an overload for each event. miniflare also takes WebSockets there.
+    server.on = ((event: string, listener: (...args: unknown[]) => void) =>
+      event === 'upgrade' ? server : Reflect.apply(on, server, [event, listener])) as typeof server.on;
     return server;
   }) as typeof http.createServer;
 }

@@ -27,6 +27,11 @@ const Wrangler = z.object({
   compatibility_flags: z.array(z.string()),
   durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
   kv_namespaces: z.array(z.object({ binding: z.string() })),
+  queues: z.object({
+    producers: z.array(z.object({ binding: z.string(), queue: z.string() })),
+    consumers: z.array(z.object({ queue: z.string(), max_batch_size: z.int(), max_batch_timeout: z.int() })),
+  }),
+  d1_databases: z.array(z.object({ binding: z.string() })),
 });
 
 export type EdgeOptions = {
@@ -54,6 +59,8 @@ export type EdgeOptions = {
   inspectStorage?: boolean;
   /** Settings to change or, if null, to leave out. */
   overrides?: Readonly<Record<string, string | null>>;
+  /** Bindings to leave out. */
+  without?: readonly string[];
 };
 
 export type Edge = {
@@ -78,7 +85,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     DEMO_KEYS: (options.demoKeys ?? []).join(','),
     ...options.overrides,
   };
-  const { classifierPath, log = (line) => process.stderr.write(`${line}\n`) } = options;
+  const { classifierPath, without = [], log = (line) => process.stderr.write(`${line}\n`) } = options;
+  const bound = <T extends { binding: string }>(all: readonly T[]) =>
+    all.filter(({ binding }) => !without.includes(binding));
   cutLoopback();
   const miniflare = new Miniflare({
     name: wrangler.name,
@@ -100,11 +109,18 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     compatibilityDate: wrangler.compatibility_date,
     compatibilityFlags: wrangler.compatibility_flags,
     durableObjects: Object.fromEntries(
-      wrangler.durable_objects.bindings.map(({ name, class_name }) => [
-        name,
-        { className: class_name, useSQLite: true },
+      wrangler.durable_objects.bindings
+        .filter(({ name }) => !without.includes(name))
+        .map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
+    ),
+    queueProducers: Object.fromEntries(bound(wrangler.queues.producers).map(({ binding, queue }) => [binding, queue])),
+    queueConsumers: Object.fromEntries(
+      wrangler.queues.consumers.map(({ queue, max_batch_size, max_batch_timeout }) => [
+        queue,
+        { maxBatchSize: max_batch_size, maxBatchTimeout: max_batch_timeout },
       ]),
     ),
+    d1Databases: bound(wrangler.d1_databases).map(({ binding }) => binding),
     kvNamespaces: wrangler.kv_namespaces.map(({ binding }) => binding),
     bindings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null)),
   });

@@ -17,6 +17,7 @@ import {
 } from '../control/admin-answers.ts';
 import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
 import { AuditPage, DeleteTenant, DiffQuery, KnownHead, TenantPage } from '../control/request-parts.ts';
+import { UsageAnswer, UsageQuery } from '../control/usage.ts';
 import {
   Activation,
   Fate,
@@ -166,6 +167,12 @@ export const CONTROL_PLANE: Operations = {
     access: 'operator',
     query: KnownHead,
     answers: json(AuditVerdictAnswer),
+  },
+  'GET /admin/v1/usage': {
+    summary: 'What tenants have spent, by day, tenant, key and model',
+    access: 'operator',
+    query: UsageQuery,
+    answers: { ...json(UsageAnswer), 'text/csv': null },
   },
   'GET /admin/v1/export': {
     summary: 'All plans and tenants as JSON Lines, for a backup',

@@ -2,16 +2,21 @@
  * What wrangler.toml binds, and the settings that a deployment adds. The settings are optional in
  * this type because somebody may forget one.
  */
+import type { TenantAccountBinding } from '../objects/tenant-account-contract.ts';
 import type { TenantIndexBinding, TenantObjectBinding } from '../objects/tenant-contracts.ts';
+import type { UsageDatabase } from '../objects/usage-database.ts';
 
 export type Env = TenantIndexBinding &
-  TenantObjectBinding & {
+  TenantObjectBinding &
+  TenantAccountBinding & {
     /** The part of a KV namespace that we use. */
     TENANT_SNAPSHOTS: {
       get(name: string, type: 'json'): Promise<unknown>;
       put(name: string, value: string, options: { expirationTtl: number }): Promise<void>;
       delete(name: string): Promise<void>;
     };
+    /** If it is not bound, no usage is kept. */
+    USAGE_DB?: UsageDatabase;
     BACKENDS?: string;
     DIRECTIVE_SECRET?: string;
     RECEIPT_JWKS?: string;

@@ -35,6 +35,8 @@ export type Behaviour =
   | 'say-other-words'
   | 'cross-the-floor'
   | 'leave-safety-out'
+  /** Its template adds more to a prompt than the edge thinks possible. */
+  | 'count-many'
   | 'find-more-than-asked'
   | 'overspend'
   | 'hide-the-look'

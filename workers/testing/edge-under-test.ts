@@ -9,8 +9,10 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
+import { adminClient } from '../control/admin-client.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
+import type { Limits } from '../objects/tenant-account-contract.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
 import { type ScriptedBackend, startScriptedBackend } from './scripted-backend.ts';
 
@@ -37,6 +39,8 @@ export async function startEdgeUnderTest({
   overrides = {},
   entry = 'main.ts',
   prepare = async () => {},
+  limits = {},
+  without = [],
 }: {
   backendCount?: number;
   /** The modes that the backend at an index offers. By default, it offers all of them. */
@@ -52,6 +56,10 @@ export async function startEdgeUnderTest({
   entry?: string;
   /** Called with the folder of the local state before anything has been written there. */
   prepare?: (dataDir: string) => Promise<void>;
+  /** Of further tenants, by id. Each has a line that bounds nothing, and the key `testKey(id)`. */
+  limits?: Readonly<Record<string, Partial<Limits>>>;
+  /** Bindings to leave out. */
+  without?: readonly string[];
 } = {}): Promise<EdgeUnderTest> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
   await prepare(dataDir);
@@ -82,8 +90,10 @@ export async function startEdgeUnderTest({
     log: (line) => log.push(line),
     inspectStorage: true,
     overrides,
+    without,
   });
   if (seed) await seedDemoTenants(edge.url, OPERATOR_KEY);
+  for (const [id, given] of Object.entries(limits)) await putTenant(edge, id, given);
   return {
     edge,
     backends,
@@ -96,6 +106,17 @@ export async function startEdgeUnderTest({
     },
   };
 }
+
+async function putTenant(edge: Edge, id: string, limits: Partial<Limits>): Promise<void> {
+  const answer = await adminClient(edge.url, OPERATOR_KEY).tenants[':id'].$put({
+    param: { id },
+    json: { name: id, policy: { floor: 0, budget: null, limits }, keys: [{ id: 'main', sha256: sha256(testKey(id)) }] },
+  });
+  if (!answer.ok) throw new Error(`the tenant ${id} was not accepted: ${await answer.text()}`);
+}
+
+/** The key of a tenant that `limits` has made. */
+export const testKey = (id: string) => `pk-test-${id}`;
 
 /**
  * OpenAI's client, unchanged, pointed at the edge. It does not retry, so that a test sees every
@@ -125,12 +146,12 @@ export function storageOf({ edge }: EdgeUnderTest, tenant: string) {
 }
 
 /** Waits for something that happens in its own time. Fails with the last value it saw. */
-export async function eventually<T>(read: () => T, isThere: (value: T) => boolean): Promise<T> {
-  const deadline = Date.now() + 5_000;
+export async function eventually<T>(read: () => T, isThere: (value: T) => boolean, ms = 5_000): Promise<T> {
+  const deadline = Date.now() + ms;
   for (;;) {
     const value = read();
     if (isThere(value)) return value;
-    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(value)} after five seconds`);
+    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(value)} after ${ms} ms`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

@@ -122,7 +122,8 @@ export async function startScriptedBackend({
     if (behaviour === 'refuse-as-a-proxy-would') return void response.writeHead(502).end('<h1>Bad Gateway</h1>');
     if (behaviour === 'die-before-start') return void request.socket.destroy();
     if (asked.model !== backend.model) throw new PlimsollError('model_not_found', 'Not here.', { param: 'model' });
-    const promptTokens = asked.messages.flatMap(({ content }) => content.split(' ')).length;
+    const words = asked.messages.flatMap(({ content }) => content.split(' ')).length;
+    const promptTokens = behaviour === 'count-many' ? 150 : words;
     if (promptTokens > contextLength) {
       throw new PlimsollError(
         'context_length_exceeded',

@@ -53,4 +53,4 @@ export class TenantObject extends RealTenantObject {
 
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
-export { default } from './main.ts';
+export { default, TenantAccount } from './main.ts';

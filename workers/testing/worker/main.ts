@@ -4,8 +4,11 @@
  */
 import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
 import { PolicyPart } from '#policies/schema.ts';
+import { consumeUsage } from '../../account/consume-usage.ts';
+import type { UsageMessage } from '../../account/outbox.ts';
 import { createApp } from '../../app.ts';
 import type { Env } from '../../request/env.ts';
+import { callAccount } from './scripted-account.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
 
 const app = createApp({
@@ -17,7 +20,12 @@ const app = createApp({
   freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },
 });
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export default {
+  fetch: (request, env, ctx) =>
+    new URL(request.url).pathname === '/testing/account' ? callAccount(request, env) : app.fetch(request, env, ctx),
+  queue: consumeUsage,
+} satisfies ExportedHandler<Env, UsageMessage>;
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
+export { ScriptedAccount as TenantAccount } from './scripted-account.ts';

@@ -1,0 +1,77 @@
+/**
+ * Alerts at shares of a day's or a month's tokens: once per share and window. They wait in the
+ * account's own database until the receiver has taken them, so none is lost when the object moves.
+ */
+import type { Budget } from './ledger.ts';
+import type { Store } from './store.ts';
+
+/** The first wait; each further one is four times as long. */
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 60 * 60_000;
+/** The waits add up to about fifteen hours. */
+const MAX_ATTEMPTS = 20;
+
+export type Alert = {
+  window: string;
+  share: number;
+  cap: number;
+  settled: number;
+  /** When the share was reached, in milliseconds. */
+  at: number;
+  /** How often it was sent in vain. */
+  attempts: number;
+};
+
+export type Alerts = {
+  /** Notes the shares that a budget has reached. */
+  note(budget: Budget): void;
+  due(): Alert[];
+  delivered(alert: Alert): void;
+  /** Returns whether it will be sent again. */
+  failed(alert: Alert): boolean;
+  /** When the next one is due, in ms from now; null if none waits. */
+  wait(): number | null;
+};
+
+export function createAlerts({
+  store: { exec },
+  shares,
+  now = Date.now,
+}: {
+  store: Store;
+  shares: readonly number[];
+  now?: () => number;
+}): Alerts {
+  const setNext = ({ window, share }: Alert, attempts: number, nextAt: number | null) =>
+    exec(
+      'UPDATE alerts SET attempts = ?, next_at = ? WHERE window = ? AND share = ?',
+      ...[attempts, nextAt, window, share],
+    );
+
+  return {
+    note({ window, cap, settled, full }) {
+      for (const share of shares) {
+        // A request that found no room has reached the end, whatever is still reserved by others.
+        if (settled < share * cap && !(full && share === 1)) continue;
+        exec(
+          `INSERT INTO alerts (window, share, cap, settled, at, attempts, next_at) VALUES (?, ?, ?, ?, ?, 0, ?)
+           ON CONFLICT DO NOTHING`,
+          ...[window, share, cap, settled, now(), now()],
+        );
+      }
+    },
+    due: () => exec<Alert>('SELECT * FROM alerts WHERE next_at <= ? ORDER BY at, share', now()).toArray(),
+    delivered: (alert) => void setNext(alert, alert.attempts, null),
+    failed(alert) {
+      const attempts = alert.attempts + 1;
+      const goesOn = attempts < MAX_ATTEMPTS;
+      const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 4 ** alert.attempts);
+      setNext(alert, attempts, goesOn ? now() + waitMs : null);
+      return goesOn;
+    },
+    wait() {
+      const [first] = exec<{ at: number | null }>('SELECT MIN(next_at) AS at FROM alerts').toArray();
+      return first?.at == null ? null : Math.max(0, first.at - now());
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/** The consumer of the usage queue: messages of accounts go to D1. */
+import type { UsageDatabase } from '../objects/usage-database.ts';
+import { logError, logInfo } from '../request/log.ts';
+import type { UsageMessage } from './outbox.ts';
+import { addUsage } from './usage-table.ts';
+
+/** The part of a batch that we use. */
+type Batch = { messages: readonly { body: UsageMessage }[]; retryAll(options?: { delaySeconds?: number }): void };
+
+const RETRY_SECONDS = 10;
+
+let hasSaidNoDatabase = false;
+
+export async function consumeUsage(batch: Batch, env: { USAGE_DB?: UsageDatabase }): Promise<void> {
+  const { messages } = batch;
+  if (env.USAGE_DB === undefined) {
+    if (!hasSaidNoDatabase) logInfo({ event: 'usage-not-kept', because: 'the deployment has no database USAGE_DB' });
+    hasSaidNoDatabase = true;
+    return;
+  }
+  try {
+    await addUsage(
+      messages.map(({ body }) => body),
+      { database: env.USAGE_DB },
+    );
+  } catch (cause) {
+    logError({ event: 'usage-not-written', messages: messages.length, cause });
+    batch.retryAll({ delaySeconds: RETRY_SECONDS });
+  }
+}

@@ -1,0 +1,454 @@
+/** The ledger against a slow and obvious one, with a clock that tests move. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Limits, NO_LIMITS } from '../objects/tenant-account-contract.ts';
+import { SlowLedger } from '../testing/slow-ledger.ts';
+import { createSqliteStore } from '../testing/sqlite-store.ts';
+import { createLedger, FREE_REPEATS, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import type { Store } from './store.ts';
+
+const NOON = Date.UTC(2026, 10, 29, 12);
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const SPENDER = { key: 'first', model: 'scripted' };
+
+function startLedger({ time = NOON, store = createSqliteStore() }: { time?: number; store?: Store } = {}) {
+  const clock = { time };
+  const usage: UsageEvent[] = [];
+  const create = () => createLedger({ store, now: () => clock.time, keepUsage: (event) => usage.push({ ...event }) });
+  let ledger = create();
+  const window = (name: string) =>
+    store
+      .exec<{ charged: number; settled: number }>('SELECT charged, settled FROM windows WHERE name = ?', name)
+      .toArray()[0] ?? {
+      charged: 0,
+      settled: 0,
+    };
+  let asked = 0;
+  return {
+    clock,
+    usage,
+    window,
+    store,
+    get ledger() {
+      return ledger;
+    },
+    /** What a crash leaves is what was written. */
+    crash() {
+      ledger = create();
+    },
+    /** Reserves, and writes it down. */
+    reserve(
+      limits: Partial<Limits>,
+      { id = `r${asked++}`, tokens = 1, prompt = null, idempotency = null }: Partial<LedgerAsk> = {},
+    ) {
+      const ask = { id, spender: SPENDER, tokens, limits: { ...NO_LIMITS, ...limits }, prompt, idempotency };
+      const verdict = ledger.reserve(ask);
+      ledger.save();
+      return verdict;
+    },
+    settle: (id: string, total: number) =>
+      ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 } }),
+  };
+}
+
+describe('a limit', () => {
+  test('lets through exactly as many requests a minute as it says, in any sixty seconds', () => {
+    const { reserve, clock } = startLedger();
+    const limits = { requests_per_minute: 2 };
+    expect(reserve(limits)).toMatchObject({
+      outcome: 'granted',
+      allowances: { requests: { limit: 2, remaining: 1, resetMs: 60_000 } },
+    });
+    clock.time += 10_000;
+    expect(reserve(limits)).toMatchObject({
+      outcome: 'granted',
+      allowances: { requests: { remaining: 0, resetMs: 60_000 } },
+    });
+    expect(reserve(limits)).toMatchObject({
+      outcome: 'denied',
+      denial: { limit: 'requests_per_minute', most: 2, used: 2, retryAfterMs: 50_000, tooLarge: false },
+    });
+    clock.time += 49_999;
+    expect(reserve(limits)).toMatchObject({ outcome: 'denied', denial: { retryAfterMs: 1 } });
+    clock.time += 1;
+    expect(reserve(limits).outcome).toBe('granted');
+    expect(reserve(limits)).toMatchObject({ outcome: 'denied', denial: { retryAfterMs: 10_000 } });
+  });
+
+  test('on the tokens of a minute waits until enough of them have left', () => {
+    const { reserve, clock } = startLedger();
+    const limits = { tokens_per_minute: 100 };
+    for (let i = 0; i < 4; i++, clock.time += 1_000) expect(reserve(limits, { tokens: 25 }).outcome).toBe('granted');
+    expect(reserve(limits, { tokens: 30 })).toMatchObject({ denial: { used: 100, retryAfterMs: 57_000 } });
+    expect(reserve(limits, { tokens: 25 })).toMatchObject({ denial: { retryAfterMs: 56_000 } });
+  });
+
+  test('is not broken by a wait if the request alone is too large for it', () => {
+    const { reserve } = startLedger();
+    expect(reserve({ tokens_per_minute: 10, tokens_per_day: 5 }, { tokens: 8 })).toMatchObject({
+      outcome: 'denied',
+      denial: { limit: 'tokens_per_day', most: 5, retryAfterMs: null, tooLarge: true },
+    });
+  });
+
+  test.each([
+    ['tokens_per_day', 12 * HOUR, '2026-11-30T00:00:00Z'],
+    ['tokens_per_month', 36 * HOUR, '2026-12-01T00:00:00Z'],
+  ] as const)('%s begins anew with UTC', (limit, retryAfterMs, next) => {
+    const { reserve, clock } = startLedger();
+    expect(reserve({ [limit]: 10 }, { tokens: 6 }).outcome).toBe('granted');
+    expect(reserve({ [limit]: 10 }, { tokens: 6 })).toMatchObject({ denial: { limit, used: 6, retryAfterMs } });
+    clock.time = Date.parse(next) - 1;
+    expect(reserve({ [limit]: 10 }, { tokens: 6 }).outcome).toBe('denied');
+    clock.time += 1;
+    expect(reserve({ [limit]: 10 }, { tokens: 6 }).outcome).toBe('granted');
+  });
+
+  test('on answers at once waits for one to end, and promises no time', () => {
+    const { reserve, settle } = startLedger();
+    const limits = { concurrent_streams: 1, requests_per_minute: 10 };
+    expect(reserve(limits, { id: 'a' }).outcome).toBe('granted');
+    expect(reserve(limits, { id: 'b' })).toMatchObject({ denial: { limit: 'concurrent_streams', retryAfterMs: null } });
+    settle('a', 1);
+    expect(reserve(limits, { id: 'b' }).outcome).toBe('granted');
+  });
+
+  test('on tries counts one prompt, and not another', () => {
+    const { reserve, clock } = startLedger();
+    const limits = { tries_per_prompt_per_minute: 1 };
+    expect(reserve(limits, { prompt: 'p' }).outcome).toBe('granted');
+    clock.time += 5_000;
+    expect(reserve(limits, { prompt: 'q' }).outcome).toBe('granted');
+    expect(reserve(limits, { prompt: 'p' })).toMatchObject({
+      denial: { limit: 'tries_per_prompt_per_minute', retryAfterMs: 55_000 },
+    });
+  });
+
+  test('is still there after a crash', () => {
+    const account = startLedger();
+    const limits = {
+      requests_per_minute: 1,
+      tokens_per_day: 10,
+      concurrent_streams: 1,
+      tries_per_prompt_per_minute: 1,
+    };
+    account.reserve(limits, { tokens: 10, prompt: 'p' });
+    account.crash();
+    for (const limit of Object.keys(limits) as (keyof typeof limits)[]) {
+      expect(account.reserve({ [limit]: limits[limit] }, { prompt: 'p' })).toMatchObject({ denial: { limit } });
+    }
+  });
+});
+
+test('a reservation that was not confirmed before a crash is as if it had never been', () => {
+  const account = startLedger();
+  const ask = { spender: SPENDER, tokens: 7, limits: NO_LIMITS, prompt: null, idempotency: null };
+  account.ledger.reserve({ ...ask, id: 'a' });
+  expect(account.ledger.confirm('a')).toBe(true);
+  account.ledger.reserve({ ...ask, id: 'b' });
+  expect(account.window('2026-11-29').charged).toBe(7);
+  const after = startLedger({ store: account.store }).ledger;
+  expect([after.confirm('a'), after.confirm('b')]).toEqual([true, false]);
+});
+
+describe('a settlement', () => {
+  test('puts what was spent in the place of what was reserved, once', () => {
+    const { reserve, settle, window, usage } = startLedger();
+    reserve({}, { id: 'a', tokens: 100 });
+    expect(window('2026-11-29')).toEqual({ charged: 100, settled: 0 });
+    settle('a', 30);
+    settle('a', 30);
+    settle('a', 99);
+    for (const name of ['2026-11-29', '2026-11']) expect(window(name)).toEqual({ charged: 30, settled: 30 });
+    expect(usage).toEqual([
+      {
+        request: 'a',
+        ...SPENDER,
+        day: '2026-11-29',
+        prompt_tokens: 30,
+        completion_tokens: 0,
+        charged_tokens: 30,
+        revision: 2,
+      },
+    ]);
+  });
+
+  test('that never comes leaves all that was reserved charged; if it comes late, it is exact', () => {
+    const { reserve, settle, window, clock, crash, usage } = startLedger();
+    reserve({ concurrent_streams: 1 }, { id: 'a', tokens: 100 });
+    crash();
+    clock.time += LEASE_MS - 1;
+    expect(reserve({ concurrent_streams: 1 }).outcome).toBe('denied');
+    clock.time += 1;
+    expect(reserve({ concurrent_streams: 1 }, { tokens: 0 }).outcome).toBe('granted');
+    expect(window('2026-11-29')).toEqual({ charged: 100, settled: 100 });
+    clock.time += DAY;
+    settle('a', 30);
+    expect(window('2026-11-29')).toEqual({ charged: 30, settled: 30 });
+    const booked = usage.filter(({ request }) => request === 'a');
+    expect(booked.map(({ charged_tokens, revision }) => [charged_tokens, revision])).toEqual([
+      [100, 1],
+      [30, 2],
+    ]);
+  });
+
+  test('counts where the request began, also after midnight', () => {
+    const { reserve, settle, window, clock } = startLedger({ time: Date.UTC(2026, 10, 30, 23, 59, 59) });
+    reserve({}, { id: 'a', tokens: 100 });
+    clock.time += 5_000;
+    settle('a', 30);
+    expect([window('2026-11-30').settled, window('2026-11').settled, window('2026-12-01').settled]).toEqual([
+      30, 30, 0,
+    ]);
+  });
+
+  test('without a reservation is recorded, so that a limit that comes later finds it', () => {
+    const { reserve, settle, window } = startLedger();
+    settle('a', 30);
+    settle('a', 30);
+    expect(window('2026-11')).toEqual({ charged: 30, settled: 30 });
+    expect(reserve({ tokens_per_month: 31 }, { tokens: 2 }).outcome).toBe('denied');
+  });
+});
+
+test('a lease that is renewed holds its place', () => {
+  const { reserve, ledger, clock } = startLedger();
+  reserve({}, { id: 'a' });
+  for (let i = 0; i < 5; i++) {
+    clock.time += LEASE_MS - 1;
+    ledger.renew(['a', 'unknown']);
+  }
+  expect(reserve({ concurrent_streams: 1 }).outcome).toBe('denied');
+});
+
+test('a reservation grows if there is room, and never shrinks', () => {
+  const { reserve, ledger, window, clock } = startLedger();
+  const limits = { ...NO_LIMITS, tokens_per_day: 100 };
+  reserve(limits, { id: 'a', tokens: 50 });
+  expect(ledger.grow('a', 40, limits)).toEqual({ outcome: 'granted' });
+  expect(ledger.grow('a', 100, limits)).toEqual({ outcome: 'granted' });
+  expect(ledger.grow('a', 101, limits)).toMatchObject({ outcome: 'denied', limit: 'tokens_per_day' });
+  expect(window('2026-11-29').charged).toBe(100);
+  clock.time += LEASE_MS;
+  expect(ledger.grow('a', 101, NO_LIMITS)).toEqual({ outcome: 'lapsed' });
+});
+
+describe('an Idempotency-Key', () => {
+  const idempotency = { key: 'k', body: 'b' };
+
+  test('is charged once, with the most that any of its requests has spent', () => {
+    const { reserve, settle, window } = startLedger();
+    reserve({}, { id: 'a', tokens: 100, idempotency });
+    expect(reserve({}, { id: 'b', tokens: 100, idempotency })).toEqual({ outcome: 'key-in-use' });
+    settle('a', 30);
+    // A repeat needs only what the first did not pay.
+    expect(reserve({ tokens_per_day: 100 }, { id: 'b', tokens: 100, idempotency }).outcome).toBe('granted');
+    settle('b', 40);
+    reserve({}, { id: 'c', tokens: 100, idempotency });
+    settle('c', 35);
+    expect(window('2026-11-29')).toEqual({ charged: 40, settled: 40 });
+  });
+
+  test('with another body is refused', () => {
+    const { reserve, settle } = startLedger();
+    reserve({}, { id: 'a', idempotency });
+    settle('a', 1);
+    expect(reserve({}, { id: 'b', idempotency: { key: 'k', body: 'other' } })).toEqual({ outcome: 'key-reused' });
+  });
+
+  test('is no ticket for any amount of work: after some repeats it is charged again', () => {
+    const { reserve, settle, window } = startLedger();
+    for (let i = 0; i <= FREE_REPEATS; i++) {
+      reserve({}, { id: `a${i}`, tokens: 10, idempotency });
+      settle(`a${i}`, 10);
+      expect(window('2026-11').settled).toBe(10);
+    }
+    reserve({}, { id: 'z', tokens: 10, idempotency });
+    settle('z', 10);
+    expect(window('2026-11').settled).toBe(20);
+  });
+
+  test('is forgotten after a day', () => {
+    const { reserve, settle, clock } = startLedger();
+    reserve({}, { id: 'a', idempotency });
+    settle('a', 1);
+    clock.time += KEEP_MS;
+    expect(reserve({}, { id: 'b', idempotency: { key: 'k', body: 'other' } }).outcome).toBe('granted');
+  });
+});
+
+test('a clock that was far ahead for a moment locks nobody out', () => {
+  const { reserve, clock } = startLedger();
+  clock.time += 400 * DAY;
+  reserve({ requests_per_minute: 1 }, { id: 'a' });
+  clock.time = NOON;
+  expect(reserve({ requests_per_minute: 1 })).toMatchObject({ denial: { retryAfterMs: 60_000 } });
+  expect(reserve({ concurrent_streams: 1 }).outcome).toBe('denied');
+  clock.time += 60_000;
+  expect(reserve({ requests_per_minute: 1, concurrent_streams: 1 }).outcome).toBe('granted');
+});
+
+test('rows that nobody can ask for again are dropped, and no sum changes', () => {
+  const { ledger, reserve, settle, clock, store, window } = startLedger();
+  reserve({}, { id: 'a', tokens: 5 });
+  settle('a', 5);
+  reserve({}, { id: 'b', tokens: 7 });
+  expect(ledger.tidy()).toBe(LEASE_MS);
+  clock.time += LEASE_MS;
+  const ids = () =>
+    store
+      .exec<{ id: string }>('SELECT id FROM charges ORDER BY id')
+      .toArray()
+      .map(({ id }) => id);
+  expect([ledger.tidy(), ids()]).toEqual([9 * 60_000, ['a', 'b']]);
+  clock.time += 9 * 60_000;
+  expect([ledger.tidy(), ids()]).toEqual([KEEP_MS - 10 * 60_000, ['b']]);
+  clock.time += KEEP_MS;
+  expect([ledger.tidy(), ids()]).toEqual([null, []]);
+  expect(window('2026-11')).toEqual({ charged: 12, settled: 12 });
+});
+
+const few = (max: number) => fc.integer({ min: 0, max });
+const limit = (max: number) => fc.option(few(max), { nil: null });
+const anyLimits: fc.Arbitrary<Limits> = fc.record({
+  requests_per_minute: limit(5),
+  tokens_per_minute: limit(30),
+  concurrent_streams: limit(4),
+  tokens_per_day: limit(60),
+  tokens_per_month: limit(90),
+  tries_per_prompt_per_minute: limit(2),
+});
+const anyStep = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('reserve' as const),
+      tokens: few(14),
+      prompt: fc.constantFrom('p', 'q', null),
+      idempotency: fc.option(fc.record({ key: fc.constantFrom('k', 'l'), body: fc.constantFrom('b', 'b', 'b', 'c') }), {
+        nil: null,
+      }),
+      again: fc.nat(9),
+      isSaved: fc.boolean(),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const), which: fc.nat(), share: few(4) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('renew' as const), which: fc.nat() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('grow' as const), which: fc.nat(), more: few(9) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('wait' as const),
+      ms: fc.constantFrom(1, 500, 20_000, 59_999, 60_000, HOUR, DAY, 31 * DAY, -1, -30_000, -90_000, -DAY),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('crash' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('limits' as const), limits: anyLimits }) },
+);
+
+test('agrees with the slow ledger on every step, and no limit is ever exceeded', () => {
+  const outcomes = new Set<string>();
+  fc.assert(
+    fc.property(anyLimits, fc.array(anyStep, { minLength: 1, maxLength: 60 }), (firstLimits, steps) => {
+      const account = startLedger();
+      const slow = new SlowLedger();
+      const { clock } = account;
+      const asked: string[] = [];
+      let unsaved: string[] = [];
+      let count = 0;
+      let limits = firstLimits;
+
+      for (const step of steps) {
+        const id = 'which' in step && asked.length > 0 ? asked[step.which % asked.length]! : null;
+        if (step.do === 'wait') clock.time += step.ms;
+        if (step.do === 'crash') {
+          account.crash();
+          // What was only in memory is gone, and nothing else.
+          const rows = account.store.exec<{ id: string }>('SELECT id FROM charges').toArray();
+          const lost = asked.filter((each) => !rows.some((row) => row.id === each));
+          for (const each of lost) {
+            expect(unsaved).toContain(each);
+            expect(account.ledger.confirm(each)).toBe(false);
+            slow.requests.splice(slow.requests.indexOf(slow.find(each)!), 1);
+            asked.splice(asked.indexOf(each), 1);
+          }
+          unsaved = [];
+        }
+        if (step.do === 'limits') limits = step.limits;
+        if (step.do === 'reserve') {
+          const again = step.again === 0 && asked.length > 0;
+          const { tokens, prompt, idempotency } = step;
+          const ask = {
+            id: again ? asked[0]! : `r${count++}`,
+            spender: SPENDER,
+            tokens,
+            limits,
+            prompt,
+            idempotency,
+          };
+          const verdict = account.ledger.reserve(ask);
+          const expected = slow.reserve(ask, clock.time);
+          outcomes.add(verdict.outcome);
+          expect(verdict.outcome).toBe(typeof expected === 'object' ? 'denied' : expected);
+          const future = slow.requests.some(({ day }) => Date.parse(day) > clock.time);
+          if (verdict.outcome === 'denied' && typeof expected === 'object' && !future) {
+            expect(verdict.denial.retryAfterMs).toBe(expected.waitMs);
+          }
+          if (verdict.outcome === 'granted' && !again) {
+            asked.push(ask.id);
+            unsaved.push(ask.id);
+            const used = slow.used(clock.time, prompt);
+            const counted = slow.find(ask.id)!.charged;
+            for (const name of Object.keys(limits) as (keyof Limits)[]) {
+              // A repeat that costs nothing may come after a limit was lowered.
+              if (name.startsWith('tokens_') && counted === 0) continue;
+              if (name === 'tries_per_prompt_per_minute' && prompt === null) continue;
+              expect(used[name]).toBeLessThanOrEqual(limits[name] ?? Number.POSITIVE_INFINITY);
+            }
+          }
+        }
+        if (id !== null && step.do === 'settle') {
+          // A request never spends more than was reserved for it.
+          const most = slow.find(id)!;
+          const total = Math.floor(((most.charged + most.credit) * step.share) / 4);
+          account.settle(id, total);
+          slow.settle(id, total, clock.time);
+        }
+        if (id !== null && step.do === 'renew') {
+          account.ledger.renew([id]);
+          slow.renew(id, clock.time);
+        }
+        if (id !== null && step.do === 'grow') {
+          const tokens = slow.find(id)!.charged + step.more;
+          const { outcome } = account.ledger.grow(id, tokens, limits);
+          expect(outcome).toBe(slow.grow(id, tokens, limits, clock.time));
+        }
+        if (step.do === 'reserve' && step.isSaved) account.ledger.save();
+        if (['settle', 'renew', 'grow'].includes(step.do) || (step.do === 'reserve' && step.isSaved)) unsaved = [];
+        if (unsaved.length > 0) continue;
+        const windows = new Set(slow.requests.flatMap(({ day }) => [day, day.slice(0, 7)]));
+        for (const name of windows) expect(account.window(name).charged).toBe(slow.charged(name));
+      }
+
+      // Whatever happened, once all leases are over the books hold what was charged.
+      for (const ms of [0, LEASE_MS]) {
+        clock.time += ms;
+        slow.moveTo(clock.time);
+        account.ledger.tidy();
+      }
+      const booked = new Map<string, UsageEvent>();
+      for (const event of account.usage) {
+        expect(event.revision).toBeGreaterThan(booked.get(event.request)?.revision ?? 0);
+        booked.set(event.request, event);
+      }
+      for (const { id, day, charged } of slow.requests)
+        expect(booked.get(id)).toMatchObject({ day, charged_tokens: charged });
+      for (const day of new Set(slow.requests.map(({ day }) => day))) {
+        expect(account.window(day)).toEqual({ charged: slow.charged(day), settled: slow.settled(day) });
+      }
+    }),
+    { numRuns: 150 },
+  );
+  expect([...outcomes].sort()).toEqual(['denied', 'granted', 'key-in-use', 'key-reused']);
+});

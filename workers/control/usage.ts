@@ -1,0 +1,57 @@
+/**
+ * `GET /admin/v1/usage`: what tenants have spent, by day, tenant, key and model, as JSON or CSV.
+ */
+import { csvFormat } from 'd3-dsv';
+import * as z from 'zod';
+import { PlimsollError } from '#shared/api/errors.ts';
+import { readUsage, UsageRow } from '../account/usage-table.ts';
+import { parseTenantId } from '../objects/tenant-record.ts';
+import type { AppContext, OperatorEnv } from '../request/context.ts';
+
+const COLUMNS = [
+  'day',
+  'tenant',
+  'key',
+  'model',
+  'requests',
+  'prompt_tokens',
+  'completion_tokens',
+  'charged_tokens',
+] as const satisfies (keyof UsageRow)[];
+
+/** Days are those of UTC, both included. Without them, the current month so far. */
+export const UsageQuery = z.strictObject({
+  from: z.iso.date().optional(),
+  to: z.iso.date().optional(),
+  tenant: z.string().optional(),
+  format: z.enum(['json', 'csv']).default('json'),
+});
+
+export const UsageAnswer = z.strictObject({
+  object: z.literal('list'),
+  from: z.iso.date(),
+  to: z.iso.date(),
+  data: z.array(UsageRow),
+});
+
+export async function exportUsage(
+  query: z.output<typeof UsageQuery>,
+  c: Pick<AppContext<OperatorEnv>, 'env'>,
+): Promise<Response> {
+  if (c.env.USAGE_DB === undefined) {
+    throw new PlimsollError(
+      'unknown_url',
+      'This deployment keeps no usage. For that, bind a D1 database as USAGE_DB and a queue as USAGE_QUEUE.',
+    );
+  }
+  const today = new Date().toISOString().slice(0, 10);
+  const { to = today, from = `${to.slice(0, 7)}-01`, format } = query;
+  const tenant = query.tenant === undefined ? null : parseTenantId(query.tenant);
+  const data = await readUsage(c.env.USAGE_DB, { from, to, tenant });
+  if (format === 'json') return Response.json({ object: 'list', from, to, data } satisfies z.infer<typeof UsageAnswer>);
+  const headers = {
+    'content-type': 'text/csv; charset=utf-8',
+    'content-disposition': `attachment; filename="usage-${from}-${to}.csv"`,
+  };
+  return new Response(`${csvFormat(data, [...COLUMNS])}\n`, { headers });
+}
