@@ -126,9 +126,22 @@ export const PolicyPart = PartFields.transform((document, context) => normal(doc
 /** The neutral element of `tighten`: it restricts nothing. */
 export const LOOSEST: Policy = PolicyPart.parse({});
 
-/** Stands in for a policy that is missing or broken: the safety expert alone. */
+/**
+ * Stands in for a policy that is missing or broken: the safety expert alone. Nobody knows the limits
+ * of that policy, so these are small: enough to keep a tenant going while somebody mends it, and no
+ * way around a budget. Limits of other levels hold as well.
+ */
 export const STRICTEST: Policy = {
   ...LOOSEST,
+  limits: {
+    ...LOOSEST.limits,
+    max_tokens: 256,
+    requests_per_minute: 20,
+    tokens_per_minute: 20_000,
+    concurrent_streams: 2,
+    tokens_per_day: 200_000,
+    tries_per_prompt_per_minute: 2,
+  },
   floor: 1,
   opening: { tokens: 0, floor: 1 },
   rule: 'geometric',

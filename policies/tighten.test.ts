@@ -160,6 +160,10 @@ test('nothing loosens the strictest policy', () => {
       const joined = tighten(STRICTEST, policy);
       expect(joined).toMatchObject({ floor: 1, budget: 0, rule: 'geometric', modes: ['logits'] });
       expect(joined.shaping).toEqual(STRICTEST.shaping);
+      for (const [name, limit] of Object.entries(STRICTEST.limits)) {
+        if (limit === null) continue;
+        expect(joined.limits[name as keyof Policy['limits']], name).toBeLessThanOrEqual(limit);
+      }
       expect(joined.action).not.toBe('mix');
     }),
   );
