@@ -23,6 +23,7 @@ import { exportTenants, importTenants } from './backup.ts';
 import { createKey, rotateKey } from './keys.ts';
 import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
 import { activatePolicy, diffPolicy, draftPolicy, policyHistory, readPolicy, rollbackPolicy } from './policies.ts';
+import { DrainBody, drainBackend, listPool, undrainBackend } from './pool.ts';
 import {
   AuditPage,
   DeleteTenant,
@@ -171,6 +172,15 @@ export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
       })
 
       .get('/usage', operator, validQuery(UsageQuery), (c) => exportUsage(c.req.valid('query'), c))
+
+      .get('/pool', operator, async (c) => c.json(await listPool(c)))
+      .post('/pool/drain', operatorAndBody, validJson(DrainBody), async (c) =>
+        c.json(await drainBackend(c.req.valid('json'), c)),
+      )
+      .post('/pool/undrain', operatorAndBody, validJson(DrainBody), async (c) =>
+        c.json(await undrainBackend(c.req.valid('json'), c)),
+      )
+
       .get('/audit', operator, validQuery(AuditPage), async (c) =>
         c.json({ object: 'list' as const, data: await listAudit(c.req.valid('query'), c) }),
       )
