@@ -20,7 +20,7 @@ import { within } from '../request/within.ts';
 import { createLoad, type Load, orderByAffinity } from './affinity.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
 import { examineBackend, HEALTH_TIMEOUT_MS } from './examine-backend.ts';
-import { backendsToPoll, type HeardPool, mergeMembers } from './merge-members.ts';
+import { backendsToPoll, type HeardPool, LIST_FRESH_MS, mergeMembers } from './merge-members.ts';
 import { type PoolMember, unheard } from './pool-member.ts';
 import { createRetryBudget, type RetryBudget } from './retry-budget.ts';
 import { membersServing } from './served-models.ts';
@@ -30,8 +30,8 @@ export type { PoolMember } from './pool-member.ts';
 const FRESH_MS = 5_000;
 /** How long the snapshot stays fresh while one of the backends is dead. */
 const FRESH_IN_TROUBLE_MS = 1_000;
-/** How long the directory's list stays fresh. An operator's drain reaches an isolate this late. */
-const LIST_FRESH_MS = 2_000;
+/** How long the directory's list stays fresh while nobody on it can be asked. */
+const LIST_FRESH_IN_TROUBLE_MS = 500;
 /** An isolate that was idle for this long waits for a new list, so that a drain holds there too. */
 const LIST_OLD_MS = 10_000;
 /** How long it waits. */
@@ -130,7 +130,8 @@ export function createBackendPool({
   }
 
   function refresh(urls: readonly string[], { waitUntil, readDirectory, isUsable }: MembersOptions & Usable): void {
-    if (readDirectory !== undefined && now() - triedAtMs > LIST_FRESH_MS && !isReading()) {
+    const listFreshMs = isUsable() ? LIST_FRESH_MS : LIST_FRESH_IN_TROUBLE_MS;
+    if (readDirectory !== undefined && now() - triedAtMs > listFreshMs && !isReading()) {
       waitUntil(read(readDirectory));
     }
     const toPoll = backendsToPoll({ urls, heard, isLost, nowMs: now() });

@@ -8,6 +8,9 @@ import { type BackendState, stateOf } from '../objects/pool-membership.ts';
 import type { ReportedLoad } from './affinity.ts';
 import { type PoolMember, servedBy, unheard } from './pool-member.ts';
 
+/** How long a list is believed as it is. An operator's drain reaches an isolate this late. */
+export const LIST_FRESH_MS = 2_000;
+
 /** The directory's list, as this isolate has read it. */
 export type HeardPool = {
   listing: PoolListing;
@@ -70,11 +73,16 @@ function heardMember(
   { report, ageMs }: PoolListing['backends'][number],
   { heard, isLost, nowMs }: { heard: HeardPool; isLost: boolean; nowMs: number },
 ): HeardMember {
-  const state = stateOf(report, ageMs + (isLost ? 0 : nowMs - heard.readAtMs));
+  const state = stateOf(report, ageMs + sinceFresh({ heard, isLost, nowMs }));
   const draining = state === 'draining' || state === 'gone';
   const reported = reportedLoad(report, heard.own.get(report.url) ?? 0);
   const about = { url: report.url, alive: state === 'up', draining, region: report.region, reported };
   return { state, member: { ...about, ...servedBy(report) } };
+}
+
+/** For how long the list has not been fresh: what may have been missed since. */
+function sinceFresh({ heard, isLost, nowMs }: Pick<PoolSources, 'heard' | 'isLost' | 'nowMs'>): number {
+  return heard === null || isLost ? 0 : Math.max(0, nowMs - heard.readAtMs - LIST_FRESH_MS);
 }
 
 function reportedLoad({ load, capacity }: PoolReport, own: number): ReportedLoad {
@@ -92,7 +100,7 @@ export function backendsToPoll({ urls, heard, isLost, nowMs }: Omit<PoolSources,
     const registered = backends.filter(({ report }) => report.status !== 'gone').map(({ report }) => report.url);
     return [...new Set([...urls, ...registered])];
   }
-  const elapsedMs = heard === null ? 0 : nowMs - heard.readAtMs;
+  const elapsedMs = sinceFresh({ heard, isLost, nowMs });
   const vouched = new Set(
     backends
       .filter(({ report, ageMs }) => !isSilent(stateOf(report, ageMs + elapsedMs)))
