@@ -141,7 +141,7 @@ export function createApp(options: AppOptions): Hono {
     const status = statusOf(engine, draining());
     return c.json({ status }, status === 'failed' ? 503 : 200);
   });
-  app.post('/drain', drainRoute({ drains, directiveKey, backendId }));
+  app.post('/drain', drainRoute({ drains, directiveKeys: [directiveKey], backendId }));
   app.get('/metrics', async (c) => {
     return c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType });
   });

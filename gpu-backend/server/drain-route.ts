@@ -10,11 +10,11 @@ import { createUsedDirectives } from './used-directives.ts';
 
 export function drainRoute({
   drains,
-  directiveKey,
+  directiveKeys,
   backendId,
 }: {
   drains: Drains;
-  directiveKey: Uint8Array;
+  directiveKeys: readonly Uint8Array[];
   backendId: string;
 }) {
   const used = createUsedDirectives();
@@ -23,7 +23,8 @@ export function drainRoute({
     if (token === undefined) {
       throw new PlimsollError('directive_invalid', 'This route needs a signed order in the Authorization header.');
     }
-    const { id, drain } = await verifyDrainOrder(token, { key: await drainKey(directiveKey), backend: backendId });
+    const keys = await Promise.all(directiveKeys.map(drainKey));
+    const { id, drain } = await verifyDrainOrder(token, { keys, backend: backendId });
     used.take(id);
     drains.set('request', drain);
     return c.json({ draining: drains.isDraining });

@@ -3,7 +3,7 @@
  * (`closing`), somebody has asked it to (`request`), or the operator has drained it in the pool
  * directory (`directory`). Only the first one is for good.
  */
-export type DrainReason = 'closing' | 'request' | 'directory';
+type DrainReason = 'closing' | 'request' | 'directory';
 
 export type Drains = {
   readonly isDraining: boolean;

@@ -3,11 +3,14 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
+import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { HEARTBEAT_PATH, type Heartbeat, heartbeatKey, verifyHeartbeat } from '#shared/protocol/heartbeat.ts';
 import { until } from '../engine/testing/engine-contract.ts';
 import { SCRIPTED_EXPERTS } from '../engine/testing/scripted-engine.ts';
+import { startRegistration } from './register.ts';
+import { registerReport } from './register-report.ts';
 import { allFrames, call, DRAW_SECRET, generateRequest, SECRET } from './testing/backend-client.ts';
 import { errorOf, scriptedBackends } from './testing/scripted-backends.ts';
 
@@ -26,11 +29,14 @@ async function edge(port = 0) {
   const server = createServer((request, response) => {
     const token = request.headers.authorization?.replace('Bearer ', '') ?? '';
     expect([request.method, request.url]).toEqual(['POST', HEARTBEAT_PATH]);
-    void verifyHeartbeat(token, key).then((heartbeat) => {
-      heard.push(heartbeat);
-      const error = { error: { message: 'Not now.' } };
-      response.writeHead(told.status).end(JSON.stringify(told.status === 200 ? { drain: told.drain } : error));
-    });
+    const error = { error: { message: 'Not now.' } };
+    verifyHeartbeat(token, key).then(
+      (heartbeat) => {
+        heard.push(heartbeat);
+        response.writeHead(told.status).end(JSON.stringify(told.status === 200 ? { drain: told.drain } : error));
+      },
+      () => response.writeHead(401).end(JSON.stringify(error)),
+    );
   });
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
@@ -126,6 +132,26 @@ describe('a backend that registers', () => {
     told.drain = false;
     await until(() => heard.at(-1)?.report.status === 'ok');
     expect((await allFrames(await call(url, generateRequest()))).at(-1)?.type).toBe('end');
+  });
+
+  test('signs with the key that the edge knows, while a deployment changes its secret', async () => {
+    const { heard, url: register } = await edge();
+    const { engine } = await serve();
+    const about = { backendId: 'b1', region: null, heartbeatMs: 100, maxRows: 2, maxWaiting: 1, created: undefined };
+    const report = { url: 'http://127.0.0.1:1', draws: '0', sampling: PLAIN_SAMPLING, ...about };
+    const registration = startRegistration({
+      edge: register,
+      directiveKeys: [directiveKey('a new secret, of thirty-two bytes or more'), directiveKey(SECRET)],
+      heartbeatMs: 100,
+      report: () => registerReport(engine, false, report),
+      onDrain: () => undefined,
+      log: () => undefined,
+    });
+    await until(() => heard.length >= 3);
+    await registration.leave();
+    // Only the first heartbeat was signed twice.
+    expect(heard.slice(0, 3).map(({ counter }) => counter)).toEqual([2, 3, 4]);
+    expect(heard.at(-1)?.report.status).toBe('gone');
   });
 
   test('ends without its edge', async () => {

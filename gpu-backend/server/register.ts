@@ -20,7 +20,8 @@ export type RegistrationReport = Omit<Report, 'status'> & { status: Exclude<Repo
 export type RegisterOptions = {
   /** The edge's URL. */
   edge: string;
-  directiveKey: Uint8Array;
+  /** While a deployment changes its secret, the edge knows only one of these. */
+  directiveKeys: readonly [Uint8Array, ...Uint8Array[]];
   heartbeatMs: number;
   /** What to say now. */
   report: () => RegistrationReport;
@@ -49,7 +50,7 @@ const GOODBYE_MS = 1_000;
 
 export function startRegistration({
   edge,
-  directiveKey,
+  directiveKeys,
   heartbeatMs,
   report,
   onDrain,
@@ -58,7 +59,9 @@ export function startRegistration({
   now = Date.now,
   random = Math.random,
 }: RegisterOptions): Registration {
-  const key = heartbeatKey(directiveKey);
+  const keys = Promise.all(directiveKeys.map(heartbeatKey));
+  /** Which of the keys the edge knows, as far as we know. */
+  let current = 0;
   const incarnation = now();
   const url = `${edge.replace(/\/+$/, '')}${HEARTBEAT_PATH}`;
   let counter = 0;
@@ -73,22 +76,33 @@ export function startRegistration({
     said = message;
   };
 
-  async function send(status: Report['status'], timeoutMs: number): Promise<void> {
+  /** Signs a heartbeat with one of the keys, and sends it. */
+  async function post(status: Report['status'], timeoutMs: number): Promise<Response> {
     counter += 1;
     const heartbeat = { incarnation, counter, report: { ...report(), status } };
+    const token = await signHeartbeat(heartbeat, (await keys)[current]!, new Date(now()));
+    const timeout = AbortSignal.timeout(timeoutMs);
+    return fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      signal: status === 'gone' ? timeout : AbortSignal.any([timeout, stop.signal]),
+    });
+  }
+
+  async function send(status: Report['status'], timeoutMs: number): Promise<void> {
     try {
-      const token = await signHeartbeat(heartbeat, await key, new Date(now()));
-      const answer = await fetch(url, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token}` },
-        signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(status === 'gone' ? [] : [stop.signal])]),
-      });
+      let answer = await post(status, timeoutMs);
+      for (let tried = 1; answer.status === 401 && tried < directiveKeys.length; tried++) {
+        await answer.body?.cancel();
+        current = (current + 1) % directiveKeys.length;
+        answer = await post(status, timeoutMs);
+      }
       const text = await answer.text();
       if (!answer.ok) throw new Error(`${answer.status}: ${messageOf(text)}`);
       const { drain } = HeartbeatReply.parse(JSON.parse(text));
       failures = 0;
       if (hasLeft) return;
-      say(`registered with ${edge} as ${heartbeat.report.url}`);
+      say(`registered with ${edge} as ${report().url}`);
       onDrain(drain);
     } catch (error) {
       failures += 1;

@@ -196,7 +196,7 @@ export async function serveEngine(
     const about = { ...rest, url: publicUrl ?? url, backendId, created, draws, sampling: sampling ?? PLAIN_SAMPLING };
     registration = startRegistration({
       edge,
-      directiveKey: key,
+      directiveKeys: [key],
       heartbeatMs: registering.heartbeatMs,
       report: () => registerReport(engine, drains.isDraining, about),
       onDrain: (drain) => drains.set('directory', drain),

@@ -31,18 +31,21 @@ export async function signDrainOrder(order: DrainOrder, key: Uint8Array, now: Da
     .sign(key);
 }
 
-/** Throws `directive_invalid` unless this is a fresh order for the backend of this name. */
+/**
+ * Throws `directive_invalid` unless this is a fresh order for the backend of this name, signed with
+ * one of the keys.
+ */
 export async function verifyDrainOrder(
   token: string,
-  { key, backend, now = new Date() }: { key: Uint8Array; backend: string; now?: Date },
+  { keys, backend, now = new Date() }: { keys: readonly Uint8Array[]; backend: string; now?: Date },
 ): Promise<DrainOrder> {
   const options = { algorithms: ['HS256'], typ: TYP, requiredClaims: ['exp', 'iat'], currentDate: now };
-  const verified = await jwtVerify(token, key, { ...options, maxTokenAge: DIRECTIVE_TTL_SECONDS }).catch(
-    (cause: unknown) => {
-      throw new PlimsollError('directive_invalid', 'The order to drain is not valid.', { cause });
-    },
-  );
-  const order = DrainOrder.safeParse(verified.payload);
+  const maxTokenAge = DIRECTIVE_TTL_SECONDS;
+  const tries = keys.map((key) => jwtVerify(token, key, { ...options, maxTokenAge }));
+  const { payload } = await Promise.any(tries).catch((cause: unknown) => {
+    throw new PlimsollError('directive_invalid', 'The order to drain is not valid.', { cause });
+  });
+  const order = DrainOrder.safeParse(payload);
   if (!order.success) throw new PlimsollError('directive_invalid', 'The order to drain is malformed.');
   if (order.data.backend !== backend) {
     throw new PlimsollError('directive_invalid', `The order to drain is for ${order.data.backend}, not ${backend}.`);

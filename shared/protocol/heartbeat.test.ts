@@ -102,9 +102,10 @@ describe('a heartbeat', () => {
 });
 
 describe('an order to drain', () => {
+  const heartbeatOnly = new Uint8Array(32);
   const order = { id: crypto.randomUUID(), backend: 'b1', drain: true };
   const check = async (token: string, { backend = 'b1', now = NOW } = {}) =>
-    verifyDrainOrder(token, { key: await drainKey(SECRET), backend, now });
+    verifyDrainOrder(token, { keys: [heartbeatOnly, await drainKey(SECRET)], backend, now });
 
   test('is for one backend, and lives for 30 seconds', async () => {
     const token = await signDrainOrder(order, await drainKey(SECRET), NOW);

@@ -1,6 +1,6 @@
 /**
- * What `/admin/v1/pool` does: which backends there are, how they are, and which of them the operator
- * has drained. A backend is named by its URL.
+ * What `/admin/v1/pool` does: which backends there are, how they are, and which of them the
+ * operator has drained. A backend is named by its URL.
  */
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -36,6 +36,10 @@ export async function listPool(c: OperatorContext) {
 
 /** Whether this changed anything. A backend need not be known to be drained. */
 export async function drainBackend({ url }: DrainBody, c: OperatorContext) {
+  if (!c.var.config.registration) {
+    const why = 'Nobody would see the drain: this edge reads no pool directory. POOL_REGISTRATION "on" changes that.';
+    throw new PlimsollError('invalid_request', why);
+  }
   const changed = await reach(() => poolDirectory(c.env).drain(url, c.var.operator));
   return { url, drained: true, changed };
 }
@@ -92,7 +96,7 @@ function modelsOf({ backends, drains }: PoolListing) {
   });
 }
 
-/** The share of prompts' tokens that were found among kept prefixes; null if none was looked for. */
+/** The share of prompts' tokens that kept prefixes had; null if none was looked for. */
 function hitRate(reports: readonly Pick<PoolReport, 'prefixes'>[]): number | null {
   const queried = reports.reduce((sum, { prefixes }) => sum + prefixes.queried_tokens, 0);
   const found = reports.reduce((sum, { prefixes }) => sum + prefixes.found_tokens, 0);

@@ -7,8 +7,9 @@
  * rendezvous hash of that key.
  *
  * Before that, distance counts (latency-class.ts): a near backend comes before a farther one. A
- * backend that is known to be full comes after all others, and there distance does not count. Waiting
- * for a place takes as long as an answer, and the longest way around the world a third of a second.
+ * backend that is known to be full comes after all others, and there distance does not count.
+ * Waiting for a place takes as long as an answer, and the longest way around the world a third of a
+ * second.
  *
  * One popular system prompt must not crowd one backend while others idle. So no backend gets more
  * than a quarter above its share of the requests under way: consistent hashing with bounded loads

@@ -43,7 +43,7 @@ const POLL_MS = 25;
 /** How long a backend rests after its first failure. */
 const REST_MS = 1_000;
 
-export type MembersOptions = {
+type MembersOptions = {
   waitUntil: (promise: Promise<unknown>) => void;
   model?: string;
   /** Reads the directory. Without it, only the backends of the settings count. */

@@ -6,7 +6,7 @@ import type { Heartbeat } from '#shared/protocol/heartbeat.ts';
 import type { PoolReport } from '#shared/protocol/pool-report.ts';
 import type { Hearing } from './pool-membership.ts';
 
-export type RegisteredBackend = {
+type RegisteredBackend = {
   report: PoolReport;
   /** How long ago that was, when the list was made. */
   ageMs: number;

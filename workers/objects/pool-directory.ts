@@ -55,8 +55,12 @@ export class PoolDirectory extends DurableObject implements PoolDirectoryContrac
       const sinceMs = before?.incarnation === incarnation ? before.since_ms : nowMs;
       const hasLeft = report.status === 'gone' ? 1 : 0;
       this.#sql.exec(
-        `INSERT OR REPLACE INTO backends (url, incarnation, counter, has_left, heard_at_ms, since_ms, report)
-         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        // An update, not a replacement: it leaves the index alone, so it writes a single row.
+        `INSERT INTO backends (url, incarnation, counter, has_left, heard_at_ms, since_ms, report)
+         VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (url) DO UPDATE SET incarnation = excluded.incarnation, counter = excluded.counter,
+           has_left = excluded.has_left, heard_at_ms = excluded.heard_at_ms, since_ms = excluded.since_ms,
+           report = excluded.report`,
         ...[report.url, incarnation, counter, hasLeft, nowMs, sinceMs, JSON.stringify(report)],
       );
     }
