@@ -17,6 +17,7 @@ import { hearHeartbeat } from './gateway/hear-heartbeat.ts';
 import { meterAfter } from './gateway/limits.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
+import { poolMembers } from './gateway/pool-members.ts';
 import { openApi } from './openapi/serve.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
@@ -82,7 +83,7 @@ export function createApp({
     .get('/healthz', health(pool))
     .get('/openapi.json', openApi())
     .post(HEARTBEAT_PATH, hearHeartbeat())
-    .route('/', createAdminApi({ directory, operatorPolicy, classifier, bodyPatience }));
+    .route('/', createAdminApi({ directory, operatorPolicy, classifier, bodyPatience, poolOf: (c) => poolMembers(pool, c) }));
   refuseTheRest(app);
   return app;
 }

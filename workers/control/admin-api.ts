@@ -15,7 +15,7 @@ import {
   TenantChanges,
   TenantDocument,
 } from '../objects/tenant-record.ts';
-import type { AppEnv } from '../request/context.ts';
+import type { AppContext, AppEnv } from '../request/context.ts';
 import { type BodyPatience, readBodyAfter } from '../request/read-body.ts';
 import { validJson } from '../request/valid-json.ts';
 import { listAudit, listTenantAudit, verifyAudit, verifyTenantAudit } from './audit.ts';
@@ -23,7 +23,7 @@ import { exportTenants, importTenants } from './backup.ts';
 import { createKey, rotateKey } from './keys.ts';
 import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
 import { activatePolicy, diffPolicy, draftPolicy, policyHistory, readPolicy, rollbackPolicy } from './policies.ts';
-import { DrainBody, drainBackend, listPool, undrainBackend } from './pool.ts';
+import { type AskedBackend, DrainBody, drainBackend, listPool, undrainBackend } from './pool.ts';
 import {
   AuditPage,
   DeleteTenant,
@@ -52,9 +52,13 @@ import {
 } from './tenants.ts';
 import { exportUsage, UsageQuery } from './usage.ts';
 
-type AdminApiOptions = Admin & { bodyPatience: BodyPatience };
+type AdminApiOptions = Admin & {
+  bodyPatience: BodyPatience;
+  /** The backends as this isolate knows them. */
+  poolOf: (c: Pick<AppContext, 'env' | 'var' | 'executionCtx'>) => Promise<readonly AskedBackend[]>;
+};
 
-export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
+export function createAdminApi({ bodyPatience, poolOf, ...admin }: AdminApiOptions) {
   const { directory } = admin;
   const operator = requireOperator();
   const operatorAndBody = readBodyAfter(operator, bodyPatience);
@@ -173,7 +177,7 @@ export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
 
       .get('/usage', operator, validQuery(UsageQuery), (c) => exportUsage(c.req.valid('query'), c))
 
-      .get('/pool', operator, async (c) => c.json(await listPool(c)))
+      .get('/pool', operator, async (c) => c.json(await listPool(c, await poolOf(c))))
       .post('/pool/drain', operatorAndBody, validJson(DrainBody), async (c) =>
         c.json(await drainBackend(c.req.valid('json'), c)),
       )

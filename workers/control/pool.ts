@@ -4,33 +4,40 @@
  */
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { BackendUrl, type PoolReport } from '#shared/protocol/pool-report.ts';
+import { BackendUrl } from '#shared/protocol/pool-report.ts';
 import { type PoolListing, poolDirectory } from '../objects/pool-contract.ts';
-import { stateOf } from '../objects/pool-membership.ts';
+import { type BackendState, stateOf } from '../objects/pool-membership.ts';
 import type { AppContext, OperatorEnv } from '../request/context.ts';
 
 type OperatorContext = Pick<AppContext<OperatorEnv>, 'env' | 'var'>;
+
+/** What an isolate knows of a backend that it asks itself. */
+export type AskedBackend = {
+  url: string;
+  alive: boolean;
+  draining?: boolean;
+  model: string | null;
+  bundle: string | null;
+  draws?: string | null;
+};
 
 export const DrainBody = z.strictObject({ url: BackendUrl });
 export type DrainBody = z.infer<typeof DrainBody>;
 
 /**
- * Every backend that is in the settings or registers, and every drain. Of a backend that does not
- * register, only its URL is known here: each isolate asks it for itself.
+ * Every backend that is in the settings or registers. What is said of one that does not register is
+ * what this isolate has heard when it asked for its health.
  */
-export async function listPool(c: OperatorContext) {
+export async function listPool(c: OperatorContext, asked: readonly AskedBackend[]) {
   const listing = await reach(() => poolDirectory(c.env).list());
-  const { backends: urls, registration } = c.var.config;
-  const registered = listing.backends.map((backend) => describe(backend, listing));
+  const registered = listing.backends.map((backend) => describeRegistered(backend, listing));
   const known = new Set(registered.map(({ url }) => url));
-  const fixed = urls
-    .filter((url) => !known.has(url))
-    .map((url) => ({ url, source: 'settings' as const, drained: drainOf(url, listing) }));
+  const others = asked.filter(({ url }) => !known.has(url)).map((backend) => describeAsked(backend, listing));
   return {
     object: 'list' as const,
-    registration,
-    models: modelsOf(listing),
-    data: [...fixed, ...registered],
+    registration: c.var.config.registration,
+    models: modelsOf([...others, ...registered]),
+    data: [...others, ...registered],
   };
 }
 
@@ -49,57 +56,67 @@ export async function undrainBackend({ url }: DrainBody, c: OperatorContext) {
   return { url, drained: false, changed };
 }
 
-function describe({ report, ageMs, heardAtMs, sinceMs }: PoolListing['backends'][number], listing: PoolListing) {
-  const { url, backend, region, model, bundle, draws, experts, modes, second_look, context_length } = report;
-  const { load, capacity, prefixes, heartbeat_ms } = report;
+function describeRegistered(
+  { report, ageMs, heardAtMs, sinceMs }: PoolListing['backends'][number],
+  listing: PoolListing,
+) {
+  const { url, backend, region, model, bundle = null, draws = null, experts, modes, second_look } = report;
+  const { context_length, load, capacity, prefixes, heartbeat_ms } = report;
   return {
     url,
     source: 'registered' as const,
-    ...{ backend, region, model, bundle, draws, experts, modes, second_look, context_length },
     state: stateOf(report, ageMs),
     drained: drainOf(url, listing),
+    ...{ model, bundle, draws, backend, region, experts, modes, second_look, context_length },
     running: load.running,
     waiting: load.waiting,
     rows: load.rows,
     max_rows: capacity.rows,
     max_waiting: capacity.waiting,
-    prefixes: { ...prefixes, hit_rate: hitRate([report]) },
+    prefixes: { ...prefixes, hit_rate: hitRate([prefixes]) },
     heartbeat_ms,
     last_heard: new Date(heardAtMs).toISOString(),
     since: new Date(sinceMs).toISOString(),
   };
 }
+type Registered = ReturnType<typeof describeRegistered>;
 
-/** One line for each model, over the backends that serve it now. */
-function modelsOf({ backends, drains }: PoolListing) {
-  const drained = new Set(drains.map(({ url }) => url));
-  const models = [...new Set(backends.map(({ report }) => report.model))].sort();
+function describeAsked({ url, alive, draining, model, bundle, draws = null }: AskedBackend, listing: PoolListing) {
+  const state: BackendState = alive ? 'up' : draining === true ? 'draining' : 'out';
+  return { url, source: 'settings' as const, state, drained: drainOf(url, listing), model, bundle, draws };
+}
+type Asked = ReturnType<typeof describeAsked>;
+
+/** One line for each model. Sums are over the registered backends that get requests now. */
+function modelsOf(backends: readonly (Registered | Asked)[]) {
+  const models = [...new Set(backends.flatMap(({ model }) => model ?? []))].sort();
   return models.map((model) => {
-    const own = backends.filter(({ report }) => report.model === model);
-    const up = own
-      .filter(({ report, ageMs }) => stateOf(report, ageMs) === 'up' && !drained.has(report.url))
-      .map(({ report }) => report);
-    const sum = (read: (report: PoolReport) => number) => up.reduce((total, report) => total + read(report), 0);
+    const own = backends.filter((backend) => backend.model === model);
+    const up = own.filter(({ state, drained }) => state === 'up' && drained === null);
+    const counted = up.filter((backend) => backend.source === 'registered');
+    const sum = (read: (backend: Registered) => number) => counted.reduce((total, each) => total + read(each), 0);
     return {
       id: model,
       backends: own.length,
       up: up.length,
-      running: sum(({ load }) => load.running),
-      waiting: sum(({ load }) => load.waiting),
-      rows: sum(({ load }) => load.rows),
-      max_rows: sum(({ capacity }) => capacity.rows),
-      prefix_hit_rate: hitRate(up),
+      running: sum(({ running }) => running),
+      waiting: sum(({ waiting }) => waiting),
+      rows: sum(({ rows }) => rows),
+      max_rows: sum(({ max_rows }) => max_rows),
+      prefix_hit_rate: hitRate(counted.map(({ prefixes }) => prefixes)),
       // More than one of either, and the same request may get different answers.
-      bundles: [...new Set(up.map(({ bundle = null }) => bundle))],
-      draws: [...new Set(up.map(({ draws = null }) => draws))],
+      bundles: [...new Set(up.map(({ bundle }) => bundle))],
+      draws: [...new Set(up.map(({ draws }) => draws))],
     };
   });
 }
 
+type Prefixes = { queried_tokens: number; found_tokens: number };
+
 /** The share of prompts' tokens that kept prefixes had; null if none was looked for. */
-function hitRate(reports: readonly Pick<PoolReport, 'prefixes'>[]): number | null {
-  const queried = reports.reduce((sum, { prefixes }) => sum + prefixes.queried_tokens, 0);
-  const found = reports.reduce((sum, { prefixes }) => sum + prefixes.found_tokens, 0);
+function hitRate(prefixes: readonly Prefixes[]): number | null {
+  const queried = prefixes.reduce((sum, { queried_tokens }) => sum + queried_tokens, 0);
+  const found = prefixes.reduce((sum, { found_tokens }) => sum + found_tokens, 0);
   return queried === 0 ? null : found / queried;
 }
 

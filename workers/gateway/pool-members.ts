@@ -1,12 +1,12 @@
 /** The pool as a request sees it: with its settings, and the directory where backends register. */
 import { poolDirectory } from '../objects/pool-contract.ts';
-import type { AppContext, AppEnv } from '../request/context.ts';
+import type { AppContext } from '../request/context.ts';
 import type { BackendPool, PoolMember } from './backend-pool.ts';
 
 /** All backends. Given a model, it waits a moment for one that serves it. */
 export function poolMembers(
   pool: BackendPool,
-  c: Pick<AppContext<AppEnv>, 'env' | 'var' | 'executionCtx'>,
+  c: Pick<AppContext, 'env' | 'var' | 'executionCtx'>,
   { model }: { model?: string } = {},
 ): Promise<PoolMember[]> {
   const { backends, registration } = c.var.config;

@@ -5,14 +5,14 @@
  * second backend that is asked beside a silent one counts too. Each isolate has its own budget.
  *
  * The idea is Finagle's (`RetryBudget`, https://finagle.github.io/blog/2016/02/08/retry-budgets/),
- * and so are the share and the window.
+ * and so are its numbers.
  */
 
 /** Retries for each request. */
 const SHARE = 0.2;
 const WINDOW_MS = 10_000;
-/** What a window has without any request. */
-const RESERVE = 20;
+/** What a window has without any request: ten a second. */
+const RESERVE = 100;
 /** The window moves in steps of this, so that what it counts is bounded. */
 const SLICE_MS = 1_000;
 
