@@ -124,25 +124,31 @@ export function createBackendPool({
 
   function known(urls: readonly string[]): PoolMember[] {
     const members = mergeMembers({ urls, polled, heard, isLost, nowMs: now() });
+    if (noticed.size === 0) return members;
     // Those that are asked themselves have it in `polled`.
     const isAsked = (url: string) => polled.some((member) => member.url === url);
     return members.map((member) => (isAsked(member.url) ? member : { ...member, ...noticed.get(member.url) }));
   }
 
-  function refresh(urls: readonly string[], { waitUntil, readDirectory, isUsable }: MembersOptions & Usable): void {
+  /** Returns its own reading of the directory, or null if none is due or another request reads. */
+  function refresh(
+    urls: readonly string[],
+    { waitUntil, readDirectory, isUsable }: MembersOptions & Usable,
+  ): Promise<void> | null {
     const listFreshMs = isUsable() ? LIST_FRESH_MS : LIST_FRESH_IN_TROUBLE_MS;
-    if (readDirectory !== undefined && now() - triedAtMs > listFreshMs && !isReading()) {
-      waitUntil(read(readDirectory));
-    }
+    const isDue = readDirectory !== undefined && now() - triedAtMs > listFreshMs && !isReading();
+    const reading = isDue ? read(readDirectory) : null;
+    if (reading !== null) waitUntil(reading);
     const toPoll = backendsToPoll({ urls, heard, isLost, nowMs: now() });
     // What was asked long ago must not count once the directory says nothing any more.
     polled = polled.filter(({ url }) => toPoll.includes(url));
-    if (toPoll.length === 0 || isPolling()) return;
+    if (toPoll.length === 0 || isPolling()) return reading;
     const inTrouble = !isUsable() || polled.some(({ alive }) => !alive) || polled.length < toPoll.length;
     const isStale = now() - polledAtMs > (inTrouble ? FRESH_IN_TROUBLE_MS : FRESH_MS);
     // A request for a model that does not exist must not cause a round of questions each time.
     const isDeserted = !known(urls).some(({ alive }) => alive);
     if (isStale || isDeserted) waitUntil(poll(toPoll));
+    return reading;
   }
 
   /** Waits until all have been examined, or until one is well and the others have had a moment. */
@@ -160,8 +166,7 @@ export function createBackendPool({
   }
 
   async function untilRead(): Promise<void> {
-    const deadlineMs = now() + LIST_WAIT_MS;
-    while (isReading() && now() < deadlineMs) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    while (isReading()) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 
   return {
@@ -183,9 +188,9 @@ export function createBackendPool({
       const { model, readDirectory } = options;
       const isUsable = () => known(urls).some((member) => member.alive && (model ?? member.model) === member.model);
       const usable = { ...options, isUsable };
-      refresh(urls, usable);
+      const reading = refresh(urls, usable);
       const isOld = readDirectory !== undefined && now() - (heard?.readAtMs ?? Number.NEGATIVE_INFINITY) > LIST_OLD_MS;
-      if (isOld && !isLost) await untilRead();
+      if (isOld && !isLost) await within(LIST_WAIT_MS, reading ?? untilRead(), () => undefined);
       if (!isUsable()) await untilUsable(urls, usable);
       return known(urls);
     },
