@@ -353,6 +353,12 @@ describe('a directory that cannot be read', () => {
     one = await startBackend('one', { port: new URL(one.url).port });
     await comesTo(one.url, 'up');
     await isolateKnows(['one', 'two']);
-    expect(log.join('\n')).toContain('pool-directory-back');
+    await eventually(
+      async () => {
+        await backendOf('And now?');
+        return log.join('\n');
+      },
+      (lines) => lines.includes('pool-directory-back'),
+    );
   });
 });
