@@ -209,9 +209,9 @@ describe('a backend that the operator drains', () => {
     await comesTo(slow.url, 'up');
     await isolateKnows(['one', 'two', 'slow']);
     // A prompt whose home it is.
-    let prompt = '';
-    for (let i = 0; (await backendOf(`Prompt ${i}`)) !== 'slow'; i++) prompt = `Prompt ${i + 1}`;
-    const answer = await ask(prompt, { max_tokens: 150, stream: true });
+    let i = 0;
+    while ((await backendOf(`Prompt ${i}`)) !== 'slow') i++;
+    const answer = await ask(`Prompt ${i}`, { max_tokens: 150, stream: true });
     const drained = await admin().pool.drain.$post({ json: { url: slow.url } });
     expect(await drained.json()).toEqual({ url: slow.url, drained: true, changed: true });
     // The backend hears of it with its next heartbeat.
