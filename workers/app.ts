@@ -83,7 +83,10 @@ export function createApp({
     .get('/healthz', health(pool))
     .get('/openapi.json', openApi())
     .post(HEARTBEAT_PATH, hearHeartbeat())
-    .route('/', createAdminApi({ directory, operatorPolicy, classifier, bodyPatience, poolOf: (c) => poolMembers(pool, c) }));
+    .route(
+      '/',
+      createAdminApi({ directory, operatorPolicy, classifier, bodyPatience, poolOf: (c) => poolMembers(pool, c) }),
+    );
   refuseTheRest(app);
   return app;
 }

@@ -24,6 +24,23 @@ export type AskedBackend = {
 export const DrainBody = z.strictObject({ url: BackendUrl });
 export type DrainBody = z.infer<typeof DrainBody>;
 
+const States = z.enum(['up', 'loading', 'draining', 'out', 'gone'] satisfies BackendState[]);
+const BackendAnswer = z.looseObject({
+  url: z.string(),
+  source: z.enum(['settings', 'registered']),
+  state: States,
+  drained: z.strictObject({ by: z.string(), at: z.string() }).nullable(),
+  model: z.string().nullable(),
+});
+/** What `GET /admin/v1/pool` answers. A registered backend has more fields than one that is asked. */
+export const PoolAnswer = z.strictObject({
+  object: z.literal('list'),
+  registration: z.boolean(),
+  models: z.array(z.looseObject({ id: z.string(), backends: z.int(), up: z.int() })),
+  data: z.array(BackendAnswer),
+});
+export const DrainAnswer = z.strictObject({ url: z.string(), drained: z.boolean(), changed: z.boolean() });
+
 /**
  * Every backend that is in the settings or registers. What is said of one that does not register is
  * what this isolate has heard when it asked for its health.
