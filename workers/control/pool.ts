@@ -32,7 +32,7 @@ const BackendAnswer = z.looseObject({
   drained: z.strictObject({ by: z.string(), at: z.string() }).nullable(),
   model: z.string().nullable(),
 });
-/** What `GET /admin/v1/pool` answers. A registered backend has more fields than one that is asked. */
+/** What `GET /admin/v1/pool` answers. A registered backend has more fields than others. */
 export const PoolAnswer = z.strictObject({
   object: z.literal('list'),
   registration: z.boolean(),
