@@ -11,6 +11,8 @@ import { type DrawSecret, drawKeysOf } from '#shared/protocol/derive-draw-key.ts
 import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
+import { drainRoute } from './drain-route.ts';
+import type { Drains } from './drains.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 import { engineRequest } from './engine-request.ts';
 import { frameStream } from './frame-stream.ts';
@@ -35,15 +37,16 @@ export type AppOptions = {
   bodyLimitBytes: number;
   /** The only host names to answer to; null means any. */
   hostNames: readonly string[] | null;
-  /** True once the backend is stopping. Then nothing new begins. */
-  draining: () => boolean;
+  /** While the backend drains, nothing new begins. */
+  drains: Drains;
   /** For the operator. Clients never see it. */
   log: Log;
 };
 
 export function createApp(options: AppOptions): Hono {
   const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, created, bodyLimitBytes } = options;
-  const { hostNames, draining, log, sampling = PLAIN_SAMPLING } = options;
+  const { hostNames, drains, log, sampling = PLAIN_SAMPLING } = options;
+  const draining = () => drains.isDraining;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
   const app = new Hono();
@@ -58,7 +61,7 @@ export function createApp(options: AppOptions): Hono {
     throw new PlimsollError('request_too_large', `The body is larger than ${bodyLimitBytes} bytes.`);
   };
   const refuseWhileDraining = () => {
-    if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is shutting down.');
+    if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is draining.');
   };
   app.post('/v1/generate', bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }), async (c) => {
     const measured = metrics.request();
@@ -138,6 +141,7 @@ export function createApp(options: AppOptions): Hono {
     const status = statusOf(engine, draining());
     return c.json({ status }, status === 'failed' ? 503 : 200);
   });
+  app.post('/drain', drainRoute({ drains, directiveKeys: [directiveKey], backendId }));
   app.get('/metrics', async (c) => {
     return c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType });
   });

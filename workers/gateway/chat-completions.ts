@@ -23,8 +23,10 @@ import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide, Decision } from './decide.ts';
+import { placeOf, regionOf } from './latency-class.ts';
 import type { MeterEnv } from './limits.ts';
 import { costOf } from './limits-cost.ts';
+import { poolMembers } from './pool-members.ts';
 import { readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 import { streamAnswer } from './stream-answer.ts';
@@ -47,11 +49,7 @@ export function chatCompletions({
     const caller = await chooseStanding(c.var.caller, chat.messages);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
-    const known = await pool.members(config.backends, {
-      waitUntil: (promise) => c.executionCtx.waitUntil(promise),
-      model: chat.model,
-    });
-    const members = allowedMembers(known, caller.policy, chat.model);
+    const members = allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
     refuseTooLong(members, chat);
     const cost = await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
     // The account writes to disk. Meanwhile the prompt can be read.
@@ -62,7 +60,9 @@ export function chatCompletions({
 
     const { model, messages } = chat;
     const looks = decision.secondLook !== null;
-    const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });
+    const { load } = pool;
+    const from = regionOf(placeOf(c.req.raw));
+    const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load, from });
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
     const request = toGenerateRequest(
       { ...chat, seed: chat.seed ?? meter.seed },
@@ -89,7 +89,8 @@ export function chatCompletions({
       body,
       candidates,
       breaker: pool,
-      load: pool.load,
+      load,
+      retries: pool.retries,
       directive,
       directiveKey: config.directiveKey,
       signal: client.signal,
