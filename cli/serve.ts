@@ -151,6 +151,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     demoKeys: (await readDemoTenants()).map(({ key }) => key),
     directiveSecret: secrets.directiveSecret,
     receiptJwks: secrets.receiptJwks,
+    edgeReceiptJwk: secrets.edgeReceiptJwk,
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
   });
   const tenants = await seedDemoTenants(url, DEMO_OPERATOR_KEY);

@@ -74,7 +74,7 @@ export function createApp({
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))
-    .get('/.well-known/jwks.json', (c) => c.json(c.var.config.receiptJwks))
+    .get('/.well-known/jwks.json', (c) => c.json(c.var.config.publicJwks))
     .get('/healthz', health(pool))
     .get('/openapi.json', openApi())
     .route('/', createAdminApi({ directory, operatorPolicy, classifier, bodyPatience }));

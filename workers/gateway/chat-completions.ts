@@ -1,6 +1,6 @@
 /** `POST /v1/chat/completions`: the main path, top to bottom. */
 
-import { refusalWords } from '#policies/compile.ts';
+import { refusalWords, type Verdict } from '#policies/compile.ts';
 import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
@@ -22,7 +22,8 @@ import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
-import type { Decide, Decision } from './decide.ts';
+import type { Decide } from './decide.ts';
+import { createEdgeSigner, policyRefusal } from './edge-receipt.ts';
 import { readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 import { streamAnswer } from './stream-answer.ts';
@@ -39,6 +40,7 @@ export function chatCompletions({
   classifierVersion: string;
   timeouts: Timeouts;
 }) {
+  const signerOf = createEdgeSigner();
   return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
     const { config, requestId } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
@@ -52,7 +54,14 @@ export function chatCompletions({
     const members = allowedMembers(known, caller.policy, chat.model);
     refuseTooLong(members, chat);
     const { decision, cache } = await decide(chat.messages, { caller, extension });
-    const line = lineOf(decision);
+    const { verdict } = decision;
+    if (verdict.action === 'refuse') {
+      const { messages } = chat;
+      const text = refusalText(verdict.because, refusalWords(decision.policy, verdict.because));
+      const sign = await signerOf(config);
+      throw await policyRefusal({ ...verdict, text, messages, requestId, caller, classifierVersion, sign });
+    }
+    const line = lineOf(verdict);
 
     const { model, messages } = chat;
     const looks = decision.secondLook !== null;
@@ -164,16 +173,13 @@ async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boo
   return within(ms, settled, () => false);
 }
 
-function lineOf({ verdict, policy }: Decision): Line {
+function lineOf(verdict: Exclude<Verdict, { action: 'refuse' }>): Line {
   if (verdict.action === 'answer') return verdict.line;
-  if (verdict.action === 'forbid') {
-    throw new PlimsollError(
-      'permission_denied',
-      `'plimsoll.mode' "${verdict.mode}" is not allowed by the tenant's policy. Leave the field out or ask for "logits".`,
-      { param: 'plimsoll.mode' },
-    );
-  }
-  throw new PlimsollError('policy_refused', refusalText(verdict.because, refusalWords(policy, verdict.because)));
+  throw new PlimsollError(
+    'permission_denied',
+    `'plimsoll.mode' "${verdict.mode}" is not allowed by the tenant's policy. Leave the field out or ask for "logits".`,
+    { param: 'plimsoll.mode' },
+  );
 }
 
 function toGenerateRequest(

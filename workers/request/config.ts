@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import type { Env } from './env.ts';
+import { logWarning } from './log.ts';
 
 const json = z.string().transform((text, context): unknown => {
   try {
@@ -17,35 +18,62 @@ const json = z.string().transform((text, context): unknown => {
   }
 });
 
+const PublicHalf = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  x: z.string().min(1),
+  kid: z.string().min(1),
+});
 /**
- * Keeps only the public halves. Anything else that a key carries is dropped, so that a private part
+ * Keeps only the public half. Anything else that a key carries is dropped, so that a private part
  * pasted by mistake is not published.
  */
-const PublicKeySet = z.object({
-  keys: z
-    .array(
-      z
-        .object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().min(1), kid: z.string().min(1) })
-        .transform((key) => ({ ...key, alg: 'EdDSA', use: 'sig' })),
-    )
-    .min(1),
-});
+const PublicKey = PublicHalf.transform((key) => ({ ...key, alg: 'EdDSA', use: 'sig' }));
+const PublicKeySet = z.object({ keys: z.array(PublicKey).min(1) });
 
-const Settings = z.object({
-  BACKENDS: json.pipe(
-    z
-      .array(z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')))
-      .min(1, 'names no backend: a JSON array of their URLs is wanted, as in ["https://backend-1.example"]'),
-  ),
-  DIRECTIVE_SECRET: z.string().min(32),
-  RECEIPT_JWKS: json.pipe(PublicKeySet),
-  OPERATOR_KEY_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
-});
+const EdgePrivateKey = PublicHalf.extend({ d: z.string().min(1) });
+/** Ed25519, RFC 8037: `x` is the public half, `d` the private one. */
+export type EdgePrivateKey = z.infer<typeof EdgePrivateKey>;
+
+/**
+ * One private key, or a key set. The first key of a set signs, so it must be private. The others
+ * are only published, so that receipts which they have signed can still be checked.
+ */
+const EdgeKeys = z
+  .union([
+    z.object({ keys: z.array(z.unknown()).min(1) }).transform(({ keys }) => keys),
+    z.unknown().transform((key) => [key]),
+  ])
+  .pipe(z.tuple([EdgePrivateKey], PublicHalf));
+
+const Settings = z
+  .object({
+    BACKENDS: json.pipe(
+      z
+        .array(z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')))
+        .min(1, 'names no backend: a JSON array of their URLs is wanted, as in ["https://backend-1.example"]'),
+    ),
+    DIRECTIVE_SECRET: z.string().min(32),
+    RECEIPT_JWKS: json.pipe(PublicKeySet),
+    EDGE_RECEIPT_JWK: json.pipe(EdgeKeys).optional(),
+    OPERATOR_KEY_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
+  })
+  .superRefine(({ RECEIPT_JWKS, EDGE_RECEIPT_JWK = [] }, { addIssue }) => {
+    // Else a receipt would be checked with whichever of the two comes first.
+    const taken = EDGE_RECEIPT_JWK.find(({ kid }) => RECEIPT_JWKS.keys.some((key) => key.kid === kid));
+    if (taken === undefined) return;
+    addIssue({ code: 'custom', path: ['EDGE_RECEIPT_JWK'], message: 'a key has the kid of one in RECEIPT_JWKS' });
+  });
 
 export type Config = {
   backends: readonly string[];
   directiveKey: Uint8Array;
+  /** The backends' keys. Only these vouch for a backend's answer. */
   receiptJwks: JSONWebKeySet;
+  /** The backends' keys and the edge's own, for everybody. */
+  publicJwks: JSONWebKeySet;
+  /** Signs the edge's own receipts. null: there are none. */
+  edgeKey: EdgePrivateKey | null;
   operatorKeySha256: string;
 };
 
@@ -56,10 +84,17 @@ function readConfig(env: Env): Config {
       detail: settings.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
     });
   }
+  const { RECEIPT_JWKS: receiptJwks, EDGE_RECEIPT_JWK: edgeKeys = [] } = settings.data;
+  const [edgeKey = null] = edgeKeys;
+  if (edgeKey === null) {
+    logWarning({ event: 'edge-receipts-off', message: 'EDGE_RECEIPT_JWK is not set, so a refusal has no receipt' });
+  }
   return {
     backends: settings.data.BACKENDS,
     directiveKey: directiveKey(settings.data.DIRECTIVE_SECRET),
-    receiptJwks: settings.data.RECEIPT_JWKS,
+    receiptJwks,
+    publicJwks: { keys: [...receiptJwks.keys, ...edgeKeys.map((key) => PublicKey.parse(key))] },
+    edgeKey,
     operatorKeySha256: settings.data.OPERATOR_KEY_SHA256,
   };
 }

@@ -15,6 +15,8 @@ export type Env = TenantIndexBinding &
     BACKENDS?: string;
     DIRECTIVE_SECRET?: string;
     RECEIPT_JWKS?: string;
+    /** Signs the edge's own receipts. If it is not set, there are none. */
+    EDGE_RECEIPT_JWK?: string;
     OPERATOR_KEY_SHA256?: string;
     /**
      * The only host names that are served, separated by commas and in lower case. If it is not set,

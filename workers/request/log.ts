@@ -10,6 +10,11 @@ export function logError(entry: Entry): void {
   write('error', entry);
 }
 
+/** For what an operator may have forgotten. */
+export function logWarning(entry: Entry): void {
+  write('warn', entry);
+}
+
 /** For events that are not our mistake but are worth counting. */
 export function logInfo(entry: Entry): void {
   write('info', entry);
