@@ -1,13 +1,12 @@
 /** `POST /v1/chat/completions`: the main path, top to bottom. */
 
 import { refusalWords, type Verdict } from '#policies/compile.ts';
-import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
+import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
+import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import type { Line } from '#shared/line/line.ts';
-import { lesser } from '#shared/line/order.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
-import type { GenerateBody } from '#shared/protocol/generate.ts';
+import { generateBody } from '#shared/protocol/generate-body.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { chooseStanding } from '../request/choose-standing.ts';
 import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
@@ -15,7 +14,7 @@ import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
 import { allowedMembers, allowedTrace } from './allowed.ts';
-import { type BegunAnswer, shadowOf, type Trace } from './answer-extension.ts';
+import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
@@ -67,7 +66,8 @@ export function chatCompletions({
     const looks = decision.secondLook !== null;
     const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
-    const request = toGenerateRequest(chat, { maxTokensOfPolicy: decision.maxTokens, trace, defaults });
+    const maxTokensOfPolicy = decision.maxTokens;
+    const request = generateBody(chat, { maxTokensOfPolicy, trace, defaults, seed: randomSeed });
     const body = JSON.stringify(request);
     const directive: Omit<Directive, 'id'> = {
       request: requestId,
@@ -182,42 +182,7 @@ function lineOf(verdict: Exclude<Verdict, { action: 'refuse' }>): Line {
   );
 }
 
-function toGenerateRequest(
-  chat: ChatRequest,
-  { maxTokensOfPolicy, trace, defaults }: { maxTokensOfPolicy: number | null; trace: Trace; defaults: Sampling },
-): GenerateBody {
-  const { temperature, top_p, ...rest } = samplingOf(chat, defaults);
-  const asked = lesser(chat.max_tokens ?? null, chat.max_completion_tokens ?? null);
-  return {
-    model: chat.model,
-    messages: chat.messages,
-    max_tokens: lesser(asked, maxTokensOfPolicy),
-    stop: chat.stop ?? [],
-    // The receipt says which seed was drawn, so this answer can be reproduced too.
-    seed: chat.seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number),
-    temperature,
-    // OpenAI allows 0, which means only the likeliest token. Any share this small has that effect.
-    top_p: Math.max(top_p, Number.EPSILON),
-    // Left out where they are neutral, so that the digest of a plain request has few fields.
-    ...Object.fromEntries(Object.entries(rest).filter(([name, value]) => value !== NEUTRAL[name])),
-    // A trace of the tokens is all that shows these. Else they would cost a sum over every row.
-    ...(trace === 'tokens' && { expert_logprobs: true }),
-  };
-}
-
-const NEUTRAL: Readonly<Record<string, number>> = PLAIN_SAMPLING;
-
-/** What the client names, and the model's own defaults for the rest. */
-function samplingOf({ temperature, top_p, top_k, min_p, repetition_penalty }: ChatRequest, defaults: Sampling) {
-  return {
-    temperature: temperature ?? defaults.temperature,
-    top_p: top_p ?? defaults.top_p,
-    // vLLM's -1 also means all tokens.
-    top_k: top_k == null ? defaults.top_k : Math.max(top_k, 0),
-    min_p: min_p ?? defaults.min_p,
-    repetition_penalty: repetition_penalty ?? defaults.repetition_penalty,
-  };
-}
+const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] as number;
 
 /**
  * A digest of everything, apart from the request itself, that determines an answer's draws and
