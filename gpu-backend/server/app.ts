@@ -7,8 +7,8 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
-import { type DrawSecret, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
-import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
+import { type DrawSecrets, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
+import { DIRECTIVE_HEADER, type Directive, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
@@ -24,8 +24,10 @@ import { createUsedDirectives } from './used-directives.ts';
 export type AppOptions = {
   engine: Engine;
   encodePrompt: EncodePrompt;
-  directiveKey: Uint8Array;
-  drawSecret: DrawSecret;
+  /** A directive may be signed with any of them. */
+  directiveKeys: readonly [Uint8Array, ...Uint8Array[]];
+  /** Newest first. */
+  drawSecrets: DrawSecrets;
   sign: SignReceipt;
   backendId: string;
   /** When the bundle was written here, in Unix seconds. The list of models shows it. */
@@ -42,8 +44,9 @@ export type AppOptions = {
 };
 
 export function createApp(options: AppOptions): Hono {
-  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, created, bodyLimitBytes } = options;
+  const { engine, encodePrompt, directiveKeys, drawSecrets, sign, backendId, created, bodyLimitBytes } = options;
   const { hostNames, draining, log, sampling = PLAIN_SAMPLING } = options;
+  const [drawSecret] = drawSecrets;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
   const app = new Hono();
@@ -67,7 +70,7 @@ export function createApp(options: AppOptions): Hono {
     try {
       refuseWhileDraining();
       const body = new Uint8Array(await c.req.arrayBuffer());
-      const directive = await verifyDirective(c.req.header(DIRECTIVE_HEADER), body, directiveKey);
+      const { directive } = await verifyDirectiveUnderAny(c.req.header(DIRECTIVE_HEADER), body, directiveKeys);
       used.take(directive.id);
       refuseUnsupported(directive);
       const request = parseRequest(body);

@@ -20,6 +20,8 @@ export const ReceiptPrivateJwk = z.object({
 });
 export type ReceiptPrivateJwk = z.infer<typeof ReceiptPrivateJwk>;
 
+const Secret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes');
+
 export const BackendConfig = z.strictObject({
   /** The folder of the bundle to serve. */
   bundle: z.string().min(1),
@@ -27,9 +29,13 @@ export const BackendConfig = z.strictObject({
   /** 0 means any free port. */
   port: z.int().min(0).max(65_535).default(8788),
   /** Shared with the edge, which signs directives with it. */
-  directiveSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
+  directiveSecret: Secret,
+  /** Directives under these are taken too, while the secret is being changed. */
+  oldDirectiveSecrets: z.array(Secret).default([]),
   /** Draws depend on it. All backends of a deployment share it, and nobody else has it. */
-  drawSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
+  drawSecret: Secret,
+  /** Answers that began under one of these go on under it. New ones never begin under them. */
+  oldDrawSecrets: z.array(Secret).default([]),
   receiptPrivateJwk: ReceiptPrivateJwk,
   /** This backend's name in answers and receipts. */
   backendId: z.string().min(1).default('local'),
@@ -88,7 +94,9 @@ const VARIABLES = {
   host: ['PLIMSOLL_BACKEND_HOST'],
   port: ['PLIMSOLL_BACKEND_PORT', 'PORT'],
   directiveSecret: ['PLIMSOLL_DIRECTIVE_SECRET'],
+  oldDirectiveSecrets: ['PLIMSOLL_OLD_DIRECTIVE_SECRETS'],
   drawSecret: ['PLIMSOLL_DRAW_SECRET'],
+  oldDrawSecrets: ['PLIMSOLL_OLD_DRAW_SECRETS'],
   receiptPrivateJwk: ['PLIMSOLL_RECEIPT_PRIVATE_JWK'],
   backendId: ['PLIMSOLL_BACKEND_ID'],
   threads: ['PLIMSOLL_THREADS'],
@@ -118,6 +126,8 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'idleUnloadMinutes',
   'bodyLimitBytes',
 ]);
+
+const JSONS: ReadonlySet<string> = new Set(['receiptPrivateJwk', 'oldDirectiveSecrets', 'oldDrawSecrets']);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -177,7 +187,7 @@ const NOT_JSON = Symbol('not JSON');
 function rawSetting(setting: keyof BackendConfig, env: Environment): unknown {
   const text = givenText(setting, env);
   if (text === undefined) return undefined;
-  if (setting === 'receiptPrivateJwk') return parseJson(text);
+  if (JSONS.has(setting)) return parseJson(text);
   if (setting === 'hostNames') return parseHostNames(text);
   return NUMBERS.has(setting) ? toNumber(text) : text;
 }

@@ -118,6 +118,8 @@ export async function startBackend(
   }
 }
 
+type OldSecrets = 'oldDirectiveSecrets' | 'oldDrawSecrets';
+
 /** Starts a backend over an engine of any kind. From then on, the backend owns the engine. */
 export async function serveEngine(
   engine: Engine,
@@ -135,15 +137,21 @@ export async function serveEngine(
     | 'maxRows'
     | 'maxWaiting'
     | 'idleUnloadMinutes'
-  >,
+    | OldSecrets
+  > &
+    Partial<Pick<BackendConfig, OldSecrets>>,
   { log = logToStderr, created, sampling }: { log?: Log; created?: number; sampling?: Sampling } = {},
 ): Promise<Backend> {
+  const { oldDirectiveSecrets = [], oldDrawSecrets = [] } = config;
   let draining = false;
   const app = createApp({
     engine,
     encodePrompt,
-    directiveKey: directiveKey(config.directiveSecret),
-    drawSecret: await importDrawSecret(config.drawSecret),
+    directiveKeys: [directiveKey(config.directiveSecret), ...oldDirectiveSecrets.map(directiveKey)],
+    drawSecrets: [
+      await importDrawSecret(config.drawSecret),
+      ...(await Promise.all(oldDrawSecrets.map(importDrawSecret))),
+    ],
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
     created,
