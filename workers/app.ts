@@ -22,6 +22,7 @@ import { onlyOwnHostNames } from './request/host-names.ts';
 import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBodyAfter } from './request/read-body.ts';
 import { methodNotAllowed, renderError } from './request/render-error.ts';
 import { requestId } from './request/request-id.ts';
+import { requestTrace } from './request/request-trace.ts';
 import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './request/tenant-directory.ts';
 import { unknownRoute } from './request/unknown-route.ts';
 
@@ -59,6 +60,7 @@ export function createApp({
     c.set('config', readConfig(c.env));
     await next();
   });
+  app.use(requestTrace());
 
   const key = authenticate(directory);
   const keyAndBody = readBodyAfter(key, bodyPatience);

@@ -39,6 +39,11 @@ test('needs four settings and has defaults for the rest', () => {
     publicPrefixes: null,
     bodyLimitBytes: 1 << 20,
     hostNames: null,
+    log: 'json',
+    logRequests: '0',
+    otlpEndpoint: null,
+    otlpHeaders: '',
+    traceRatio: 1,
   });
 });
 

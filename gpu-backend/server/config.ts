@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
+import { OtlpEndpoint, OtlpHeaders } from '#shared/trace/otlp-settings.ts';
 import { ProviderChoice } from '../graph/provider.ts';
 
 /** Ed25519, RFC 8037: `x` is the public half, `d` the private one. */
@@ -19,6 +20,8 @@ export const ReceiptPrivateJwk = z.object({
   kid: z.string().min(1).optional(),
 });
 export type ReceiptPrivateJwk = z.infer<typeof ReceiptPrivateJwk>;
+
+const isHeaders = (text: string) => OtlpHeaders.safeParse(text).success;
 
 const Secret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes');
 
@@ -80,6 +83,15 @@ export const BackendConfig = z.strictObject({
     .default(1 << 20),
   /** The only host names to answer to; null means any. */
   hostNames: z.array(z.string()).min(1).nullable().default(null),
+  /** One JSON object a line for a log collector, or plain text for people. */
+  log: z.enum(['json', 'text']).default('json'),
+  /** `1`: the log has a line about each request. */
+  logRequests: z.enum(['0', '1']).default('0'),
+  /** Where spans go, by OpenTelemetry's names; null: nowhere. */
+  otlpEndpoint: OtlpEndpoint.nullable().default(null),
+  otlpHeaders: z.string().refine(isHeaders, 'wanted name=value, separated by commas').default(''),
+  /** Which share of the traces that begin here is sent. */
+  traceRatio: z.number().min(0).max(1).default(1),
 });
 export type BackendConfig = z.infer<typeof BackendConfig>;
 /** The options for starting a backend from code. Everything with a default is optional. */
@@ -112,6 +124,11 @@ const VARIABLES = {
   idleUnloadMinutes: ['PLIMSOLL_IDLE_UNLOAD_MINUTES'],
   bodyLimitBytes: ['PLIMSOLL_BODY_LIMIT_BYTES'],
   hostNames: ['PLIMSOLL_BACKEND_NAMES'],
+  log: ['PLIMSOLL_LOG'],
+  logRequests: ['PLIMSOLL_LOG_REQUESTS'],
+  otlpEndpoint: ['OTEL_EXPORTER_OTLP_ENDPOINT'],
+  otlpHeaders: ['OTEL_EXPORTER_OTLP_HEADERS'],
+  traceRatio: ['OTEL_TRACES_SAMPLER_ARG'],
 } as const satisfies Record<keyof BackendConfig, readonly string[]>;
 
 const NUMBERS: ReadonlySet<string> = new Set([
@@ -125,6 +142,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'graceMs',
   'idleUnloadMinutes',
   'bodyLimitBytes',
+  'traceRatio',
 ]);
 
 const JSONS: ReadonlySet<string> = new Set(['receiptPrivateJwk', 'oldDirectiveSecrets', 'oldDrawSecrets']);

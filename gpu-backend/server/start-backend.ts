@@ -13,6 +13,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import type { Sampling } from '#shared/api/sampling.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { OtlpHeaders } from '#shared/trace/otlp-settings.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
@@ -27,7 +28,7 @@ import { choosePrefixBytes } from './choose-prefix-bytes.ts';
 import { chooseSpeculation } from './choose-speculation.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
-import type { Log } from './log-failure.ts';
+import { type Log, logTo } from './log.ts';
 import { publicTokensOf, readSystemPrompts } from './public-prefixes.ts';
 import { receiptSigner } from './receipt-signer.ts';
 import { tryEngine } from './try-engine.ts';
@@ -46,13 +47,9 @@ export type Backend = {
   engineStopped: Promise<void>;
 };
 
-const logToStderr: Log = (message, cause) => console.error(...(cause === undefined ? [message] : [message, cause]));
-
-export async function startBackend(
-  options: BackendOptions,
-  { log = logToStderr }: { log?: Log } = {},
-): Promise<Backend> {
+export async function startBackend(options: BackendOptions, { log: given }: { log?: Log } = {}): Promise<Backend> {
   const config = BackendConfig.parse(options);
+  const log = given ?? logTo(config.log);
   const head = await loadBundleHead(config.bundle);
   collectGarbage();
   const { safety, helpfulness } = expertKinds(head);
@@ -118,7 +115,15 @@ export async function startBackend(
   }
 }
 
-type OldSecrets = 'oldDirectiveSecrets' | 'oldDrawSecrets';
+/** What a backend can do without. */
+type WithDefault =
+  | 'oldDirectiveSecrets'
+  | 'oldDrawSecrets'
+  | 'log'
+  | 'logRequests'
+  | 'otlpEndpoint'
+  | 'otlpHeaders'
+  | 'traceRatio';
 
 /** Starts a backend over an engine of any kind. From then on, the backend owns the engine. */
 export async function serveEngine(
@@ -137,12 +142,13 @@ export async function serveEngine(
     | 'maxRows'
     | 'maxWaiting'
     | 'idleUnloadMinutes'
-    | OldSecrets
+    | WithDefault
   > &
-    Partial<Pick<BackendConfig, OldSecrets>>,
-  { log = logToStderr, created, sampling }: { log?: Log; created?: number; sampling?: Sampling } = {},
+    Partial<Pick<BackendConfig, WithDefault>>,
+  { log = logTo('json'), created, sampling }: { log?: Log; created?: number; sampling?: Sampling } = {},
 ): Promise<Backend> {
   const { oldDirectiveSecrets = [], oldDrawSecrets = [] } = config;
+  const { otlpEndpoint = null, otlpHeaders = '', traceRatio = 1 } = config;
   let draining = false;
   const app = createApp({
     engine,
@@ -159,6 +165,8 @@ export async function serveEngine(
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     draining: () => draining,
+    logRequests: config.logRequests === '1',
+    otlp: { endpoint: otlpEndpoint, headers: OtlpHeaders.parse(otlpHeaders), ratio: traceRatio },
     log,
   });
   // The server speaks HTTP/1.1, because we do not ask for anything else.

@@ -2,12 +2,21 @@ import { expect, test } from 'vitest';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { createTracing } from '#shared/trace/tracing.ts';
 import { createLoad } from './affinity.ts';
 import { createBreaker } from './breaker.ts';
 import { callBackend } from './call-backend.ts';
 
 const HEDGE_MS = 50;
 const encoder = new TextEncoder();
+
+/** Ids, and nothing that is sent. */
+const untraced = createTracing({
+  service: 'test',
+  otlp: { endpoint: null, headers: {}, ratio: 1 },
+  fetch: () => Promise.reject(new Error('nothing is sent')),
+  onFailure: () => undefined,
+});
 
 /** Asks the backends played by `answers`, best first. `asked` lists those asked so far. */
 function call(
@@ -32,6 +41,7 @@ function call(
     load: createLoad(),
     onOtherModel: () => undefined,
     requestId: 'req_1',
+    trace: untraced.begin('test', { header: () => undefined }),
     body: '{}',
     directive: {
       request: 'req_1',

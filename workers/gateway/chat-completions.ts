@@ -23,7 +23,7 @@ import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide } from './decide.ts';
 import { createEdgeSigner, policyRefusal } from './edge-receipt.ts';
-import { readAnswer } from './read-answer.ts';
+import { type AnswerEvents, readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
@@ -41,7 +41,7 @@ export function chatCompletions({
 }) {
   const signerOf = createEdgeSigner();
   return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
-    const { config, requestId } = c.var;
+    const { config, requestId, trace: requestTrace } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
     const caller = await chooseStanding(c.var.caller, chat.messages);
     const extension = chat.plimsoll ?? {};
@@ -84,8 +84,12 @@ export function chatCompletions({
     const client = new AbortController();
     c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
     const waits = Promise.withResolvers<void>();
+    // The answer may go on after the request's own span has ended.
+    const answered = requestTrace.hold();
+    client.signal.addEventListener('abort', answered);
     const upstream = callBackend({
       requestId,
+      trace: requestTrace,
       body,
       candidates,
       breaker: pool,
@@ -102,14 +106,17 @@ export function chatCompletions({
       // With other weights than when it was last heard, a backend may have another probe.
       const probe = start.bundle === member.bundle ? member.secondLook : null;
       return {
-        events: readAnswer(frames, {
-          checkReceipt: async (seen) => {
-            const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
-            const receipt = await checkReceipt(seen, keys);
-            countShadow(shadowOf(decision, receipt), directive);
-            return receipt;
-          },
-        }),
+        events: endedBy(
+          readAnswer(frames, {
+            checkReceipt: async (seen) => {
+              const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
+              const receipt = await checkReceipt(seen, keys);
+              countShadow(shadowOf(decision, receipt), directive);
+              return receipt;
+            },
+          }),
+          answered,
+        ),
         head: {
           id: requestId.replace(/^req_/, 'chatcmpl-'),
           created: Math.floor(Date.now() / 1000),
@@ -135,7 +142,7 @@ export function chatCompletions({
       };
     });
     // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to see it.
-    begun.catch(() => undefined);
+    begun.catch(answered);
     // Until a backend has taken the request, or said that it waits there, an error can still set
     // the status.
     await Promise.race([begun, waits.promise]);
@@ -143,7 +150,7 @@ export function chatCompletions({
     const onCancel = () => client.abort();
     const onError = (error: PlimsollError) => {
       // If the client has left, the failure is not our error.
-      if (!client.signal.aborted) report(error, { request: requestId });
+      if (!client.signal.aborted) report(error, { request: requestId, trace: requestTrace.span.traceId });
     };
     if (chat.stream === true) {
       const includeUsage = chat.stream_options?.include_usage === true;
@@ -162,6 +169,15 @@ export function chatCompletions({
       headers: { 'content-type': 'application/json' },
     });
   };
+}
+
+/** The same events. `over` is called after the last, however they end. */
+async function* endedBy(events: AnswerEvents, over: () => void): AnswerEvents {
+  try {
+    return yield* events;
+  } finally {
+    over();
+  }
 }
 
 /** Whether the promise settles, either way, within `ms`. */

@@ -6,6 +6,7 @@ import type { JSONWebKeySet } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { OtlpEndpoint, OtlpHeaders, type OtlpSettings, TraceRatio } from '#shared/trace/otlp-settings.ts';
 import type { Env } from './env.ts';
 import { logWarning } from './log.ts';
 
@@ -56,6 +57,10 @@ const Settings = z
     DIRECTIVE_SECRET: z.string().min(32),
     RECEIPT_JWKS: json.pipe(PublicKeySet),
     EDGE_RECEIPT_JWK: json.pipe(EdgeKeys).optional(),
+    LOG_REQUESTS: z.enum(['0', '1']).default('0'),
+    OTEL_EXPORTER_OTLP_ENDPOINT: OtlpEndpoint.nullable().default(null),
+    OTEL_EXPORTER_OTLP_HEADERS: OtlpHeaders.default({}),
+    OTEL_TRACES_SAMPLER_ARG: TraceRatio.default(1),
     OPERATOR_KEY_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
   })
   .superRefine(({ RECEIPT_JWKS, EDGE_RECEIPT_JWK = [] }, { addIssue }) => {
@@ -74,6 +79,9 @@ export type Config = {
   publicJwks: JSONWebKeySet;
   /** Signs the edge's own receipts. null: there are none. */
   edgeKey: EdgePrivateKey | null;
+  /** Whether the log has a line about each request. */
+  logRequests: boolean;
+  otlp: OtlpSettings;
   operatorKeySha256: string;
 };
 
@@ -95,6 +103,12 @@ function readConfig(env: Env): Config {
     receiptJwks,
     publicJwks: { keys: [...receiptJwks.keys, ...edgeKeys.map((key) => PublicKey.parse(key))] },
     edgeKey,
+    logRequests: settings.data.LOG_REQUESTS === '1',
+    otlp: {
+      endpoint: settings.data.OTEL_EXPORTER_OTLP_ENDPOINT,
+      headers: settings.data.OTEL_EXPORTER_OTLP_HEADERS,
+      ratio: settings.data.OTEL_TRACES_SAMPLER_ARG,
+    },
     operatorKeySha256: settings.data.OPERATOR_KEY_SHA256,
   };
 }

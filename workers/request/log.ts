@@ -4,7 +4,7 @@
  */
 import { ERROR_CODES, type PlimsollError } from '#shared/api/errors.ts';
 
-type Entry = { event: string; request?: string; [field: string]: unknown };
+type Entry = { event: string; request?: string; trace?: string | undefined; [field: string]: unknown };
 
 export function logError(entry: Entry): void {
   write('error', entry);
@@ -27,7 +27,7 @@ export function logInfo(entry: Entry): void {
 export function logFailure(
   event: string,
   { code, message, detail, cause, stack }: PlimsollError,
-  about: { request: string; url?: string },
+  about: { request: string; trace?: string | undefined; url?: string },
 ): void {
   const { log } = ERROR_CODES[code];
   const why = log === 'stack' ? { cause, stack } : { because: reasons(cause) };
