@@ -14,6 +14,7 @@ import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
+import { live, ready } from './gateway/readiness.ts';
 import { openApi } from './openapi/serve.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
@@ -78,6 +79,8 @@ export function createApp({
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))
     .get('/.well-known/jwks.json', (c) => c.json(c.var.config.publicJwks))
     .get('/healthz', health(pool))
+    .get('/livez', live)
+    .get('/readyz', ready(pool, directory))
     .get('/openapi.json', openApi())
     .route('/', createAdminApi({ directory, operatorPolicy, classifier, bodyPatience }));
   refuseTheRest(app);
