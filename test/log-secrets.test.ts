@@ -1,6 +1,6 @@
 /**
- * What logs and spans hold, and what they must not. A real edge in workerd and a real backend over a
- * scripted engine get requests with marked prompts and keys, well-formed and not, and everything
+ * What logs and spans hold, and what they must not. A real edge in workerd and a real backend over
+ * a scripted engine get requests with marked prompts and keys, well-formed and not. Then everything
  * that either side writes or sends to a collector is searched for the marks.
  */
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -13,7 +13,7 @@ import { crossedLine } from './line-held.ts';
 import { RECEIPT_TYP, type Receipt, verifyReceipt } from './receipt.ts';
 import { sha256Hex } from './sha256.ts';
 
-export type Check = {
+type Check = {
   name: 'form' | 'signature' | 'content' | 'line' | 'prompt' | 'answer';
   verdict: 'holds' | 'fails' | 'not checked';
   /** For people. */

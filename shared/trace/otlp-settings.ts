@@ -23,7 +23,9 @@ export const OtlpHeaders = z.string().transform((text, context): Record<string, 
 /** The base URL of a collector. Traces go to `/v1/traces` below it. */
 export const OtlpEndpoint = z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, ''));
 
-/** Which share of the traces that begin here is sent. Those that a client began are its decision. */
+/**
+ * Which share of the traces that begin here is sent. For those that a client began, it decides.
+ */
 export const TraceRatio = z.coerce.number().min(0).max(1);
 
 export type OtlpSettings = {

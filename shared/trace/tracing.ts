@@ -22,7 +22,7 @@ import type { OtlpSettings } from './otlp-settings.ts';
 const SEND_TIMEOUT_MS = 5_000;
 const SAMPLED = 1;
 
-export type TracedSpan = {
+type TracedSpan = {
   /** 32 hex digits. All spans of a request have the same, on edge and backend. */
   readonly traceId: string;
   /** `traceparent`, and `tracestate` if the client sent one, for whoever is asked next. */
@@ -38,8 +38,8 @@ export type RequestTrace = {
   /** The whole request, as this side sees it. */
   readonly span: TracedSpan;
   /**
-   * Nothing is sent before the returned function is called. Call it at the end of an answer that goes
-   * on after the request's own span has ended. Calling it again does nothing.
+   * Nothing is sent before the returned function is called. Call it at the end of an answer that
+   * goes on after the request's own span has ended. Calling it again does nothing.
    */
   hold(): () => void;
   /** A call to somebody else, within the request. */

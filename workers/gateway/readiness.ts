@@ -7,7 +7,7 @@ import type { AppContext } from '../request/context.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 import type { BackendPool } from './backend-pool.ts';
 
-/** No key has this digest. An isolate remembers that for seconds, so asking costs next to nothing. */
+/** No key has this digest. An isolate remembers that for seconds, so asking costs nothing. */
 const NOBODY = '0'.repeat(64);
 
 export function live(c: AppContext): Response {
