@@ -298,6 +298,8 @@ describe('routes', () => {
     ['DELETE', '/v1/models/scripted', 'GET'],
     ['PUT', '/v1/moderations', 'POST'],
     ['POST', '/healthz', 'GET'],
+    ['POST', '/livez', 'GET'],
+    ['POST', '/readyz', 'GET'],
     ['POST', '/.well-known/jwks.json', 'GET'],
     ['PUT', '/admin/v1/tenants', 'GET, POST'],
   ])('%s %s is a 405 that says what is allowed', async (method, route, allowed) => {
