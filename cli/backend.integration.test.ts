@@ -110,7 +110,9 @@ test('options override the environment, and a second backend on the same port st
   const url = await ready(child);
   const { code, stderr } = await failure(start({}, ['--port', new URL(url).port]));
   expect(code).toBe(1);
-  expect(stderr).toMatch(/^tiny: a context of 96 tokens.*\ntiny: prefixes .*\nplimsoll backend: .*EADDRINUSE.*\n$/);
+  expect(stderr).toMatch(
+    /^\{.*"message":"tiny: a context of 96 tokens.*\n\{.*"message":"tiny: prefixes .*\nplimsoll backend: .*EADDRINUSE.*\n$/,
+  );
   child.kill('SIGINT');
   expect(await exit).toEqual([0, null]);
 });

@@ -9,7 +9,8 @@ import { withPlain } from '#shared/api/sampling.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { Frame, GenerateRequest } from '#shared/protocol/generate.ts';
 import type { EngineEvent, EngineInfo } from '../engine/engine.ts';
-import { type Log, logFailure } from './log-failure.ts';
+import type { Log } from './log.ts';
+import { logFailure } from './log-failure.ts';
 import type { RequestMetrics } from './metrics.ts';
 import type { SignReceipt } from './receipt-signer.ts';
 
@@ -25,6 +26,8 @@ export type AnswerContext = {
   /** Aborted once the client is gone. Then there is nobody to tell. */
   signal: AbortSignal;
   log: Log;
+  /** Called once, at the end: `ended`, `cancelled`, or the code of an error. */
+  over: (outcome: string) => void;
 };
 
 export async function* answerFrames(
@@ -34,6 +37,7 @@ export async function* answerFrames(
   const { directive, info, backendId, draws, metrics, signal, log } = context;
   const answers = Array.from({ length: context.request.n }, () => createHash('sha256'));
   let finished = false;
+  let outcome = 'ended';
   try {
     for await (const event of events) {
       if (event.type === 'waiting' || event.type === 'reading' || event.type === 'echo') {
@@ -63,11 +67,13 @@ export async function* answerFrames(
     if (signal.aborted) return;
     finished = true;
     const error = toPlimsollError(thrown);
+    outcome = error.code;
     metrics.failed(error.code);
     logFailure(log, `request ${directive.request}`, error);
     yield { type: 'error', code: error.code, message: error.message };
   } finally {
     if (!finished) metrics.cancelled();
+    context.over(finished ? outcome : 'cancelled');
   }
 }
 

@@ -7,8 +7,10 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
-import { type DrawSecret, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
-import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
+import { type DrawSecrets, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
+import { DIRECTIVE_HEADER, type Directive, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
+import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
+import { createTracing } from '#shared/trace/tracing.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
 import { drainRoute } from './drain-route.ts';
@@ -17,7 +19,8 @@ import type { EncodePrompt } from './encode-prompt.ts';
 import { engineRequest } from './engine-request.ts';
 import { frameStream } from './frame-stream.ts';
 import { onlyOwnHostNames } from './host-names.ts';
-import { type Log, logFailure } from './log-failure.ts';
+import { type Log, logAbout } from './log.ts';
+import { logFailure } from './log-failure.ts';
 import { Metrics } from './metrics.ts';
 import { parseRequest } from './parse-request.ts';
 import type { SignReceipt } from './receipt-signer.ts';
@@ -26,8 +29,10 @@ import { createUsedDirectives } from './used-directives.ts';
 export type AppOptions = {
   engine: Engine;
   encodePrompt: EncodePrompt;
-  directiveKey: Uint8Array;
-  drawSecret: DrawSecret;
+  /** A directive may be signed with any of them. */
+  directiveKeys: readonly [Uint8Array, ...Uint8Array[]];
+  /** Newest first. */
+  drawSecrets: DrawSecrets;
   sign: SignReceipt;
   backendId: string;
   /** When the bundle was written here, in Unix seconds. The list of models shows it. */
@@ -39,17 +44,30 @@ export type AppOptions = {
   hostNames: readonly string[] | null;
   /** While the backend drains, nothing new begins. */
   drains: Drains;
+  /** Whether the log has a line about each request. */
+  logRequests?: boolean;
+  otlp: OtlpSettings;
   /** For the operator. Clients never see it. */
   log: Log;
 };
 
-export function createApp(options: AppOptions): Hono {
-  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, created, bodyLimitBytes } = options;
-  const { hostNames, drains, log, sampling = PLAIN_SAMPLING } = options;
+/** What each request of `/v1/generate` has. */
+type Traced = { Variables: { log: Log } };
+
+export function createApp(options: AppOptions): Hono<Traced> {
+  const { engine, encodePrompt, directiveKeys, drawSecrets, sign, backendId, created, bodyLimitBytes } = options;
+  const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING } = options;
   const draining = () => drains.isDraining;
+  const [drawSecret] = drawSecrets;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
-  const app = new Hono();
+  const tracing = createTracing({
+    service: 'plimsoll-backend',
+    otlp: options.otlp,
+    fetch: globalThis.fetch,
+    onFailure: (cause) => log('spans could not be sent', cause, { event: 'spans-not-sent', level: 'warn' }),
+  });
+  const app = new Hono<Traced>();
   app.use(onlyOwnHostNames(hostNames));
   // Whoever comes while the backend drains should not come back over the same connection.
   app.use(async (c, next) => {
@@ -65,12 +83,32 @@ export function createApp(options: AppOptions): Hono {
   };
   app.post('/v1/generate', bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }), async (c) => {
     const measured = metrics.request();
+    const { span } = tracing.begin('generate', {
+      header: (name) => c.req.header(name),
+      attributes: { 'plimsoll.backend': backendId },
+    });
+    let about: Log = logAbout(log, { trace: span.traceId });
+    c.set('log', about);
+    const beganAtMs = performance.now();
+    const over = (outcome: string) => {
+      if (outcome !== 'ended') span.fail(outcome);
+      span.end();
+      if (!logRequests) return;
+      about(`request: ${outcome}`, undefined, {
+        event: 'request',
+        outcome,
+        ms: Math.round(performance.now() - beganAtMs),
+      });
+    };
     const left = new AbortController();
     const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
     try {
       refuseWhileDraining();
       const body = new Uint8Array(await c.req.arrayBuffer());
-      const directive = await verifyDirective(c.req.header(DIRECTIVE_HEADER), body, directiveKey);
+      const { directive } = await verifyDirectiveUnderAny(c.req.header(DIRECTIVE_HEADER), body, directiveKeys);
+      span.set({ 'plimsoll.request': directive.request, 'plimsoll.tenant': directive.tenant });
+      about = logAbout(about, { request: directive.request, tenant: directive.tenant, key: directive.key });
+      c.set('log', about);
       used.take(directive.id);
       refuseUnsupported(directive);
       const request = parseRequest(body);
@@ -92,15 +130,18 @@ export function createApp(options: AppOptions): Hono {
       const first = await events.next();
       const { info } = engine;
       const draws = drawSecret.id;
-      const context = { directive, request, info, backendId, draws, sign, metrics: measured, signal, log };
+      const context = { directive, request, info, backendId, draws, sign, metrics: measured, signal, log: about, over };
       return frameStream(answerFrames(resume(first, events), context), () => left.abort(new Error('the client left')));
     } catch (thrown) {
       if (signal.aborted) {
         measured.cancelled();
+        over('cancelled');
         // Nobody reads this. It is nginx's status for a client that closed its request.
         return new Response(null, { status: 499 });
       }
-      measured.failed(toPlimsollError(thrown).code);
+      const { code } = toPlimsollError(thrown);
+      measured.failed(code);
+      over(code);
       throw thrown;
     }
   });
@@ -141,7 +182,7 @@ export function createApp(options: AppOptions): Hono {
     const status = statusOf(engine, draining());
     return c.json({ status }, status === 'failed' ? 503 : 200);
   });
-  app.post('/drain', drainRoute({ drains, directiveKeys: [directiveKey], backendId }));
+  app.post('/drain', drainRoute({ drains, directiveKeys, backendId }));
   app.get('/metrics', async (c) => {
     return c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType });
   });
@@ -149,7 +190,7 @@ export function createApp(options: AppOptions): Hono {
   app.notFound(() => {
     throw new PlimsollError('unknown_url', 'There is nothing at this address.');
   });
-  app.onError((thrown, c) => errorResponse(thrown, c, log));
+  app.onError((thrown, c) => errorResponse(thrown, c, c.get('log') ?? log));
   return app;
 }
 

@@ -80,6 +80,27 @@ export async function signDirective(directive: Directive, key: Uint8Array, now: 
 }
 
 /**
+ * As `verifyDirective`, under whichever of the keys has signed. While a deployment changes its
+ * secret, edges sign with the old one and the new one. `key` is the one that fits.
+ */
+export async function verifyDirectiveUnderAny(
+  token: string | undefined,
+  body: Uint8Array,
+  keys: readonly [Uint8Array, ...Uint8Array[]],
+): Promise<{ directive: Directive; key: Uint8Array }> {
+  const [key, ...others] = keys;
+  try {
+    return { directive: await verifyDirective(token, body, key), key };
+  } catch (thrown) {
+    const [next, ...rest] = others;
+    const isOthers =
+      thrown instanceof PlimsollError && thrown.cause instanceof joseErrors.JWSSignatureVerificationFailed;
+    if (next === undefined || !isOthers) throw thrown;
+    return verifyDirectiveUnderAny(token, body, [next, ...rest]);
+  }
+}
+
+/**
  * The directive of one request, or a PlimsollError. `directive_invalid`: missing, forged,
  * malformed, or not meant for this request. `directive_expired`: too old. There is no third outcome
  * and no default.

@@ -68,14 +68,14 @@ export const Receipt = z.strictObject({
 export type Receipt = z.infer<typeof Receipt>;
 
 const ISSUER = 'plimsoll-backend';
-const TYP = 'plimsoll-receipt+jwt';
+export const RECEIPT_TYP = 'plimsoll-receipt+jwt';
 
 export async function signReceipt(
   receipt: Receipt,
   { privateKey, kid, now = new Date() }: { privateKey: CryptoKey; kid: string; now?: Date },
 ): Promise<string> {
   return new SignJWT({ ...receipt })
-    .setProtectedHeader({ alg: 'EdDSA', typ: TYP, kid })
+    .setProtectedHeader({ alg: 'EdDSA', typ: RECEIPT_TYP, kid })
     .setIssuer(ISSUER)
     .setIssuedAt(Math.floor(now.getTime() / 1000))
     .sign(privateKey);
@@ -89,7 +89,7 @@ export async function verifyReceipt(token: string, jwks: JSONWebKeySet): Promise
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
     algorithms: ['EdDSA', 'Ed25519'],
     issuer: ISSUER,
-    typ: TYP,
+    typ: RECEIPT_TYP,
   });
   const { iss: _iss, iat: _iat, ...claims } = payload;
   return Receipt.parse(claims);

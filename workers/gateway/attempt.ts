@@ -5,6 +5,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { DIRECTIVE_HEADER, type Directive, signDirective } from '#shared/protocol/directive.ts';
 import type { Frame } from '#shared/protocol/generate.ts';
+import type { RequestTrace } from '#shared/trace/tracing.ts';
 import type { Load } from './affinity.ts';
 import type { PoolMember } from './backend-pool.ts';
 import { backendRefusal } from './backend-refusal.ts';
@@ -40,6 +41,7 @@ export type BackendAnswer = {
 
 export type AttemptOptions = {
   requestId: string;
+  trace: RequestTrace;
   body: string;
   /**
    * Signed again for each attempt, with a new id: a backend takes a directive only once, and the
@@ -93,17 +95,21 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   signal.addEventListener('abort', giveUp, { once: true });
   if (signal.aborted) giveUp();
 
+  const span = options.trace.call('generate', { 'url.full': `${member.url}/v1/generate` });
   const watchdog = startWatchdog(timeouts.startMs, {
     onSilence: (ms) => abort.abort(brokenOff(`nothing for ${ms} ms`)),
   });
   const letGo = () => {
     end();
+    span.end();
     watchdog.stop();
     signal.removeEventListener('abort', giveUp);
     abort.abort();
   };
   const noteBreakage = (thrown: unknown) => {
-    if (!isLeft && thrown instanceof PlimsollError && thrown.code === 'backend_unavailable') options.onBroken();
+    if (isLeft || !(thrown instanceof PlimsollError)) return;
+    span.fail(thrown.code);
+    if (thrown.code === 'backend_unavailable') options.onBroken();
   };
 
   async function take(): Promise<BackendAnswer> {
@@ -158,7 +164,11 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
     };
     const response = await fetch(`${member.url}/v1/generate`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', [DIRECTIVE_HEADER]: await signDirective(directive, directiveKey) },
+      headers: {
+        'content-type': 'application/json',
+        [DIRECTIVE_HEADER]: await signDirective(directive, directiveKey),
+        ...span.headers,
+      },
       body,
       signal: abort.signal,
     });

@@ -106,7 +106,11 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       // A full queue is not a failure. If no other backend is being asked, the log line of the
       // request itself tells of the error.
       if (running.size > 0 && error.code !== 'overloaded') {
-        logFailure('backend-attempt-failed', error, { request: requestId, url: attempt.member.url });
+        logFailure('backend-attempt-failed', error, {
+          request: requestId,
+          trace: options.trace.span.traceId,
+          url: attempt.member.url,
+        });
       }
     }
     throw lastError;
