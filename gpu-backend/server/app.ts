@@ -8,7 +8,9 @@ import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { type DrawSecret, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
-import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
+import { DIRECTIVE_HEADER, verifyDirective } from '#shared/protocol/directive.ts';
+import { importFrameKey, splitBody, verifyResume } from '#shared/protocol/resume.ts';
+import { stateOf } from '../engine/answer-state.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
@@ -25,6 +27,8 @@ export type AppOptions = {
   engine: Engine;
   encodePrompt: EncodePrompt;
   directiveKey: Uint8Array;
+  /** What the MACs of frames are made with; see `deriveFrameKey`. */
+  frameKey: Uint8Array<ArrayBuffer>;
   drawSecret: DrawSecret;
   sign: SignReceipt;
   backendId: string;
@@ -42,7 +46,8 @@ export type AppOptions = {
 };
 
 export function createApp(options: AppOptions): Hono {
-  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, created, bodyLimitBytes } = options;
+  const { engine, encodePrompt, directiveKey, frameKey, drawSecret, sign, backendId, created, bodyLimitBytes } =
+    options;
   const { hostNames, draining, log, sampling = PLAIN_SAMPLING } = options;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
@@ -60,37 +65,43 @@ export function createApp(options: AppOptions): Hono {
   const refuseWhileDraining = () => {
     if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is shutting down.');
   };
-  app.post('/v1/generate', bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }), async (c) => {
+  const checkKey = importFrameKey(frameKey);
+  // A resumed answer brings its ids along.
+  const maxSize = bodyLimitBytes + MOST_ID_CHARACTERS * engine.info.contextLength;
+  app.post('/v1/generate', bodyLimit({ maxSize, onError: tooLarge }), async (c) => {
     const measured = metrics.request();
     const left = new AbortController();
     const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
     try {
       refuseWhileDraining();
-      const body = new Uint8Array(await c.req.arrayBuffer());
+      const { request: body, ids } = splitBody(new Uint8Array(await c.req.arrayBuffer()));
+      if (body.byteLength > bodyLimitBytes) tooLarge();
       const directive = await verifyDirective(c.req.header(DIRECTIVE_HEADER), body, directiveKey);
       used.take(directive.id);
-      refuseUnsupported(directive);
       const request = parseRequest(body);
       if (request.model !== engine.info.model) {
         throw new PlimsollError('model_not_found', `This backend serves ${engine.info.model}, not ${request.model}.`, {
           param: 'model',
         });
       }
+      const bundle = engine.info.digest;
+      const draws = drawSecret.id;
+      const resumed = await verifyResume(directive, { ids, bundle, draws, key: await checkKey });
+      const resume = resumed && stateOf(resumed);
       const prompt = encodePrompt(request.messages);
       const { promptIds } = prompt;
-      const bundle = engine.info.digest;
       const keyOf = drawKeysOf(drawSecret, { directive, bundle, promptIds, request });
       const furtherKeys = Array.from({ length: request.n - 1 }, (_, i) => keyOf(1 + i));
       const keys = await Promise.all([keyOf(0), ...furtherKeys]);
       // The body may have taken long to come.
       refuseWhileDraining();
-      const events = engine.generate(engineRequest(request, { directive, prompt, keys }), { signal });
+      const events = engine.generate(engineRequest(request, { directive, prompt, keys, resume }), { signal });
       // The first event decides: an HTTP error, or an answer that has begun.
       const first = await events.next();
       const { info } = engine;
-      const draws = drawSecret.id;
-      const context = { directive, request, info, backendId, draws, sign, metrics: measured, signal, log };
-      return frameStream(answerFrames(resume(first, events), context), () => left.abort(new Error('the client left')));
+      const about = { directive, request, info, backendId, draws, frameKey, resume };
+      const context = { ...about, sign, metrics: measured, signal, log };
+      return frameStream(answerFrames(again(first, events), context), () => left.abort(new Error('the client left')));
     } catch (thrown) {
       if (signal.aborted) {
         measured.cancelled();
@@ -159,18 +170,11 @@ function statusOf({ alive, state }: Engine, draining: boolean): 'ok' | 'loading'
   return state === 'restarting' ? 'loading' : 'ok';
 }
 
-/**
- * Refuses what a directive may ask for but no backend can do yet. A second look is for the engine:
- * whether it can take one depends on its bundle.
- */
-function refuseUnsupported({ resume }: Directive): void {
-  if (resume === null) return;
-  const what = 'take up an answer that another began';
-  throw new PlimsollError('directive_invalid', `The directive asks for what this backend cannot do: ${what}.`);
-}
+/** Of a token's id in JSON, with the comma after it: no vocabulary has a million tokens. */
+const MOST_ID_CHARACTERS = 7;
 
 /** All the events again, including the first one, which was already taken. */
-async function* resume<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
+async function* again<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
   if (!first.done) yield first.value;
   yield* rest;
 }

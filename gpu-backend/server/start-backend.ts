@@ -13,6 +13,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import type { Sampling } from '#shared/api/sampling.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { deriveFrameKey } from '#shared/protocol/frame-mac.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
@@ -143,6 +144,7 @@ export async function serveEngine(
     engine,
     encodePrompt,
     directiveKey: directiveKey(config.directiveSecret),
+    frameKey: await deriveFrameKey(directiveKey(config.directiveSecret)),
     drawSecret: await importDrawSecret(config.drawSecret),
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,

@@ -14,6 +14,7 @@ const receipt: Receipt = {
   bundle: 'b',
   experts: { safety: { kind: 'adapter+prompt', prompt: '0'.repeat(64) }, helpfulness: { kind: 'base' } },
   backend: 'backend-0',
+  parts: [],
   draws: '01234567',
   line: { ...OPEN_LINE, floor: 0.9 },
   second_look: null,

@@ -6,6 +6,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
+import { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateBody } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
@@ -23,10 +24,12 @@ import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide, Decision } from './decide.ts';
+import { frameKeyOf } from './frame-key.ts';
 import type { MeterEnv } from './limits.ts';
 import { costOf } from './limits-cost.ts';
 import { readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
+import { resumeElsewhere } from './resume-elsewhere.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
 
@@ -47,11 +50,14 @@ export function chatCompletions({
     const caller = await chooseStanding(c.var.caller, chat.messages);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
-    const known = await pool.members(config.backends, {
-      waitUntil: (promise) => c.executionCtx.waitUntil(promise),
-      model: chat.model,
-    });
-    const members = allowedMembers(known, caller.policy, chat.model);
+    const listMembers = async () => {
+      const known = await pool.members(config.backends, {
+        waitUntil: (promise) => c.executionCtx.waitUntil(promise),
+        model: chat.model,
+      });
+      return allowedMembers(known, caller.policy, chat.model);
+    };
+    const members = await listMembers();
     refuseTooLong(members, chat);
     const cost = await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
     // The account writes to disk. Meanwhile the prompt can be read.
@@ -84,30 +90,33 @@ export function chatCompletions({
     const client = new AbortController();
     c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
     const waits = Promise.withResolvers<void>();
-    const upstream = callBackend({
+    const call = {
       requestId,
       body,
-      candidates,
-      breaker: pool,
       load: pool.load,
       directive,
       directiveKey: config.directiveKey,
       signal: client.signal,
       timeouts,
-      fetch: (input, init) => fetch(input, init),
+      fetch: ((input, init) => fetch(input, init)) satisfies typeof globalThis.fetch,
       onWaiting: waits.resolve,
       onOtherModel: pool.servesAnother,
-    });
-    const begins = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+    };
+    const upstream = callBackend({ ...call, candidates, breaker: pool });
+    const begins = upstream.then(async (first): Promise<BegunAnswer> => {
+      const { start } = first;
       await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {
         client.abort();
         throw thrown;
       });
-      // With other weights than when it was last heard, a backend may have another probe.
-      const probe = start.bundle === member.bundle ? member.secondLook : null;
+      const account = new AnswerAccount(await frameKeyOf(config.directiveKey));
       return {
-        events: readAnswer(frames, {
-          checkReceipt: async (seen) => {
+        events: readAnswer(first, {
+          account,
+          goOn: resumeElsewhere({ ...call, model, messages, pool, members: listMembers }),
+          checkReceipt: async (seen, { member, start, directive }) => {
+            // With other weights than when it was last heard, a backend may have another probe.
+            const probe = start.bundle === member.bundle ? member.secondLook : null;
             const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
             const receipt = await checkReceipt(seen, keys);
             countShadow(shadowOf(decision, receipt), directive);

@@ -10,6 +10,7 @@ import { type Sampling, withPlain } from '#shared/api/sampling.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
+import type { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { EndFrame, GenerateBody } from '#shared/protocol/generate.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
@@ -24,10 +25,14 @@ import type { StartFrame } from './attempt.ts';
 const TOLERANCE = 1e-6;
 
 /** What the frames said. The receipt has to say the same. */
-export type SeenAnswer = { text: string; tokens: number; end: EndFrame };
+export type SeenAnswer = {
+  text: string;
+  account: Pick<AnswerAccount, 'position' | 'soFar' | 'secondLook' | 'parts'>;
+  end: EndFrame;
+};
 
 export async function checkReceipt(
-  { text, tokens, end }: SeenAnswer,
+  { text, account, end }: SeenAnswer,
   {
     jwks,
     directive,
@@ -46,6 +51,7 @@ export async function checkReceipt(
   const receipt = await verifyReceipt(end.receipt, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);
   });
+  const tokens = account.position;
   const prompt = start.prompt_tokens;
   const details = end.usage.prompt_tokens_details;
   if (details !== undefined && details.cached_tokens > prompt) throw invalid('usage');
@@ -53,6 +59,9 @@ export async function checkReceipt(
   if (guesses && guesses.accepted_prediction_tokens > tokens) throw invalid('usage');
   // Each token is checked against the line. Text beside them would be checked against nothing.
   if (tokens === 0 && text !== '') throw invalid('text');
+  // A look is taken once. What was found held for every token.
+  const { secondLook } = account;
+  if (secondLook && JSON.stringify(secondLook) !== JSON.stringify(end.second_look)) throw invalid('second_look');
   const { line, refused, report } = lookedAt(directive, end, { probe });
   const expected = {
     request: directive.request,
@@ -66,6 +75,7 @@ export async function checkReceipt(
     model: start.model,
     bundle: start.bundle,
     backend: start.backend,
+    parts: account.parts(),
     draws: start.draws,
     // The edge asks for one answer.
     choice: 0,
@@ -78,6 +88,8 @@ export async function checkReceipt(
     spent: end.spent,
     ran: end.ran,
     weights: end.weights,
+    // What was vouched for with the last token still holds at the end.
+    ...account.soFar,
     usage: {
       prompt_tokens: prompt,
       completion_tokens: tokens,

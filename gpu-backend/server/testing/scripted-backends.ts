@@ -12,7 +12,7 @@ import { type Backend, serveEngine } from '../start-backend.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './backend-client.ts';
 
 export type Scripted = Parameters<typeof startScriptedEngine>[0] &
-  Partial<Pick<BackendConfig, 'graceMs' | 'drawSecret' | 'port'>> & {
+  Partial<Pick<BackendConfig, 'graceMs' | 'drawSecret' | 'port' | 'backendId'>> & {
     encodePrompt?: EncodePrompt;
     /** After this long without a request, the engine sleeps. Without it, never. */
     idleMs?: number;
@@ -39,6 +39,7 @@ export function scriptedBackends() {
     graceMs = 0,
     drawSecret = DRAW_SECRET,
     port = 0,
+    backendId = 'b1',
     encodePrompt = bytesOf,
     idleMs,
     engine: given,
@@ -54,7 +55,7 @@ export function scriptedBackends() {
       directiveSecret: SECRET,
       drawSecret,
       receiptPrivateJwk: keys.receiptPrivateJwk!,
-      backendId: 'b1',
+      backendId,
       graceMs,
       bodyLimitBytes: 10_000,
       hostNames: null,
