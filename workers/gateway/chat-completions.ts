@@ -18,7 +18,7 @@ import { within } from '../request/within.ts';
 import { allowedMembers, allowedTrace } from './allowed.ts';
 import { type BegunAnswer, shadowOf, type Trace } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
-import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
+import { type BackendPool, chooseBackends, type PoolMember, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
@@ -29,7 +29,7 @@ import type { MeterEnv } from './limits.ts';
 import { costOf } from './limits-cost.ts';
 import { readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
-import { resumeElsewhere } from './resume-elsewhere.ts';
+import { askAgain, mayAskAgain, resumeElsewhere } from './resume-elsewhere.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
 
@@ -68,7 +68,9 @@ export function chatCompletions({
 
     const { model, messages } = chat;
     const looks = decision.secondLook !== null;
-    const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load: pool.load });
+    const choose = (from: readonly PoolMember[]) =>
+      chooseBackends(from, { model, messages, mode: line.mode, looks, load: pool.load });
+    const candidates = choose(members);
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
     const request = toGenerateRequest(
       { ...chat, seed: chat.seed ?? meter.seed },
@@ -90,6 +92,7 @@ export function chatCompletions({
     const client = new AbortController();
     c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
     const waits = Promise.withResolvers<void>();
+    let hasWaited = false;
     const call = {
       requestId,
       body,
@@ -99,10 +102,19 @@ export function chatCompletions({
       signal: client.signal,
       timeouts,
       fetch: ((input, init) => fetch(input, init)) satisfies typeof globalThis.fetch,
-      onWaiting: waits.resolve,
+      onWaiting: () => {
+        hasWaited = true;
+        waits.resolve();
+      },
       onOtherModel: pool.servesAnother,
     };
-    const upstream = callBackend({ ...call, candidates, breaker: pool });
+    const ask = (from: readonly PoolMember[]) => callBackend({ ...call, candidates: from, breaker: pool });
+    const upstream = ask(candidates).catch((broken: unknown) => {
+      // With its status, the client has been told to wait.
+      if (!hasWaited || !mayAskAgain(broken)) throw broken;
+      const again = async () => ask(choose(await listMembers()));
+      return askAgain(again, { broken, signal: client.signal, patienceMs: timeouts.resumeMs });
+    });
     const begins = upstream.then(async (first): Promise<BegunAnswer> => {
       const { start } = first;
       await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {

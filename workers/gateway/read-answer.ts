@@ -7,7 +7,7 @@
  *
  * The end exists only with a valid receipt. Nothing may follow it.
  */
-import { ERROR_CODES, PlimsollError } from '#shared/api/errors.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import type { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
@@ -15,6 +15,7 @@ import type { Receipt } from '#shared/protocol/receipt.ts';
 import type { BackendAnswer } from './attempt.ts';
 import type { SeenAnswer } from './check-receipt.ts';
 import { brokenOff } from './read-frames.ts';
+import { mayAskAgain } from './resume-elsewhere.ts';
 
 type TextDelta = { text: string; tokens: TokenTrace[] };
 export type AnswerEnd = { receiptToken: string; receipt: Receipt };
@@ -53,7 +54,7 @@ export async function* readAnswer(
         answer += text;
       });
     } catch (thrown) {
-      if (!(thrown instanceof PlimsollError && ERROR_CODES[thrown.code].retry)) throw thrown;
+      if (!mayAskAgain(thrown)) throw thrown;
       backend = await goOn(account, { last: backend, broken: thrown });
       continue;
     }

@@ -25,8 +25,6 @@ export type ResumeOptions = Omit<CallOptions, 'candidates' | 'directive' | 'expe
   pool: BackendPool;
   /** All backends, as last heard. */
   members: () => Promise<PoolMember[]>;
-  now?: () => number;
-  random?: () => number;
 };
 
 /** For one answer. */
@@ -37,8 +35,6 @@ export function resumeElsewhere({
   messages,
   pool,
   members,
-  now = Date.now,
-  random = Math.random,
   ...call
 }: ResumeOptions): GoOn {
   const { signal, timeouts, requestId } = call;
@@ -76,21 +72,45 @@ export function resumeElsewhere({
       });
     }
 
-    const until = now() + timeouts.resumeMs;
-    for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
-      try {
-        return await ask();
-      } catch (thrown) {
-        signal.throwIfAborted();
-        if (!(thrown instanceof PlimsollError)) throw thrown;
-        const { retry } = ERROR_CODES[thrown.code];
-        if (!retry) logFailure('answer-not-resumed', thrown, { request: requestId, position: reached });
-        if (!retry || now() + waitMs > until) throw broken;
-        // Answers that broke together should not all come back at the same moment.
-        await pause(waitMs * (0.5 + random()), signal);
-      }
-    }
+    const onRefusal = (error: PlimsollError) =>
+      logFailure('answer-not-resumed', error, { request: requestId, position: reached });
+    return askAgain(ask, { broken, signal, patienceMs: timeouts.resumeMs, onRefusal });
   };
+}
+
+/** Whether another backend, or the same one later, may do better. */
+export function mayAskAgain(thrown: unknown): thrown is PlimsollError {
+  return thrown instanceof PlimsollError && ERROR_CODES[thrown.code].retry;
+}
+
+/**
+ * Asks until somebody answers, with growing pauses. Throws `broken` if nobody does in time, or if
+ * somebody refuses for a reason that stays.
+ *
+ * @param onRefusal gets such a reason
+ */
+export async function askAgain<T>(
+  ask: () => Promise<T>,
+  {
+    broken,
+    signal,
+    patienceMs,
+    onRefusal = () => {},
+  }: { broken: PlimsollError; signal: AbortSignal; patienceMs: number; onRefusal?: (error: PlimsollError) => void },
+): Promise<T> {
+  const until = Date.now() + patienceMs;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, LONGEST_WAIT_MS)) {
+    try {
+      return await ask();
+    } catch (thrown) {
+      signal.throwIfAborted();
+      if (!(thrown instanceof PlimsollError)) throw thrown;
+      if (!mayAskAgain(thrown)) onRefusal(thrown);
+      if (!mayAskAgain(thrown) || Date.now() + waitMs > until) throw broken;
+      // Answers that broke together should not all come back at the same moment.
+      await pause(waitMs * (0.5 + Math.random()), signal);
+    }
+  }
 }
 
 /** Ends early, with its reason, if the signal is aborted. */

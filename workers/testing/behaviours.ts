@@ -25,9 +25,10 @@ export type Behaviour =
   | 'start-as-another-model'
   | 'die-after-start'
   | 'die-midway'
+  | 'stall-midway'
   /** The same, and from then on every request finds it dead. */
   | 'die-for-good-midway'
-  | 'stall-midway'
+  | 'stall-for-good-midway'
   | 'error-midway'
   | 'bad-frame-midway'
   /** Ends in the middle of a frame. */

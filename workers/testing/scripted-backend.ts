@@ -234,11 +234,11 @@ export async function startScriptedBackend({
       if (written.length - from < 3 || !behaviour.endsWith('-midway')) continue;
       // We wait a moment, so that what was written is sent before the connection closes.
       await sleep(20);
-      if (behaviour === 'die-for-good-midway') backend.behaviour = 'die-before-start';
+      if (behaviour.endsWith('-for-good-midway')) backend.behaviour = 'die-before-start';
       if (behaviour === 'die-midway' || behaviour === 'die-for-good-midway') return void response.destroy();
       if (behaviour === 'wrong-mac-midway') continue;
       if (behaviour === 'cut-midway') return void response.end('{"type":"token","id":10');
-      if (behaviour === 'stall-midway') return untilClosed();
+      if (behaviour === 'stall-midway' || behaviour === 'stall-for-good-midway') return untilClosed();
       if (behaviour === 'bad-frame-midway') return void response.end('{"type":"token","id":"seven"}\n');
       send({ type: 'error', code: 'expert_failed', message: 'An expert failed.' });
       return void response.end();
