@@ -17,6 +17,7 @@ import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchLimits } from './limits.ts';
 import { benchModels } from './models.ts';
+import { benchResumeCost } from './resume-cost.ts';
 import { benchSecondLook } from './second-look.ts';
 import { benchSoak } from './soak.ts';
 import { benchSpeculation } from './speculation.ts';
@@ -60,6 +61,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   'chaos-stack': benchChaosStack,
   limits: benchLimits,
   models: benchModels,
+  'resume-cost': benchResumeCost,
   'second-look': benchSecondLook,
   engine: benchEngine,
   soak: benchSoak,

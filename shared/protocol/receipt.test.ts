@@ -45,6 +45,12 @@ test('accepts a receipt signed by any of the published keys', async () => {
   expect(await verifyReceipt(await signReceipt(receipt, second), jwks)).toEqual(receipt);
 });
 
+test('a receipt from before answers had parts is still read', async () => {
+  const { parts: _, ...older } = receipt;
+  // The cast makes a receipt that the older version would have signed.
+  expect(await verifyReceipt(await signReceipt(older as Receipt, first), jwks)).toEqual(receipt);
+});
+
 describe('refuses', () => {
   test.each<[string, () => Promise<string>]>([
     ['a key that was not published', async () => signReceipt(receipt, await createKey('third'))],
