@@ -27,8 +27,11 @@ import { descendantsOf } from '../test/process-tree.ts';
 import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
 
 const TOKENS = 500;
-const ANSWERS_A_ROUND = 4;
-const PIECES = [1, 16];
+/** Tokens a piece, and how many answers make a round: the kernel counts CPU in ticks of 10 ms. */
+const DELIVERIES = [
+  { piece: 1, answers: 6 },
+  { piece: 16, answers: 48 },
+];
 const WORKER = fileURLToPath(new URL('../workers/testing/worker/frame-cost.ts', import.meta.url));
 /** Of the kernel's clock. */
 const TICK_MS = 10;
@@ -65,29 +68,35 @@ export async function benchResumeCost({ rounds }: { rounds: number }): Promise<R
   try {
     const url = (await worker.unsafeGetDirectURL()).origin;
     const { pid } = descendantsOf(process.pid).find(({ command }) => /workerd\S* serve/.test(command))!;
-    const cost = (way: string, piece: number) => async () => {
-      const before = cpuMs(pid);
-      for (let i = 0; i < ANSWERS_A_ROUND; i++) {
-        const text = await (await fetch(`${url}/${way}?piece=${piece}`)).text();
-        if (way !== 'pipe' && !text.endsWith('data: [DONE]\n\n')) throw new Error(`${way}: ${text.slice(-300)}`);
-      }
-      return (1000 * (cpuMs(pid) - before)) / (ANSWERS_A_ROUND * TOKENS);
-    };
+    const cost =
+      (way: string, { piece, answers }: (typeof DELIVERIES)[number]) =>
+      async () => {
+        const before = cpuMs(pid);
+        for (let i = 0; i < answers; i++) {
+          const text = await (await fetch(`${url}/${way}?piece=${piece}`)).text();
+          if ((way === 'on' || way === 'off') && !text.endsWith('data: [DONE]\n\n'))
+            throw new Error(`${way}: ${text.slice(-300)}`);
+        }
+        return (1000 * (cpuMs(pid) - before)) / (answers * TOKENS);
+      };
     const figures: Record<string, number> = { 'resume: CPU of a mark on the backend (µs a token)': marks };
-    for (const piece of PIECES) {
+    for (const delivery of DELIVERIES) {
+      const { piece } = delivery;
       const measured = await alternate(
         [
-          { name: 'pipe', run: cost('pipe', piece) },
-          { name: 'without the check', run: cost('off', piece) },
-          { name: 'with the check', run: cost('on', piece) },
+          { name: 'pipe', run: cost('pipe', delivery) },
+          { name: 'each piece read and written', run: cost('copy', delivery) },
+          { name: 'without the check', run: cost('off', delivery) },
+          { name: 'with the check', run: cost('on', delivery) },
         ],
         { rounds },
       );
       console.log(`\nCPU of workerd per token, ${piece === 1 ? 'one token' : `${piece} tokens`} a piece`);
       printMeasured(measured, 'µs');
-      const [pipe, off, on] = measured;
+      const [pipe, copy, off, on] = measured;
       figures[`resume: CPU at the edge, on / off, ${piece} a piece`] = medianRatio(on, off);
       figures[`resume: CPU at the edge, on / pipe, ${piece} a piece`] = medianRatio(on, pipe);
+      figures[`resume: CPU at the edge, on / reading and writing, ${piece} a piece`] = medianRatio(on, copy);
     }
     return figures;
   } finally {

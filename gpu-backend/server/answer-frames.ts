@@ -56,7 +56,7 @@ export async function* answerFrames(
       if (event.type === 'start') {
         const { text = '', ...start } = event;
         answers[0]!.digest.update(text);
-        metrics.accepted(start.prompt_tokens);
+        metrics.accepted(start.prompt_tokens, { isResumed: resume !== null });
         yield { ...start, id: directive.request, model: info.model, bundle: info.digest, backend: backendId, draws };
         continue;
       }

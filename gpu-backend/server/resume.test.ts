@@ -197,6 +197,8 @@ describe('an answer goes on at another backend from every position as if nothing
     const urls: string[] = [];
     for (const backendId of ['b1', 'b2', 'b3']) urls.push((await serve({ script: noise, backendId })).url);
     const whole = await ask(urls[0]!, body, { edit });
+    const resumedAt = async (url: string) =>
+      (await (await fetch(`${url}/metrics`)).text()).match(/request_resumed_total\{[^}]*\} (\d+)\n/)?.[1];
     const all = tokensOf(whole.frames);
     for (let first = 1; first <= all.length; first++) {
       for (let second = first; second <= all.length; second++) {
@@ -217,6 +219,9 @@ describe('an answer goes on at another backend from every position as if nothing
         expect(answer_digest).toBe(await sha256Hex(textOf(whole.frames)));
       }
     }
+    const pairs = String((all.length * (all.length + 1)) / 2);
+    expect(await resumedAt(urls[1]!)).toBe(pairs);
+    expect(await resumedAt(urls[2]!)).toBe(pairs);
   });
 });
 

@@ -1,14 +1,16 @@
 /**
  * The edge's way of an answer's frames to the client's events, and nothing else of it, so that what
- * a token costs can be measured: `/on` checks what backends vouch for, `/off` does not, and `/pipe`
- * passes bytes on.
+ * a token costs can be measured: `/on` checks what backends vouch for, `/off` does not, `/copy` reads
+ * and writes each piece, and `/pipe` leaves even that to the runtime.
  */
+import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { Frame } from '#shared/protocol/generate.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
 import type { BegunAnswer } from '../../gateway/answer-extension.ts';
-import type { BackendAnswer, StartFrame } from '../../gateway/attempt.ts';
+import type { StartFrame } from '../../gateway/attempt.ts';
+import type { PoolMember } from '../../gateway/backend-pool.ts';
 import { frameKeyOf } from '../../gateway/frame-key.ts';
 import { type AnswerEvents, readAnswer } from '../../gateway/read-answer.ts';
 import { readFrames } from '../../gateway/read-frames.ts';
@@ -26,6 +28,18 @@ async function* unchecked(frames: AsyncIterable<Frame[]>, receipt: Receipt): Ans
   return { receiptToken: '', receipt };
 }
 
+const NOBODY: PoolMember = {
+  url: '',
+  alive: true,
+  model: null,
+  contextLength: 0,
+  maxTokenBytes: 1,
+  bundle: null,
+  created: null,
+  modes: [],
+  secondLook: null,
+  sampling: PLAIN_SAMPLING,
+};
 const never = () => Promise.reject(new Error('the recorded answer broke off'));
 const keys = new Map<string, Uint8Array>();
 
@@ -41,20 +55,32 @@ export default {
     const { pathname, search } = new URL(request.url);
     const upstream = await fetch(env.UPSTREAM + search);
     if (pathname === '/pipe') return new Response(upstream.body);
+    if (pathname === '/copy') {
+      const reader = upstream.body!.getReader();
+      const copy = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          const { value, done } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        },
+      });
+      return new Response(copy);
+    }
     // The casts are safe: the bench has recorded them.
     const receipt = JSON.parse(env.RECEIPT) as Receipt;
     const directive = JSON.parse(env.DIRECTIVE) as Directive;
     const start = JSON.parse(env.START) as StartFrame;
     const frames = readFrames(upstream.body!);
-    const member: Pick<BackendAnswer['member'], 'url'> = { url: env.UPSTREAM };
-    const backend = { member, directive, start, frames } as BackendAnswer;
     const events =
       pathname === '/on'
-        ? readAnswer(backend, {
-            account: new AnswerAccount(await frameKeyOf(secretOf(env))),
-            goOn: never,
-            checkReceipt: async () => receipt,
-          })
+        ? readAnswer(
+            { member: NOBODY, directive, start, frames },
+            {
+              account: new AnswerAccount(await frameKeyOf(secretOf(env))),
+              goOn: never,
+              checkReceipt: async () => receipt,
+            },
+          )
         : unchecked(frames, receipt);
     const head = { id: 'chatcmpl-1', created: 0, model: start.model, system_fingerprint: 'fp_0' };
     const extension = {
