@@ -6,7 +6,7 @@ import { createServer, request as httpRequest, type IncomingMessage, type Server
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 
-export const DAMAGES = ['reset', 'stall', 'cut', 'wrong-mac'] as const;
+const DAMAGES = ['reset', 'stall', 'cut', 'wrong-mac'] as const;
 export type Damage = (typeof DAMAGES)[number];
 
 export type DamagingProxy = {

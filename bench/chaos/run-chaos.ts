@@ -209,7 +209,7 @@ function judge(
   return result;
 }
 
-/** Does it for each item, with never more than `most` under way. Results are in the items' order. */
+/** Does it for each item, with never more than `most` under way. Results come in their order. */
 async function inParallel<T, R>(items: readonly T[], most: number, each: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
   const waiting = items.entries();

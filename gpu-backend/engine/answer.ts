@@ -309,7 +309,7 @@ export class Answer {
     return events;
   }
 
-  /** Goes on with this token. Returns the text that it makes certain, and how it ends the answer. */
+  /** Goes on with this token. Returns the text that is certain now, and how it ends the answer. */
   #append(id: number): { text: string; ends: FinishReason | null } {
     const { minTokens = 0 } = this.#request;
     this.#ids.push(id);

@@ -69,7 +69,7 @@ export class AnswerAccount {
     return this.#secondLook;
   }
 
-  /** A backend begins the answer, or goes on from where it is. What nobody vouched for is dropped. */
+  /** A backend begins the answer, or goes on from here. What nobody vouched for is dropped. */
   async begin({
     directive: { resume: _, ...directive },
     start,

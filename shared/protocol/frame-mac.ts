@@ -74,7 +74,7 @@ export async function deriveFrameKey(directiveKey: Uint8Array): Promise<Uint8Arr
 }
 
 /** The line that the answer holds: the directive's, as the second look has tightened it. */
-export function heldLine(
+function heldLine(
   { line, second_look }: { line: Line; second_look: SecondLook | null },
   report: Pick<LookReport, 'categories'> | null,
 ): Line {

@@ -1,6 +1,6 @@
 /** The digest of an answer's token ids: SHA-256 over each id as four bytes, the least first. */
 
-export const ID_BYTES = 4;
+const ID_BYTES = 4;
 
 /** Token ids as bytes, in a buffer that grows with the answer. */
 export class IdBytes {

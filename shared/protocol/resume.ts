@@ -64,10 +64,10 @@ export async function isVouched(
 
 /**
  * Checks the state that a directive asks to continue, as if the edge were a stranger: only what a
- * backend has vouched for, for exactly this request, is continued. Returns null if the answer begins
- * here. Throws a PlimsollError: `model_not_found` if this backend has other weights or another draw
- * secret, so that another one may be asked; `directive_invalid` if no backend has vouched for this
- * state of this request.
+ * backend has vouched for, for exactly this request, is continued. Returns null if the answer
+ * begins here. Throws a PlimsollError: `model_not_found` if this backend has other weights or
+ * another draw secret, so that another one may be asked; `directive_invalid` if no backend has
+ * vouched for this state of this request.
  *
  * @param ids from the body; null if it has none
  * @param key see `importFrameKey`

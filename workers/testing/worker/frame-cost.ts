@@ -1,8 +1,9 @@
 /**
  * The edge's way of an answer's frames to the client's events, and nothing else of it, so that what
- * a token costs can be measured: `/on` checks what backends vouch for, `/off` does not, `/copy` reads
- * and writes each piece, and `/pipe` leaves even that to the runtime.
+ * a token costs can be measured: `/on` checks what backends vouch for, `/off` does not, `/copy`
+ * reads and writes each piece, and `/pipe` leaves even that to the runtime.
  */
+import { STRICTEST } from '#policies/schema.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
@@ -91,7 +92,8 @@ export default {
       uncertain: 0,
       cache: { route: 'miss' as const, answer: 'miss' as const },
     } satisfies BegunAnswer['extension'];
-    const begun = Promise.resolve({ events, head, extension });
+    const decided = { policy: STRICTEST, signals: {} };
+    const begun = Promise.resolve({ events, head, extension, decided });
     const onError = (error: unknown) => console.error(error);
     const texts = streamAnswer(begun, { trace: 'none', includeUsage: false, onError });
     const encoder = new TextEncoder();
