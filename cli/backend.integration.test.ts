@@ -115,6 +115,28 @@ test('options override the environment, and a second backend on the same port st
   expect(await exit).toEqual([0, null]);
 });
 
+test('plimsoll drain tells it to take nothing new, and --undo takes that back', async () => {
+  const child = start();
+  const exit = once(child, 'exit');
+  const url = await ready(child);
+  const drain = async (...args: string[]) => {
+    const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+    const command = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'drain', url, ...args], {
+      env: { PATH: process.env.PATH, PLIMSOLL_DIRECTIVE_SECRET: SECRET },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    return textOf(command.stdout!);
+  };
+  expect(await drain()).toBe('local: draining, 0 running, 0 waiting\n');
+  expect((await call(url, generateRequest({ model: 'tiny' }))).status).toBe(503);
+  expect(await drain('--undo')).toBe('local: ok, 0 running, 0 waiting\n');
+  expect((await allFrames(await call(url, generateRequest({ model: 'tiny', max_tokens: 2 })))).at(-1)?.type).toBe(
+    'end',
+  );
+  child.kill('SIGTERM');
+  expect(await exit).toEqual([0, null]);
+});
+
 test('with a bad setting, does not start, and prints a message without a stack trace', async () => {
   const { code, stderr } = await failure(start({ PLIMSOLL_DIRECTIVE_SECRET: 'short' }));
   expect(code).toBe(1);

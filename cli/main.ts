@@ -17,6 +17,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'serve one bundle to the edge',
     load: async () => (await import('./backend.ts')).backendCommand(),
   },
+  drain: {
+    summary: 'tell a backend to take nothing new',
+    load: async () => (await import('./drain.ts')).drainCommand(),
+  },
   policy: {
     summary: 'write, check, test, explain and compare policy documents',
     load: async () => (await import('./policy.ts')).policyCommand(),

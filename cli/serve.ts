@@ -281,6 +281,8 @@ class Stack {
             PLIMSOLL_BACKEND_PORT: String(port),
             PLIMSOLL_BACKEND_ID: name,
             PLIMSOLL_BACKEND_NAMES: LOCAL_NAMES.join(','),
+            // The edge here has them in its settings, and no other could reach them.
+            PLIMSOLL_REGISTER: '',
             PLIMSOLL_THREADS: threads,
             PLIMSOLL_PROVIDER: provider,
             PLIMSOLL_CONTEXT: context === null ? '' : String(context),

@@ -5,6 +5,7 @@
 import { Hono } from 'hono';
 import type { Policy } from '#policies/schema.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
+import { HEARTBEAT_PATH } from '#shared/protocol/heartbeat.ts';
 import { createAdminApi } from './control/admin-api.ts';
 import { DEFAULT_TIMEOUTS, type Timeouts } from './gateway/attempt.ts';
 import { createBackendPool } from './gateway/backend-pool.ts';
@@ -12,9 +13,11 @@ import { chatCompletions } from './gateway/chat-completions.ts';
 import { createDecide } from './gateway/decide.ts';
 import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
+import { hearHeartbeat } from './gateway/hear-heartbeat.ts';
 import { meterAfter } from './gateway/limits.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
+import { poolMembers } from './gateway/pool-members.ts';
 import { openApi } from './openapi/serve.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
@@ -79,7 +82,11 @@ export function createApp({
     .get('/.well-known/jwks.json', (c) => c.json(c.var.config.receiptJwks))
     .get('/healthz', health(pool))
     .get('/openapi.json', openApi())
-    .route('/', createAdminApi({ directory, operatorPolicy, classifier, bodyPatience }));
+    .post(HEARTBEAT_PATH, hearHeartbeat())
+    .route(
+      '/',
+      createAdminApi({ directory, operatorPolicy, classifier, bodyPatience, poolOf: (c) => poolMembers(pool, c) }),
+    );
   refuseTheRest(app);
   return app;
 }

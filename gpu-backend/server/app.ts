@@ -13,6 +13,8 @@ import { importFrameKey, splitBody, verifyResume } from '#shared/protocol/resume
 import { stateOf } from '../engine/answer-state.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
+import { drainRoute } from './drain-route.ts';
+import type { Drains } from './drains.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 import { engineRequest } from './engine-request.ts';
 import { frameStream } from './frame-stream.ts';
@@ -39,8 +41,8 @@ export type AppOptions = {
   bodyLimitBytes: number;
   /** The only host names to answer to; null means any. */
   hostNames: readonly string[] | null;
-  /** True once the backend is stopping. Then nothing new begins. */
-  draining: () => boolean;
+  /** While the backend drains, nothing new begins. */
+  drains: Drains;
   /** For the operator. Clients never see it. */
   log: Log;
 };
@@ -48,7 +50,8 @@ export type AppOptions = {
 export function createApp(options: AppOptions): Hono {
   const { engine, encodePrompt, directiveKey, frameKey, drawSecret, sign, backendId, created, bodyLimitBytes } =
     options;
-  const { hostNames, draining, log, sampling = PLAIN_SAMPLING } = options;
+  const { hostNames, drains, log, sampling = PLAIN_SAMPLING } = options;
+  const draining = () => drains.isDraining;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
   const app = new Hono();
@@ -63,7 +66,7 @@ export function createApp(options: AppOptions): Hono {
     throw new PlimsollError('request_too_large', `The body is larger than ${bodyLimitBytes} bytes.`);
   };
   const refuseWhileDraining = () => {
-    if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is shutting down.');
+    if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is draining.');
   };
   const checkKey = importFrameKey(frameKey);
   // A resumed answer brings its ids along.
@@ -149,6 +152,7 @@ export function createApp(options: AppOptions): Hono {
     const status = statusOf(engine, draining());
     return c.json({ status }, status === 'failed' ? 503 : 200);
   });
+  app.post('/drain', drainRoute({ drains, directiveKeys: [directiveKey], backendId }));
   app.get('/metrics', async (c) => {
     return c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType });
   });

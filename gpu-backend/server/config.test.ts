@@ -31,6 +31,10 @@ test('needs four settings and has defaults for the rest', () => {
     speculation: 'auto',
     maxRows: 32,
     maxWaiting: 64,
+    register: null,
+    publicUrl: null,
+    region: null,
+    heartbeatMs: 5000,
     graceMs: 5000,
     idleUnloadMinutes: 0,
     prefixCache: null,
@@ -44,6 +48,17 @@ test('its own port variable wins over PORT, and an empty variable counts as not 
   expect(readConfig({ ...env, PORT: '1' }).port).toBe(1);
   expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '2' }).port).toBe(2);
   expect(readConfig({ ...env, PORT: '1', PLIMSOLL_BACKEND_PORT: '' }).port).toBe(1);
+});
+
+test('a backend that registers and listens on all addresses has to say at which one it is found', () => {
+  const registers = { ...env, PLIMSOLL_REGISTER: 'https://edge.example', PLIMSOLL_REGION: 'weur' };
+  const open = { ...registers, PLIMSOLL_BACKEND_HOST: '0.0.0.0' };
+  expect(readConfig(registers)).toMatchObject({ register: 'https://edge.example', region: 'weur', publicUrl: null });
+  expect(() => readConfig(open)).toThrow(/PLIMSOLL_BACKEND_URL: is not set, and 0\.0\.0\.0 is no address/);
+  const named = readConfig({ ...open, PLIMSOLL_BACKEND_URL: 'https://backend-1.example/' });
+  expect(named.publicUrl).toBe('https://backend-1.example');
+  expect(() => readConfig({ ...registers, PLIMSOLL_REGION: 'eu-west-1' })).toThrow(/PLIMSOLL_REGION: .*"weur"/);
+  expect(() => readConfig({ ...registers, PLIMSOLL_REGISTER: 'edge.example' })).toThrow(/PLIMSOLL_REGISTER: /);
 });
 
 test('accepts host names separated by commas', () => {

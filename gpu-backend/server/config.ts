@@ -4,6 +4,8 @@
  */
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
+import { BackendUrl } from '#shared/protocol/pool-report.ts';
+import { REGIONS } from '#shared/protocol/regions.ts';
 import { ProviderChoice } from '../graph/provider.ts';
 
 /** Ed25519, RFC 8037: `x` is the public half, `d` the private one. */
@@ -60,6 +62,17 @@ export const BackendConfig = z.strictObject({
    * share may still queue, up to twice this number in all.
    */
   maxWaiting: z.int().min(1).default(64),
+  /** The edge to register with; null: the edge has it in its own settings. */
+  register: z
+    .url({ protocol: /^https?$/ })
+    .nullable()
+    .default(null),
+  /** Where edges reach this backend. null means where it listens. */
+  publicUrl: BackendUrl.nullable().default(null),
+  /** Where in the world it is. */
+  region: z.enum(REGIONS).nullable().default(null),
+  /** How often a registered backend says that it is there. */
+  heartbeatMs: z.int().min(100).max(60_000).default(5000),
   /** How long running answers may go on once the backend is told to stop. */
   graceMs: z.number().min(0).default(5000),
   /**
@@ -100,6 +113,10 @@ const VARIABLES = {
   speculation: ['PLIMSOLL_SPECULATION'],
   maxRows: ['PLIMSOLL_MAX_ROWS'],
   maxWaiting: ['PLIMSOLL_MAX_WAITING'],
+  register: ['PLIMSOLL_REGISTER'],
+  publicUrl: ['PLIMSOLL_BACKEND_URL'],
+  region: ['PLIMSOLL_REGION'],
+  heartbeatMs: ['PLIMSOLL_HEARTBEAT_MS'],
   graceMs: ['PLIMSOLL_GRACE_MS'],
   idleUnloadMinutes: ['PLIMSOLL_IDLE_UNLOAD_MINUTES'],
   bodyLimitBytes: ['PLIMSOLL_BODY_LIMIT_BYTES'],
@@ -114,10 +131,14 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'prefixCache',
   'maxRows',
   'maxWaiting',
+  'heartbeatMs',
   'graceMs',
   'idleUnloadMinutes',
   'bodyLimitBytes',
 ]);
+
+/** Hosts that stand for all addresses of a machine. */
+const EVERY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]']);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -130,6 +151,14 @@ const SETTINGS = Object.keys(VARIABLES) as (keyof BackendConfig)[];
 /** Throws an Error that names every variable that is missing or wrong. */
 export function readConfig(env: Environment): BackendConfig {
   const problems = settingProblems(env).map(({ variable, why }) => `${variable}: ${why}`);
+  const { host, register, publicUrl } = Object.fromEntries(
+    (['host', 'register', 'publicUrl'] as const).map((setting) => [setting, givenText(setting, env)]),
+  );
+  if (register !== undefined && publicUrl === undefined && EVERY_ADDRESS.has(host ?? '')) {
+    problems.push(
+      `PLIMSOLL_BACKEND_URL: is not set, and ${host} is no address to be reached at; the edge needs this backend's URL`,
+    );
+  }
   if (problems.length > 0) throw new Error(`the backend's settings are not usable\n  ${problems.join('\n  ')}`);
   return BackendConfig.parse(Object.fromEntries(SETTINGS.map((setting) => [setting, rawSetting(setting, env)])));
 }

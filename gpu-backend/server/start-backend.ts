@@ -10,7 +10,7 @@ import { totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
-import type { Sampling } from '#shared/api/sampling.ts';
+import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { deriveFrameKey } from '#shared/protocol/frame-mac.ts';
@@ -27,10 +27,13 @@ import { chooseContext } from './choose-context.ts';
 import { choosePrefixBytes } from './choose-prefix-bytes.ts';
 import { chooseSpeculation } from './choose-speculation.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
+import { createDrains } from './drains.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
 import type { Log } from './log-failure.ts';
 import { publicTokensOf, readSystemPrompts } from './public-prefixes.ts';
 import { receiptSigner } from './receipt-signer.ts';
+import { type Registration, startRegistration } from './register.ts';
+import { registerReport } from './register-report.ts';
 import { tryEngine } from './try-engine.ts';
 import { watchWeights } from './watch-weights.ts';
 
@@ -112,12 +115,19 @@ export async function startBackend(
       log,
       created: Math.floor(mtimeMs / 1000),
       sampling: head.sampling,
+      registering: config,
     });
   } catch (error) {
     await engine.close();
     throw error;
   }
 }
+
+/** What only registering reads. */
+type RegisterConfig = Pick<
+  BackendConfig,
+  'maxRows' | 'maxWaiting' | 'register' | 'publicUrl' | 'region' | 'heartbeatMs'
+>;
 
 /** Starts a backend over an engine of any kind. From then on, the backend owns the engine. */
 export async function serveEngine(
@@ -133,26 +143,36 @@ export async function serveEngine(
     | 'prefixCache'
     | 'publicPrefixes'
     | 'speculation'
-    | 'maxRows'
-    | 'maxWaiting'
     | 'idleUnloadMinutes'
+    | keyof RegisterConfig
   >,
-  { log = logToStderr, created, sampling }: { log?: Log; created?: number; sampling?: Sampling } = {},
+  {
+    log = logToStderr,
+    created,
+    sampling,
+    registering,
+  }: { log?: Log; created?: number; sampling?: Sampling; registering?: RegisterConfig | undefined } = {},
 ): Promise<Backend> {
-  let draining = false;
+  const key = directiveKey(config.directiveSecret);
+  const drawSecret = await importDrawSecret(config.drawSecret);
+  let registration: Registration | null = null;
+  const drains = createDrains((isDraining) => {
+    log(isDraining ? 'drains: takes nothing new' : 'takes new requests again');
+    void registration?.beat();
+  });
   const app = createApp({
     engine,
     encodePrompt,
-    directiveKey: directiveKey(config.directiveSecret),
-    frameKey: await deriveFrameKey(directiveKey(config.directiveSecret)),
-    drawSecret: await importDrawSecret(config.drawSecret),
+    directiveKey: key,
+    frameKey: await deriveFrameKey(key),
+    drawSecret,
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
     created,
     sampling,
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
-    draining: () => draining,
+    drains,
     log,
   });
   // The server speaks HTTP/1.1, because we do not ask for anything else.
@@ -161,7 +181,7 @@ export async function serveEngine(
   /** Responses to requests that came before the drain, from their headers to their last byte. */
   const inHand = new Set<ServerResponse>();
   server.on('request', ({ url }, response) => {
-    if (draining || url?.split('?', 1)[0] !== '/v1/generate') return;
+    if (drains.isDraining || url?.split('?', 1)[0] !== '/v1/generate') return;
     inHand.add(response);
     response.once('close', () => inHand.delete(response));
   });
@@ -170,9 +190,24 @@ export async function serveEngine(
     server.listen(config.port, config.host, resolve);
   });
   const { address, family, port } = server.address() as AddressInfo;
+  const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  if (registering !== undefined && registering.register !== null) {
+    const { register: edge, publicUrl, ...rest } = registering;
+    const { backendId } = config;
+    const draws = drawSecret.id;
+    const about = { ...rest, url: publicUrl ?? url, backendId, created, draws, sampling: sampling ?? PLAIN_SAMPLING };
+    registration = startRegistration({
+      edge,
+      directiveKeys: [key],
+      heartbeatMs: registering.heartbeatMs,
+      report: () => registerReport(engine, drains.isDraining, about),
+      onDrain: (drain) => drains.set('directory', drain),
+      log,
+    });
+  }
 
   const close = async () => {
-    draining = true;
+    drains.set('closing', true);
     const grace = sleep(config.graceMs, undefined, { ref: false });
     // If the engine is already gone, no answer can finish.
     const isOver = Promise.race([engine.closed, grace]);
@@ -181,6 +216,8 @@ export async function serveEngine(
       return inHand.size + running + waiting > 0;
     };
     await untilIdle(isBusy, isOver);
+    // While it drained, it said so. Nothing comes any more, so it can leave.
+    await registration?.leave();
     const served = new Promise<void>((resolve) => server.close(() => resolve()));
     // When its answer ends, a connection becomes idle and would stay open for the next request.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
@@ -195,7 +232,7 @@ export async function serveEngine(
   };
   let closing: Promise<void> | undefined;
   return {
-    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    url,
     close: () => (closing ??= close()),
     engineStopped: engine.closed,
   };

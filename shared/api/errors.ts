@@ -60,6 +60,7 @@ export const ERROR_CODES = {
   // Between the edge and a backend.
   directive_invalid: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
   directive_expired: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
+  heartbeat_invalid: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
   // Our faults.
   internal_error: { status: 500, type: 'server_error', retry: false, log: 'stack' },
   expert_failed: { status: 500, type: 'server_error', retry: true, log: 'cause' },

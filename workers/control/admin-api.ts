@@ -15,7 +15,7 @@ import {
   TenantChanges,
   TenantDocument,
 } from '../objects/tenant-record.ts';
-import type { AppEnv } from '../request/context.ts';
+import type { AppContext, AppEnv } from '../request/context.ts';
 import { type BodyPatience, readBodyAfter } from '../request/read-body.ts';
 import { validJson } from '../request/valid-json.ts';
 import { listAudit, listTenantAudit, verifyAudit, verifyTenantAudit } from './audit.ts';
@@ -23,6 +23,7 @@ import { exportTenants, importTenants } from './backup.ts';
 import { createKey, rotateKey } from './keys.ts';
 import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
 import { activatePolicy, diffPolicy, draftPolicy, policyHistory, readPolicy, rollbackPolicy } from './policies.ts';
+import { type AskedBackend, DrainBody, drainBackend, listPool, undrainBackend } from './pool.ts';
 import {
   AuditPage,
   DeleteTenant,
@@ -51,9 +52,13 @@ import {
 } from './tenants.ts';
 import { exportUsage, UsageQuery } from './usage.ts';
 
-type AdminApiOptions = Admin & { bodyPatience: BodyPatience };
+type AdminApiOptions = Admin & {
+  bodyPatience: BodyPatience;
+  /** The backends as this isolate knows them. */
+  poolOf: (c: Pick<AppContext, 'env' | 'var' | 'executionCtx'>) => Promise<readonly AskedBackend[]>;
+};
 
-export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
+export function createAdminApi({ bodyPatience, poolOf, ...admin }: AdminApiOptions) {
   const { directory } = admin;
   const operator = requireOperator();
   const operatorAndBody = readBodyAfter(operator, bodyPatience);
@@ -171,6 +176,15 @@ export function createAdminApi({ bodyPatience, ...admin }: AdminApiOptions) {
       })
 
       .get('/usage', operator, validQuery(UsageQuery), (c) => exportUsage(c.req.valid('query'), c))
+
+      .get('/pool', operator, async (c) => c.json(await listPool(c, await poolOf(c))))
+      .post('/pool/drain', operatorAndBody, validJson(DrainBody), async (c) =>
+        c.json(await drainBackend(c.req.valid('json'), c)),
+      )
+      .post('/pool/undrain', operatorAndBody, validJson(DrainBody), async (c) =>
+        c.json(await undrainBackend(c.req.valid('json'), c)),
+      )
+
       .get('/audit', operator, validQuery(AuditPage), async (c) =>
         c.json({ object: 'list' as const, data: await listAudit(c.req.valid('query'), c) }),
       )

@@ -17,7 +17,8 @@ import type { AdminApi } from './admin-api.ts';
  */
 export function adminClient(url: string, operatorKey: string, { fetch }: { fetch?: typeof globalThis.fetch } = {}) {
   const headers = { authorization: `Bearer ${operatorKey}` };
-  const { tenants, plans, audit } = hc<AdminApi>(url, { headers, ...(fetch !== undefined && { fetch }) }).admin.v1;
+  const { tenants, plans, audit, pool } = hc<AdminApi>(url, { headers, ...(fetch !== undefined && { fetch }) }).admin
+    .v1;
   const tenant = tenants[':id'];
   const { keys, policies } = tenant;
   const version = policies[':version'];
@@ -56,6 +57,7 @@ export function adminClient(url: string, operatorKey: string, { fetch }: { fetch
       ':id': { $get: checked(plan.$get), $put: checked(plan.$put), $delete: checked(plan.$delete) },
     },
     audit,
+    pool,
   };
 }
 

@@ -1,85 +1,65 @@
 /**
- * Which backends there are, whether they answer and what they serve. The pool keeps a snapshot of
- * their `/healthz` for a few seconds. Requests do not wait for it while any backend is known to be
- * alive. A backend that a request finds broken is out for all requests at once (breaker.ts), so a
- * wrong snapshot costs one request a retry and no more.
+ * Which backends there are, whether they answer and what they serve. They come from two sources.
+ * Those of the settings are asked for their `/healthz`; those that register tell the directory, and
+ * the pool reads it. It keeps what it knows for a few seconds. Requests do not wait for news while
+ * any backend is known to be alive. A backend that a request finds broken is out for all requests
+ * at once (breaker.ts), so a wrong snapshot costs one request a retry and no more.
+ *
+ * A directory that cannot be reached closes nothing: its last list stays, and everyone on it is
+ * asked like those of the settings.
  */
-import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
-import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
-import { MODES, type Mode } from '#shared/line/line.ts';
+import type { Mode } from '#shared/line/line.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import type { Region } from '#shared/protocol/regions.ts';
+import type { PoolListing } from '../objects/pool-contract.ts';
+import { logError, logInfo } from '../request/log.ts';
+import { within } from '../request/within.ts';
 import { createLoad, type Load, orderByAffinity } from './affinity.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
+import { examineBackend, HEALTH_TIMEOUT_MS } from './examine-backend.ts';
+import { backendsToPoll, type HeardPool, LIST_FRESH_MS, mergeMembers } from './merge-members.ts';
+import { type PoolMember, unheard } from './pool-member.ts';
+import { createRetryBudget, type RetryBudget } from './retry-budget.ts';
 import { membersServing } from './served-models.ts';
+
+export type { PoolMember } from './pool-member.ts';
 
 const FRESH_MS = 5_000;
 /** How long the snapshot stays fresh while one of the backends is dead. */
 const FRESH_IN_TROUBLE_MS = 1_000;
+/** How long the directory's list stays fresh while nobody on it can be asked. */
+const LIST_FRESH_IN_TROUBLE_MS = 500;
+/** An isolate that was idle for this long waits for a new list, so that a drain holds there too. */
+const LIST_OLD_MS = 10_000;
+/** How long it waits. */
+const LIST_WAIT_MS = 500;
+const LIST_TIMEOUT_MS = 1_000;
 /** How long we wait for the other backends once one has said that it is well. */
 const SETTLE_MS = 250;
 const POLL_MS = 25;
 /** How long a backend rests after its first failure. */
 const REST_MS = 1_000;
-const HEALTH_TIMEOUT_MS = 2_000;
 
-/**
- * The part of a backend's health report that the edge acts on. A backend that drains or warms up
- * gives another status. The report also says how many requests run and wait there, but the edge
- * does not read that: it is seconds old, and the edge counts its own requests.
- */
-const Health = z.object({
-  status: z.literal('ok'),
-  /** Its name. We only need it to be there: a server that has none is not a backend. */
-  backend: z.string(),
-  model: z.string(),
-  context_length: z.int(),
-  /** UTF-8 bytes of its longest token. */
-  max_token_bytes: z.int().min(1),
-  /** When its bundle was made, in Unix seconds. */
-  created: z.int().optional(),
-  /** The name of its weights, as receipts use it. */
-  bundle: z.string().optional(),
-  /** The modes that its bundle has routers for. We leave out modes that this edge does not know. */
-  modes: z
-    .array(z.string())
-    .transform((modes) => MODES.filter((mode) => modes.includes(mode)))
-    .default(['logits']),
-  /** The version of the probe that looks at prompts a second time; null if its bundle has none. */
-  second_look: z.string().nullable().default(null),
-  /** How its model draws where a client names nothing. */
-  sampling: z.object(Sampling.shape).default(PLAIN_SAMPLING),
-});
-
-export type PoolMember = {
-  url: string;
-  alive: boolean;
-  /** As last heard; null if the backend never answered. */
-  model: string | null;
-  contextLength: number;
-  maxTokenBytes: number;
-  bundle: string | null;
-  /** Unix seconds; null if unknown. */
-  created: number | null;
-  modes: readonly Mode[];
-  /** The version of its probe; null if it cannot look at prompts a second time. */
-  secondLook: string | null;
-  sampling: Sampling;
+type MembersOptions = {
+  waitUntil: (promise: Promise<unknown>) => void;
+  model?: string;
+  /** Reads the directory. Without it, only the backends of the settings count. */
+  readDirectory?: (() => Promise<PoolListing>) | undefined;
 };
 
 export type BackendPool = Breaker & {
   /** What this isolate has under way on each backend. */
   readonly load: Load;
+  /** How many more attempts this isolate may make. */
+  readonly retries: RetryBudget;
   /**
    * All backends, as last heard. Given a model, it waits until one that serves it is well, unless
    * all have been asked and none is.
    */
-  members(
-    urls: readonly string[],
-    options: { waitUntil: (promise: Promise<unknown>) => void; model?: string },
-  ): Promise<PoolMember[]>;
+  members(urls: readonly string[], options: MembersOptions): Promise<PoolMember[]>;
   /** Call this when a backend turns out to serve another model than it was last heard to. */
   servesAnother(url: string): void;
 };
@@ -94,107 +74,134 @@ export function createBackendPool({
   restMs?: number;
 } = {}): BackendPool {
   const breaker = createBreaker({ restMs, now });
-  let snapshot: PoolMember[] = [];
-  let takenAtMs = Number.NEGATIVE_INFINITY;
-  // This is a time rather than a flag, because a refresh dies with the request that started it and
+  const load = createLoad();
+  let polled: PoolMember[] = [];
+  let polledAtMs = Number.NEGATIVE_INFINITY;
+  // These are times rather than flags, because a refresh dies with the request that started it and
   // would leave a flag set.
-  let refreshingSinceMs = Number.NEGATIVE_INFINITY;
-  const isRefreshing = () => now() - refreshingSinceMs < HEALTH_TIMEOUT_MS;
+  let pollingSinceMs = Number.NEGATIVE_INFINITY;
+  let readingSinceMs = Number.NEGATIVE_INFINITY;
+  let heard: HeardPool | null = null;
+  let triedAtMs = Number.NEGATIVE_INFINITY;
+  let isLost = false;
+  /** What requests have found out about registered backends since the list was read. */
+  const noticed = new Map<string, Partial<PoolMember>>();
+  const isPolling = () => now() - pollingSinceMs < HEALTH_TIMEOUT_MS;
+  const isReading = () => now() - readingSinceMs < LIST_TIMEOUT_MS;
 
-  async function refresh(urls: readonly string[]): Promise<void> {
-    refreshingSinceMs = now();
-    const before = new Map(snapshot.map((member) => [member.url, member]));
-    snapshot = urls.map((url) => before.get(url) ?? { ...UNHEARD, url });
+  async function poll(urls: readonly string[]): Promise<void> {
+    pollingSinceMs = now();
+    const before = new Map(polled.map((member) => [member.url, member]));
+    polled = urls.map((url) => before.get(url) ?? unheard(url));
     // Each backend is in the snapshot as soon as it has answered, so none waits for one that hangs.
-    const examined = snapshot.map(async (member, index) => {
-      const health = await examine(member);
-      snapshot = snapshot.with(index, health);
+    const examined = polled.map(async (member) => {
+      const answer = await examineBackend(member, fetch);
+      polled = polled.map((one) => (one.url === answer.url ? answer : one));
     });
     await Promise.all(examined);
-    takenAtMs = now();
-    refreshingSinceMs = Number.NEGATIVE_INFINITY;
+    polledAtMs = now();
+    pollingSinceMs = Number.NEGATIVE_INFINITY;
   }
 
-  async function examine(before: PoolMember): Promise<PoolMember> {
-    const dead = { ...before, alive: false };
+  async function read(readDirectory: () => Promise<PoolListing>): Promise<void> {
+    readingSinceMs = now();
     try {
-      const signal = AbortSignal.timeout(HEALTH_TIMEOUT_MS);
-      const ask = () => fetch(`${before.url}/healthz`, { signal });
-      // We ask a second time, because the other end may have closed a kept-alive connection.
-      const answer = await ask().catch((cause: unknown) => {
-        if (signal.aborted) throw cause;
-        return ask();
+      const listing = await within(LIST_TIMEOUT_MS, readDirectory(), () => {
+        throw new Error(`no answer in ${LIST_TIMEOUT_MS} ms`);
       });
-      const health = Health.safeParse(await answer.json());
-      if (!answer.ok || !health.success) return dead;
-      const {
-        model,
-        context_length: contextLength,
-        max_token_bytes: maxTokenBytes,
-        bundle = null,
-        created = null,
-        modes,
-        second_look: secondLook,
-        sampling,
-      } = health.data;
-      const heard = { model, contextLength, maxTokenBytes, bundle, created, modes, secondLook, sampling };
-      return { url: before.url, alive: true, ...heard };
-    } catch {
-      // A backend that does not answer is a result here, not an error. The snapshot records it, and
-      // a request that finds no backend is logged.
-      return dead;
+      const own = new Map(listing.backends.map(({ report: { url } }) => [url, load.of(url)]));
+      heard = { listing, readAtMs: now(), own };
+      noticed.clear();
+      if (isLost) logInfo({ event: 'pool-directory-back' });
+      isLost = false;
+    } catch (cause) {
+      if (!isLost) logError({ event: 'pool-directory-lost', because: String(cause) });
+      isLost = true;
     }
+    triedAtMs = now();
+    readingSinceMs = Number.NEGATIVE_INFINITY;
+  }
+
+  function known(urls: readonly string[]): PoolMember[] {
+    const members = mergeMembers({ urls, polled, heard, isLost, nowMs: now() });
+    if (noticed.size === 0) return members;
+    // Those that are asked themselves have it in `polled`.
+    const isAsked = (url: string) => polled.some((member) => member.url === url);
+    return members.map((member) => (isAsked(member.url) ? member : { ...member, ...noticed.get(member.url) }));
+  }
+
+  /** Returns its own reading of the directory, or null if none is due or another request reads. */
+  function refresh(
+    urls: readonly string[],
+    { waitUntil, readDirectory, isUsable }: MembersOptions & Usable,
+  ): Promise<void> | null {
+    const listFreshMs = isUsable() ? LIST_FRESH_MS : LIST_FRESH_IN_TROUBLE_MS;
+    const isDue = readDirectory !== undefined && now() - triedAtMs > listFreshMs && !isReading();
+    const reading = isDue ? read(readDirectory) : null;
+    if (reading !== null) waitUntil(reading);
+    const toPoll = backendsToPoll({ urls, heard, isLost, nowMs: now() });
+    // What was asked long ago must not count once the directory says nothing any more.
+    polled = polled.filter(({ url }) => toPoll.includes(url));
+    if (toPoll.length === 0 || isPolling()) return reading;
+    const inTrouble = !isUsable() || polled.some(({ alive }) => !alive) || polled.length < toPoll.length;
+    const isStale = now() - polledAtMs > (inTrouble ? FRESH_IN_TROUBLE_MS : FRESH_MS);
+    // A request for a model that does not exist must not cause a round of questions each time.
+    const isDeserted = !known(urls).some(({ alive }) => alive);
+    if (isStale || isDeserted) waitUntil(poll(toPoll));
+    return reading;
   }
 
   /** Waits until all have been examined, or until one is well and the others have had a moment. */
-  async function untilUsable(isUsable: () => boolean): Promise<void> {
+  async function untilUsable(urls: readonly string[], options: MembersOptions & Usable): Promise<void> {
     let settled = Number.POSITIVE_INFINITY;
+    let wasLost = isLost;
     // We poll, because in workerd one request cannot wait for a promise of another.
-    while (isRefreshing() && now() < settled) {
+    while ((isPolling() || isReading()) && now() < settled) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-      if (settled === Number.POSITIVE_INFINITY && isUsable()) settled = now() + SETTLE_MS;
+      // If the directory has just failed, there are more backends to ask ourselves.
+      if (isLost && !wasLost) refresh(urls, options);
+      wasLost = isLost;
+      if (settled === Number.POSITIVE_INFINITY && options.isUsable()) settled = now() + SETTLE_MS;
     }
+  }
+
+  async function untilRead(): Promise<void> {
+    while (isReading()) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }
 
   return {
     ...breaker,
-    load: createLoad(),
+    load,
+    retries: createRetryBudget({ now }),
     failed(url) {
       breaker.failed(url);
-      snapshot = snapshot.map((member) => (member.url === url ? { ...member, alive: false } : member));
+      polled = polled.map((member) => (member.url === url ? { ...member, alive: false } : member));
+      noticed.set(url, { alive: false });
     },
     servesAnother(url) {
-      snapshot = snapshot.map((member) => (member.url === url ? { ...UNHEARD, url } : member));
-      takenAtMs = Number.NEGATIVE_INFINITY;
+      polled = polled.map((member) => (member.url === url ? unheard(url) : member));
+      polledAtMs = Number.NEGATIVE_INFINITY;
+      noticed.set(url, unheard(url));
+      triedAtMs = Number.NEGATIVE_INFINITY;
     },
-    async members(urls, { waitUntil, model }) {
-      const isUsable = () => snapshot.some((member) => member.alive && (model ?? member.model) === member.model);
-      const inTrouble = !isUsable() || snapshot.some(({ alive }) => !alive);
-      const isStale = now() - takenAtMs > (inTrouble ? FRESH_IN_TROUBLE_MS : FRESH_MS);
-      // A request for a model that does not exist must not cause a round of questions each time.
-      const isDeserted = !snapshot.some(({ alive }) => alive);
-      if ((isStale || isDeserted) && !isRefreshing()) waitUntil(refresh(urls));
-      if (!isUsable()) await untilUsable(isUsable);
-      return snapshot;
+    async members(urls, options) {
+      const { model, readDirectory } = options;
+      const isUsable = () => known(urls).some((member) => member.alive && (model ?? member.model) === member.model);
+      const usable = { ...options, isUsable };
+      const reading = refresh(urls, usable);
+      const isOld = readDirectory !== undefined && now() - (heard?.readAtMs ?? Number.NEGATIVE_INFINITY) > LIST_OLD_MS;
+      if (isOld && !isLost) await within(LIST_WAIT_MS, reading ?? untilRead(), () => undefined);
+      if (!isUsable()) await untilUsable(urls, usable);
+      return known(urls);
     },
   };
 }
 
-const UNHEARD = {
-  alive: false,
-  model: null,
-  contextLength: 0,
-  maxTokenBytes: 1,
-  bundle: null,
-  created: null,
-  modes: [],
-  secondLook: null,
-  sampling: PLAIN_SAMPLING,
-};
+type Usable = { isUsable: () => boolean };
 
 /**
  * The backends to try for a prompt, best first, among those of its model: the living ones in the
- * order of affinity.ts, then those that were last seen dead.
+ * order of affinity.ts, then those that were last seen dead. None that drains is among them.
  *
  * If the prompt is to be looked at a second time and any backend of its model has a probe, only
  * those that have one may be asked, dead or not. Text and mode are the client's, so else it could
@@ -208,6 +215,7 @@ export function chooseBackends(
     mode,
     looks,
     load,
+    from = null,
   }: {
     model: string;
     messages: readonly Message[];
@@ -215,6 +223,8 @@ export function chooseBackends(
     /** Whether the policy has rules for a second look. */
     looks: boolean;
     load: Pick<Load, 'of'>;
+    /** Where this edge is. */
+    from?: Region | null;
   },
 ): PoolMember[] {
   if (!members.some(({ alive }) => alive)) {
@@ -226,9 +236,13 @@ export function chooseBackends(
   const looking = looks ? serving.filter(({ secondLook }) => secondLook !== null) : [];
   const able = (looking.length > 0 ? looking : serving).filter(({ modes }) => modes.includes(mode));
   if (able.length === 0) throw modeUnavailable(mode);
-  const alive = able.filter((member) => member.alive);
-  const dead = able.filter((member) => !member.alive);
-  return [alive, dead].flatMap((members) => orderByAffinity(members, { messages, load }));
+  const taking = able.filter(({ draining }) => draining !== true);
+  if (taking.length === 0) {
+    throw new PlimsollError('backend_unavailable', `All backends of '${model}' are draining. Please try again.`);
+  }
+  const alive = taking.filter((member) => member.alive);
+  const dead = taking.filter((member) => !member.alive);
+  return [alive, dead].flatMap((members) => orderByAffinity(members, { messages, load, from }));
 }
 
 /**

@@ -176,6 +176,7 @@ describe('an incomplete body', () => {
     ['POST /v1/chat/completions', 'pk-demo-open'],
     ['POST /v1/moderations', 'pk-demo-open'],
     ['PUT /admin/v1/tenants/acme', OPERATOR_KEY],
+    ['POST /admin/v1/pool/drain', OPERATOR_KEY],
   ] as const;
 
   test.each(ROUTES)('times out on %s with a 408 that closes the connection', async (route, key) => {
@@ -300,6 +301,8 @@ describe('routes', () => {
     ['POST', '/healthz', 'GET'],
     ['POST', '/.well-known/jwks.json', 'GET'],
     ['PUT', '/admin/v1/tenants', 'GET, POST'],
+    ['PUT', '/admin/v1/pool', 'GET'],
+    ['GET', '/pool/v1/heartbeat', 'POST'],
   ])('%s %s is a 405 that says what is allowed', async (method, route, allowed) => {
     const answer = await fetch(under.edge.url + route, { method });
     expect(answer.headers.get('allow')).toBe(allowed);

@@ -3,8 +3,9 @@ import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { createLoad } from './affinity.ts';
-import { createBreaker } from './breaker.ts';
+import { type Breaker, createBreaker } from './breaker.ts';
 import { callBackend } from './call-backend.ts';
+import { createRetryBudget, type RetryBudget } from './retry-budget.ts';
 
 const HEDGE_MS = 50;
 const encoder = new TextEncoder();
@@ -12,7 +13,11 @@ const encoder = new TextEncoder();
 /** Asks the backends played by `answers`, best first. `asked` lists those asked so far. */
 function call(
   answers: Record<string, () => Response | Promise<Response>>,
-  { breaker = createBreaker({ restMs: 1 }), onWaiting = (): void => undefined } = {},
+  {
+    breaker = createBreaker({ restMs: 1 }),
+    onWaiting = (): void => undefined,
+    retries,
+  }: { breaker?: Breaker; onWaiting?: () => void; retries?: RetryBudget } = {},
 ) {
   const asked: string[] = [];
   const answer = callBackend({
@@ -53,6 +58,8 @@ function call(
       return answers[hostname]!();
     },
     onWaiting,
+    random: () => 0,
+    ...(retries && { retries }),
   });
   return { answer, asked };
 }
@@ -97,6 +104,28 @@ test('asks no third backend when one lets the request wait and another fails', a
   expect(asked).toEqual(['one', 'two']);
   end.resolve();
   await failed;
+});
+
+test('while a whole pool fails, requests together make few attempts beyond their first', async () => {
+  const retries = createRetryBudget({ share: 0.2, reserve: 10, now: () => 0 });
+  // Each of them finds all backends well, as an isolate does that has just started.
+  const full = refusal(503, 'overloaded');
+  const calls = Array.from({ length: 500 }, () => call({ one: full, two: full, three: full }, { retries }));
+  const outcomes = await Promise.allSettled(calls.map(({ answer }) => answer));
+  expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['rejected']));
+  const attempts = calls.reduce((sum, { asked }) => sum + asked.length, 0);
+  expect(attempts).toBe(500 + 0.2 * 500 + 10);
+});
+
+test('a silent backend costs no second one once the budget is spent', async () => {
+  const retries = createRetryBudget({ share: 0, reserve: 0 });
+  const late = async () => {
+    await new Promise((resolve) => setTimeout(resolve, 4 * HEDGE_MS));
+    return refusal(500, 'expert_failed')();
+  };
+  const { answer, asked } = call({ one: late, two: late }, { retries });
+  await expect(answer).rejects.toMatchObject({ code: 'expert_failed' });
+  expect(asked).toEqual(['one']);
 });
 
 type Gate = PromiseWithResolvers<void>;

@@ -25,8 +25,10 @@ import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide, Decision } from './decide.ts';
 import { frameKeyOf } from './frame-key.ts';
+import { placeOf, regionOf } from './latency-class.ts';
 import type { MeterEnv } from './limits.ts';
 import { costOf } from './limits-cost.ts';
+import { poolMembers } from './pool-members.ts';
 import { readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 import { askAgain, mayAskAgain, resumeElsewhere } from './resume-elsewhere.ts';
@@ -50,13 +52,7 @@ export function chatCompletions({
     const caller = await chooseStanding(c.var.caller, chat.messages);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
-    const listMembers = async () => {
-      const known = await pool.members(config.backends, {
-        waitUntil: (promise) => c.executionCtx.waitUntil(promise),
-        model: chat.model,
-      });
-      return allowedMembers(known, caller.policy, chat.model);
-    };
+    const listMembers = async () => allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
     const members = await listMembers();
     refuseTooLong(members, chat);
     const cost = await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
@@ -68,8 +64,10 @@ export function chatCompletions({
 
     const { model, messages } = chat;
     const looks = decision.secondLook !== null;
-    const choose = (from: readonly PoolMember[]) =>
-      chooseBackends(from, { model, messages, mode: line.mode, looks, load: pool.load });
+    const { load } = pool;
+    const from = regionOf(placeOf(c.req.raw));
+    const choose = (among: readonly PoolMember[]) =>
+      chooseBackends(among, { model, messages, mode: line.mode, looks, load, from });
     const candidates = choose(members);
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
     const request = toGenerateRequest(
@@ -96,7 +94,8 @@ export function chatCompletions({
     const call = {
       requestId,
       body,
-      load: pool.load,
+      load,
+      retries: pool.retries,
       directive,
       directiveKey: config.directiveKey,
       signal: client.signal,
@@ -108,7 +107,7 @@ export function chatCompletions({
       },
       onOtherModel: pool.servesAnother,
     };
-    const ask = (from: readonly PoolMember[]) => callBackend({ ...call, candidates: from, breaker: pool });
+    const ask = (among: readonly PoolMember[]) => callBackend({ ...call, candidates: among, breaker: pool });
     const upstream = ask(candidates).catch((broken: unknown) => {
       // With its status, the client has been told to wait.
       if (!hasWaited || !mayAskAgain(broken)) throw broken;
@@ -125,7 +124,7 @@ export function chatCompletions({
       return {
         events: readAnswer(first, {
           account,
-          goOn: resumeElsewhere({ ...call, model, messages, pool, members: listMembers }),
+          goOn: resumeElsewhere({ ...call, model, messages, from, pool, members: listMembers }),
           checkReceipt: async (seen, { member, start, directive }) => {
             // With other weights than when it was last heard, a backend may have another probe.
             const probe = start.bundle === member.bundle ? member.secondLook : null;

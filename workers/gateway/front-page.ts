@@ -7,6 +7,7 @@
 import type { Model } from '#shared/api/models.ts';
 import type { AppContext } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
+import { poolMembers } from './pool-members.ts';
 import { defaultModel, servedModels } from './served-models.ts';
 
 const ROUTES = {
@@ -25,9 +26,7 @@ export function frontPage(pool: BackendPool) {
     const keys = (c.env.DEMO_KEYS ?? '').split(',').filter((key) => key !== '');
     const wantsPage = (c.req.header('accept') ?? '').includes('text/html');
     const vary = { vary: 'accept' };
-    const members = await pool.members(c.var.config.backends, {
-      waitUntil: (promise) => c.executionCtx.waitUntil(promise),
-    });
+    const members = await poolMembers(pool, c);
     const models = servedModels(members);
     if (!wantsPage) {
       const ids = models.map(({ id }) => id);

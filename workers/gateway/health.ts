@@ -5,12 +5,11 @@
 
 import type { AppContext } from '../request/context.ts';
 import type { BackendPool } from './backend-pool.ts';
+import { poolMembers } from './pool-members.ts';
 
 export function health(pool: BackendPool) {
   return async (c: AppContext): Promise<Response> => {
-    const members = await pool.members(c.var.config.backends, {
-      waitUntil: (promise) => c.executionCtx.waitUntil(promise),
-    });
+    const members = await poolMembers(pool, c);
     const alive = members.filter((member) => member.alive).length;
     return c.json({ status: alive > 0 ? 'ok' : 'no_backend', backends: { alive, total: members.length } });
   };

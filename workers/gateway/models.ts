@@ -6,6 +6,7 @@ import type { ModelList } from '#shared/api/models.ts';
 import type { AppContext, CallerEnv } from '../request/context.ts';
 import { allowedMembers } from './allowed.ts';
 import type { BackendPool, PoolMember } from './backend-pool.ts';
+import { poolMembers } from './pool-members.ts';
 import { membersServing, servedModels } from './served-models.ts';
 
 export function listModels(pool: BackendPool) {
@@ -22,9 +23,6 @@ export function retrieveModel(pool: BackendPool) {
 }
 
 async function readMembers(pool: BackendPool, c: AppContext<CallerEnv>, model?: string): Promise<PoolMember[]> {
-  const members = await pool.members(c.var.config.backends, {
-    waitUntil: (promise) => c.executionCtx.waitUntil(promise),
-    ...(model !== undefined && { model }),
-  });
+  const members = await poolMembers(pool, c, model === undefined ? {} : { model });
   return allowedMembers(members, c.var.caller.policy, model);
 }

@@ -1,6 +1,7 @@
 /** What the edge says about its backends: models and health. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type EdgeUnderTest, openaiClient, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import { adminClient } from '../control/admin-client.ts';
+import { ask, type EdgeUnderTest, OPERATOR_KEY, openaiClient, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 import { MODEL_CREATED } from '../testing/scripted-backend.ts';
 
 let under: EdgeUnderTest;
@@ -33,4 +34,28 @@ test('lists the models of the pool', async () => {
 test('health says whether a request would find a backend, and needs no key', async () => {
   const answer = await fetch(`${under.edge.url}/healthz`);
   expect(await answer.json()).toEqual({ status: 'ok', backends: { alive: 1, total: 1 } });
+});
+
+test('the operator sees the backends of the settings, and can drain them too', async () => {
+  const { pool } = adminClient(under.edge.url, OPERATOR_KEY);
+  const url = under.backends[0]!.url;
+  const read = async () => (await pool.$get()).json();
+  const listed = { url, source: 'settings', state: 'up', model: 'scripted', bundle: 'b1' };
+  expect(await read()).toMatchObject({
+    registration: true,
+    models: [{ id: 'scripted', backends: 1, up: 1, bundles: ['b1'] }],
+    data: [{ ...listed, drained: null }],
+  });
+  await (await pool.drain.$post({ json: { url } })).text();
+  const health = async () => (await (await fetch(`${under.edge.url}/healthz`)).json()) as { status: string };
+  // An isolate believes its list for two seconds.
+  while ((await health()).status === 'ok') await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(await read()).toMatchObject({
+    models: [{ up: 0 }],
+    data: [{ ...listed, state: 'draining', drained: { by: 'operator', at: expect.any(String) } }],
+  });
+  const call = openaiClient(under.edge).chat.completions.create(ask('Anyone?'));
+  await expect(call).rejects.toMatchObject({ status: 503, code: 'backend_unavailable' });
+  await (await pool.undrain.$post({ json: { url } })).text();
+  while ((await health()).status !== 'ok') await new Promise((resolve) => setTimeout(resolve, 100));
 });

@@ -33,3 +33,20 @@ test('keys spread evenly over nodes whose names differ only in the last characte
   // About a thousand keys each, within six standard deviations of the binomial.
   for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(155);
 });
+
+test('a member that joins or leaves moves about its share of the keys, and no others', () => {
+  const urls = Array.from({ length: 8 }, (_, i) => `https://backend-${i}.example`);
+  const keys = Array.from({ length: 4000 }, (_, key) => `prompt ${key}`);
+  const homes = (of: readonly string[]) => keys.map((key) => rank(of, key)[0]!);
+  const all = homes(urls);
+  for (const leaving of urls) {
+    const left = homes(urls.filter((url) => url !== leaving));
+    const moved = keys.flatMap((_, i) => (all[i] === left[i] ? [] : [all[i]!]));
+    expect(new Set(moved)).toEqual(new Set([leaving]));
+    // An eighth of them: 500, within six standard deviations of the binomial.
+    expect(Math.abs(moved.length - 500)).toBeLessThan(126);
+    // They spread over all that stay.
+    const takers = new Set(keys.flatMap((_, i) => (all[i] === leaving ? [left[i]!] : [])));
+    expect(takers.size).toBe(urls.length - 1);
+  }
+});

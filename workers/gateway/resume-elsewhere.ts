@@ -6,6 +6,7 @@
 import { ERROR_CODES, PlimsollError } from '#shared/api/errors.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import type { Region } from '#shared/protocol/regions.ts';
 import { MOST_PARTS, resumeBody } from '#shared/protocol/resume.ts';
 import { logFailure } from '../request/log.ts';
 import { type BackendPool, chooseBackends, type PoolMember } from './backend-pool.ts';
@@ -22,6 +23,8 @@ export type ResumeOptions = Omit<CallOptions, 'candidates' | 'directive' | 'expe
   directive: Omit<Directive, 'id'>;
   model: string;
   messages: readonly Message[];
+  /** Where this edge is. */
+  from: Region | null;
   pool: BackendPool;
   /** All backends, as last heard. */
   members: () => Promise<PoolMember[]>;
@@ -33,6 +36,7 @@ export function resumeElsewhere({
   body,
   model,
   messages,
+  from,
   pool,
   members,
   ...call
@@ -61,7 +65,7 @@ export function resumeElsewhere({
       // Other weights would give another answer.
       const alike = (await members()).filter(({ bundle }) => bundle === start.bundle);
       const { mode } = asSigned.line;
-      const candidates = chooseBackends(alike, { model, messages, mode, looks, load: pool.load });
+      const candidates = chooseBackends(alike, { model, messages, mode, looks, load: pool.load, from });
       return callBackend({
         ...call,
         body: resume === null ? body : resumeBody(body, account.ids()),

@@ -78,6 +78,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const wrangler = Wrangler.parse(parseToml(await readFile(path.join(ROOT, 'wrangler.toml'), 'utf8')));
   const settings: Record<string, string | null> = {
     BACKENDS: JSON.stringify(options.backends),
+    POOL_REGISTRATION: 'on',
     DIRECTIVE_SECRET: options.directiveSecret,
     RECEIPT_JWKS: JSON.stringify(options.receiptJwks),
     OPERATOR_KEY_SHA256: options.operatorKeySha256,

@@ -16,6 +16,7 @@ import {
   TenantPutAnswer,
 } from '../control/admin-answers.ts';
 import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
+import { DrainAnswer, DrainBody, PoolAnswer } from '../control/pool.ts';
 import { AuditPage, DeleteTenant, DiffQuery, KnownHead, TenantPage } from '../control/request-parts.ts';
 import { UsageAnswer, UsageQuery } from '../control/usage.ts';
 import {
@@ -173,6 +174,19 @@ export const CONTROL_PLANE: Operations = {
     access: 'operator',
     query: UsageQuery,
     answers: { ...json(UsageAnswer), 'text/csv': null },
+  },
+  'GET /admin/v1/pool': { summary: 'The backends and how they are', access: 'operator', answers: json(PoolAnswer) },
+  'POST /admin/v1/pool/drain': {
+    summary: 'Send a backend nothing new',
+    access: 'operator',
+    body: DrainBody,
+    answers: json(DrainAnswer),
+  },
+  'POST /admin/v1/pool/undrain': {
+    summary: 'Send a drained backend requests again',
+    access: 'operator',
+    body: DrainBody,
+    answers: json(DrainAnswer),
   },
   'GET /admin/v1/export': {
     summary: 'All plans and tenants as JSON Lines, for a backup',

@@ -4,6 +4,7 @@ import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts'
 import { ChatRequest } from '#shared/api/chat-request.ts';
 import { Model, ModelList } from '#shared/api/models.ts';
 import { Moderation, ModerationRequest } from '#shared/api/moderation.ts';
+import { HeartbeatReply } from '#shared/protocol/heartbeat.ts';
 import { json, type Operations } from './operation.ts';
 
 const KeySet = z
@@ -44,6 +45,11 @@ export const DATA_PLANE: Operations = {
         backends: z.strictObject({ alive: z.int(), total: z.int() }),
       }),
     ),
+  },
+  'POST /pool/v1/heartbeat': {
+    summary: 'A backend says that it is there. It needs a signed heartbeat as its bearer token',
+    access: 'anyone',
+    answers: json(HeartbeatReply),
   },
   'GET /openapi.json': { summary: 'This document', access: 'anyone', answers: json(null) },
 };

@@ -13,6 +13,7 @@ const unreachable = () => {
 const env: Env = {
   TENANT_INDEX: { getByName: unreachable },
   TENANT_OBJECT: { getByName: unreachable },
+  POOL_DIRECTORY: { getByName: unreachable },
   TENANT_SNAPSHOTS: { get: unreachable, put: unreachable, delete: unreachable },
   BACKENDS: '["http://127.0.0.1:1"]',
   DIRECTIVE_SECRET: 'a secret that only tests have, 32 bytes long',

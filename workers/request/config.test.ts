@@ -14,6 +14,7 @@ const unreachable = () => {
 const WHOLE: Env = {
   TENANT_INDEX: { getByName: unreachable },
   TENANT_OBJECT: { getByName: unreachable },
+  POOL_DIRECTORY: { getByName: unreachable },
   TENANT_SNAPSHOTS: { get: unreachable, put: unreachable, delete: unreachable },
   BACKENDS: '["http://127.0.0.1:1"]',
   DIRECTIVE_SECRET: 'a secret that only tests have, 32 bytes long',
@@ -38,6 +39,7 @@ test.each<[keyof Env, string | undefined]>([
   ['BACKENDS', 'http://127.0.0.1:1'],
   // This is what wrangler.toml has until somebody fills it in.
   ['BACKENDS', '[]'],
+  ['POOL_REGISTRATION', 'yes'],
 ])('with %s = %s, every route is closed and the log names the setting', async (name, value) => {
   const { [name]: _setting, ...rest } = WHOLE;
   // The cast: these tests are about what the types forbid.
@@ -54,6 +56,11 @@ test.each<[keyof Env, string | undefined]>([
   }
   expect(log).toContain(`"${name}`);
   if (value !== undefined) expect(log).not.toContain(value);
+});
+
+test('BACKENDS may be empty where backends register', async () => {
+  const env = { ...WHOLE, BACKENDS: '[]', POOL_REGISTRATION: 'on' };
+  expect((await app().request('/.well-known/jwks.json', {}, env)).status).toBe(200);
 });
 
 test('the edge serves its receipt keys once every setting is there', async () => {

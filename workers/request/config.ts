@@ -6,6 +6,7 @@ import type { JSONWebKeySet } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { BackendUrl } from '#shared/protocol/pool-report.ts';
 import type { Env } from './env.ts';
 
 const json = z.string().transform((text, context): unknown => {
@@ -32,22 +33,25 @@ const PublicKeySet = z.object({
 });
 
 const Settings = z.object({
-  BACKENDS: json.pipe(
-    z
-      .array(z.url({ protocol: /^https?$/ }).transform((url) => url.replace(/\/+$/, '')))
-      .min(1, 'names no backend: a JSON array of their URLs is wanted, as in ["https://backend-1.example"]'),
-  ),
+  BACKENDS: json.pipe(z.array(BackendUrl)),
+  POOL_REGISTRATION: z.enum(['on', 'off']).default('off'),
   DIRECTIVE_SECRET: z.string().min(32),
   RECEIPT_JWKS: json.pipe(PublicKeySet),
   OPERATOR_KEY_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
 export type Config = {
+  /** May be empty only where backends register. */
   backends: readonly string[];
+  /** Whether backends may register themselves. */
+  registration: boolean;
   directiveKey: Uint8Array;
   receiptJwks: JSONWebKeySet;
   operatorKeySha256: string;
 };
+
+const NO_BACKEND =
+  'BACKENDS: names no backend: a JSON array of their URLs is wanted, as in ["https://backend-1.example"], or POOL_REGISTRATION = "on"';
 
 function readConfig(env: Env): Config {
   const settings = Settings.safeParse(env);
@@ -56,8 +60,14 @@ function readConfig(env: Env): Config {
       detail: settings.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`),
     });
   }
+  const { BACKENDS: backends, POOL_REGISTRATION } = settings.data;
+  const registration = POOL_REGISTRATION === 'on';
+  if (backends.length === 0 && !registration) {
+    throw new PlimsollError('internal_error', 'The server is not configured.', { detail: [NO_BACKEND] });
+  }
   return {
-    backends: settings.data.BACKENDS,
+    backends,
+    registration,
     directiveKey: directiveKey(settings.data.DIRECTIVE_SECRET),
     receiptJwks: settings.data.RECEIPT_JWKS,
     operatorKeySha256: settings.data.OPERATOR_KEY_SHA256,

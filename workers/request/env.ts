@@ -2,13 +2,15 @@
  * What wrangler.toml binds, and the settings that a deployment adds. The settings are optional in
  * this type because somebody may forget one.
  */
+import type { PoolDirectoryBinding } from '../objects/pool-contract.ts';
 import type { TenantAccountBinding } from '../objects/tenant-account-contract.ts';
 import type { TenantIndexBinding, TenantObjectBinding } from '../objects/tenant-contracts.ts';
 import type { UsageDatabase } from '../objects/usage-database.ts';
 
 export type Env = TenantIndexBinding &
   TenantObjectBinding &
-  TenantAccountBinding & {
+  TenantAccountBinding &
+  PoolDirectoryBinding & {
     /** The part of a KV namespace that we use. */
     TENANT_SNAPSHOTS: {
       get(name: string, type: 'json'): Promise<unknown>;
@@ -18,6 +20,8 @@ export type Env = TenantIndexBinding &
     /** If it is not bound, no usage is kept. */
     USAGE_DB?: UsageDatabase;
     BACKENDS?: string;
+    /** 'on' lets backends register themselves, beside those in BACKENDS or in their place. */
+    POOL_REGISTRATION?: string;
     DIRECTIVE_SECRET?: string;
     RECEIPT_JWKS?: string;
     OPERATOR_KEY_SHA256?: string;

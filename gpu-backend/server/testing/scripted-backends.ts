@@ -13,6 +13,8 @@ import { DRAW_SECRET, receiptKeys, SECRET } from './backend-client.ts';
 
 export type Scripted = Parameters<typeof startScriptedEngine>[0] &
   Partial<Pick<BackendConfig, 'graceMs' | 'drawSecret' | 'port' | 'backendId'>> & {
+    /** The edge to register with. */
+    register?: string;
     encodePrompt?: EncodePrompt;
     /** After this long without a request, the engine sleeps. Without it, never. */
     idleMs?: number;
@@ -42,6 +44,7 @@ export function scriptedBackends() {
     backendId = 'b1',
     encodePrompt = bytesOf,
     idleMs,
+    register,
     engine: given,
     ...script
   }: Scripted = {}) {
@@ -65,7 +68,10 @@ export function scriptedBackends() {
       causes.push(cause);
     };
     try {
-      const backend = await serveEngine(engine, encodePrompt, config, { log });
+      const backend = await serveEngine(engine, encodePrompt, config, {
+        log,
+        ...(register !== undefined && { registering: { ...REGISTERING, register } }),
+      });
       open.push(backend);
       return { engine, backend, url: backend.url, logged, causes };
     } catch (thrown) {
@@ -76,6 +82,8 @@ export function scriptedBackends() {
 
   return { serve, jwks: () => keys.jwks! };
 }
+
+const REGISTERING = { publicUrl: null, region: 'weur', heartbeatMs: 100, maxRows: 32, maxWaiting: 64 } as const;
 
 const bytesOf: EncodePrompt = (messages) => ({
   promptIds: [...Buffer.from(messages.map(({ content }) => content).join('\n'))],

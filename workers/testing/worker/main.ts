@@ -25,6 +25,7 @@ export default {
     new URL(request.url).pathname === '/testing/account' ? callAccount(request, env) : app.fetch(request, env, ctx),
   queue: consumeUsage,
 } satisfies ExportedHandler<Env, UsageMessage>;
+export { PoolDirectory } from '../../objects/pool-directory.ts';
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';

@@ -1,0 +1,49 @@
+/** What a backend's heartbeats say: the same as its `/healthz`, and how much fits. */
+import type { Sampling } from '#shared/api/sampling.ts';
+import type { Region } from '#shared/protocol/regions.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { RegistrationReport } from './register.ts';
+
+export type Registered = {
+  /** Where edges reach the backend. */
+  url: string;
+  backendId: string;
+  region: Region | null;
+  heartbeatMs: number;
+  maxRows: number;
+  maxWaiting: number;
+  created: number | undefined;
+  draws: string;
+  sampling: Sampling;
+};
+
+export function registerReport(engine: Engine, draining: boolean, about: Registered): RegistrationReport {
+  const { model, contextLength, maxTokenBytes, digest, experts, modes, secondLook } = engine.info;
+  const { running, waiting, rows, prefixes } = engine.stats();
+  const { url, backendId, region, heartbeatMs, maxRows, maxWaiting, created, draws, sampling } = about;
+  const isReady = engine.alive && engine.state !== 'restarting';
+  return {
+    url,
+    status: draining ? 'draining' : isReady ? 'ok' : 'loading',
+    backend: backendId,
+    region,
+    model,
+    bundle: digest,
+    experts,
+    modes: [...modes],
+    context_length: contextLength,
+    max_token_bytes: maxTokenBytes,
+    ...(created !== undefined && { created }),
+    draws,
+    second_look: secondLook,
+    sampling,
+    heartbeat_ms: heartbeatMs,
+    capacity: { rows: maxRows, waiting: maxWaiting },
+    load: { running, waiting, rows },
+    prefixes: {
+      queried_tokens: prefixes.queriedTokens,
+      found_tokens: prefixes.foundTokens,
+      bytes: prefixes.bytes,
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/** One backend, as the edge knows it from its `/healthz` or from its heartbeats. */
+import type { Sampling } from '#shared/api/sampling.ts';
+import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
+import type { Mode } from '#shared/line/line.ts';
+import type { ServedModel } from '#shared/protocol/pool-report.ts';
+import type { AffinityNode } from './affinity.ts';
+
+export type PoolMember = AffinityNode & {
+  alive: boolean;
+  /** Whether it takes nothing new: it says so itself, or the operator has drained it. */
+  draining?: boolean;
+  /** As last heard; null if the backend never answered. */
+  model: string | null;
+  contextLength: number;
+  maxTokenBytes: number;
+  bundle: string | null;
+  /** The public id of its draw secret; null if unknown. */
+  draws?: string | null;
+  /** Unix seconds; null if unknown. */
+  created: number | null;
+  modes: readonly Mode[];
+  /** The version of its probe; null if it cannot look at prompts a second time. */
+  secondLook: string | null;
+  sampling: Sampling;
+};
+
+/** What it says about its model, in our names. */
+export function servedBy(served: ServedModel) {
+  const { model, context_length, max_token_bytes, bundle = null, draws = null, created = null } = served;
+  const { modes, second_look: secondLook, sampling } = served;
+  return {
+    model,
+    contextLength: context_length,
+    maxTokenBytes: max_token_bytes,
+    ...{ bundle, draws, created, modes, secondLook, sampling },
+  };
+}
+
+/** A backend that has not answered yet. */
+export function unheard(url: string): PoolMember {
+  return {
+    url,
+    alive: false,
+    model: null,
+    contextLength: 0,
+    maxTokenBytes: 1,
+    bundle: null,
+    created: null,
+    modes: [],
+    secondLook: null,
+    sampling: PLAIN_SAMPLING,
+  };
+}
