@@ -26,7 +26,7 @@ export class Metrics {
   readonly #success = this.#counter('request_success_total', 'Answers that ended well.', ['finished_reason']);
   readonly #failure = this.#counter('request_failure_total', 'Requests refused or broken off.', ['code']);
   readonly #cancelled = this.#counter('request_cancelled_total', 'Requests whose client left before the end.');
-  readonly #resumed = this.#counter('request_resumed_total', 'Accepted requests whose answer another backend began.');
+  readonly #resumed = this.#counter('request_resumed_total', 'Accepted requests whose answer had begun elsewhere.');
   readonly #queueTime = this.#histogram(
     'request_queue_time_seconds',
     'From the request, its body included, to its place in the batch; not of those that left before.',
