@@ -26,6 +26,7 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   bundle: '0',
   experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   backend: 'backend-1',
+  parts: [],
   draws: '0',
   line: { ...OPEN_LINE, floor: 0.9, budget: 2 },
   second_look: null,

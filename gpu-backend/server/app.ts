@@ -7,16 +7,19 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
-import { type DrawSecrets, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
-import { DIRECTIVE_HEADER, type Directive, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
+import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
+import { DIRECTIVE_HEADER, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
+import { splitBody, verifyResume } from '#shared/protocol/resume.ts';
 import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
 import { createTracing } from '#shared/trace/tracing.ts';
+import { stateOf } from '../engine/answer-state.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
 import { drainRoute } from './drain-route.ts';
 import type { Drains } from './drains.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 import { engineRequest } from './engine-request.ts';
+import { frameKeys } from './frame-keys.ts';
 import { frameStream } from './frame-stream.ts';
 import { onlyOwnHostNames } from './host-names.ts';
 import { type Log, logAbout } from './log.ts';
@@ -81,7 +84,10 @@ export function createApp(options: AppOptions): Hono<Traced> {
   const refuseWhileDraining = () => {
     if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is draining.');
   };
-  app.post('/v1/generate', bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }), async (c) => {
+  const frameKeyOf = frameKeys(directiveKeys);
+  // A resumed answer brings its ids along.
+  const maxSize = bodyLimitBytes + MOST_ID_CHARACTERS * engine.info.contextLength;
+  app.post('/v1/generate', bodyLimit({ maxSize, onError: tooLarge }), async (c) => {
     const measured = metrics.request();
     const { span } = tracing.begin('generate', {
       header: (name) => c.req.header(name),
@@ -104,34 +110,40 @@ export function createApp(options: AppOptions): Hono<Traced> {
     const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
     try {
       refuseWhileDraining();
-      const body = new Uint8Array(await c.req.arrayBuffer());
-      const { directive } = await verifyDirectiveUnderAny(c.req.header(DIRECTIVE_HEADER), body, directiveKeys);
+      const { request: body, ids } = splitBody(new Uint8Array(await c.req.arrayBuffer()));
+      if (body.byteLength > bodyLimitBytes) tooLarge();
+      const { directive, key } = await verifyDirectiveUnderAny(c.req.header(DIRECTIVE_HEADER), body, directiveKeys);
       span.set({ 'plimsoll.request': directive.request, 'plimsoll.tenant': directive.tenant });
       about = logAbout(about, { request: directive.request, tenant: directive.tenant, key: directive.key });
       c.set('log', about);
       used.take(directive.id);
-      refuseUnsupported(directive);
       const request = parseRequest(body);
       if (request.model !== engine.info.model) {
         throw new PlimsollError('model_not_found', `This backend serves ${engine.info.model}, not ${request.model}.`, {
           param: 'model',
         });
       }
+      const bundle = engine.info.digest;
+      // Both are those that the answer began with, also while the deployment changes its secrets.
+      const frameKey = await frameKeyOf(key);
+      const secret = drawSecretById(drawSecrets, directive.resume?.draws ?? drawSecret.id) ?? drawSecret;
+      const draws = secret.id;
+      const resumed = await verifyResume(directive, { ids, bundle, draws, key: frameKey.check });
+      const resume = resumed && stateOf(resumed);
       const prompt = encodePrompt(request.messages);
       const { promptIds } = prompt;
-      const bundle = engine.info.digest;
-      const keyOf = drawKeysOf(drawSecret, { directive, bundle, promptIds, request });
+      const keyOf = drawKeysOf(secret, { directive, bundle, promptIds, request });
       const furtherKeys = Array.from({ length: request.n - 1 }, (_, i) => keyOf(1 + i));
       const keys = await Promise.all([keyOf(0), ...furtherKeys]);
       // The body may have taken long to come.
       refuseWhileDraining();
-      const events = engine.generate(engineRequest(request, { directive, prompt, keys }), { signal });
+      const events = engine.generate(engineRequest(request, { directive, prompt, keys, resume }), { signal });
       // The first event decides: an HTTP error, or an answer that has begun.
       const first = await events.next();
       const { info } = engine;
-      const draws = drawSecret.id;
-      const context = { directive, request, info, backendId, draws, sign, metrics: measured, signal, log: about, over };
-      return frameStream(answerFrames(resume(first, events), context), () => left.abort(new Error('the client left')));
+      const answer = { directive, request, info, backendId, draws, frameKey: frameKey.make, resume };
+      const context = { ...answer, sign, metrics: measured, signal, log: about, over };
+      return frameStream(answerFrames(again(first, events), context), () => left.abort(new Error('the client left')));
     } catch (thrown) {
       if (signal.aborted) {
         measured.cancelled();
@@ -204,18 +216,11 @@ function statusOf({ alive, state }: Engine, draining: boolean): 'ok' | 'loading'
   return state === 'restarting' ? 'loading' : 'ok';
 }
 
-/**
- * Refuses what a directive may ask for but no backend can do yet. A second look is for the engine:
- * whether it can take one depends on its bundle.
- */
-function refuseUnsupported({ resume }: Directive): void {
-  if (resume === null) return;
-  const what = 'take up an answer that another began';
-  throw new PlimsollError('directive_invalid', `The directive asks for what this backend cannot do: ${what}.`);
-}
+/** Of a token's id in JSON, with the comma after it: no vocabulary has a million tokens. */
+const MOST_ID_CHARACTERS = 7;
 
 /** All the events again, including the first one, which was already taken. */
-async function* resume<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
+async function* again<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
   if (!first.done) yield first.value;
   yield* rest;
 }

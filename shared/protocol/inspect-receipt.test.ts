@@ -32,6 +32,7 @@ const RECEIPT: Receipt = {
   bundle: 'b',
   experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   backend: 'backend-0',
+  parts: [],
   draws: '01234567',
   line: { ...OPEN_LINE, floor: 0.5, budget: 2 },
   second_look: null,

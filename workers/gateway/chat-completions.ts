@@ -5,6 +5,7 @@ import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import type { Line } from '#shared/line/line.ts';
+import { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { generateBody } from '#shared/protocol/generate-body.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
@@ -16,19 +17,21 @@ import { within } from '../request/within.ts';
 import { allowedMembers, allowedTrace } from './allowed.ts';
 import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
-import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
+import { type BackendPool, chooseBackends, type PoolMember, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide } from './decide.ts';
 import { createEdgeSigner, policyRefusal } from './edge-receipt.ts';
+import { frameKeyOf } from './frame-key.ts';
 import { placeOf, regionOf } from './latency-class.ts';
 import type { MeterEnv } from './limits.ts';
 import { costOf } from './limits-cost.ts';
 import { poolMembers } from './pool-members.ts';
 import { type AnswerEvents, readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
+import { askAgain, mayAskAgain, resumeElsewhere } from './resume-elsewhere.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
 
@@ -50,7 +53,8 @@ export function chatCompletions({
     const caller = await chooseStanding(c.var.caller, chat.messages);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
-    const members = allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
+    const listMembers = async () => allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
+    const members = await listMembers();
     refuseTooLong(members, chat);
     const cost = await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
     // The account writes to disk. Meanwhile the prompt can be read.
@@ -70,7 +74,9 @@ export function chatCompletions({
     const looks = decision.secondLook !== null;
     const { load } = pool;
     const from = regionOf(placeOf(c.req.raw));
-    const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load, from });
+    const choose = (among: readonly PoolMember[]) =>
+      chooseBackends(among, { model, messages, mode: line.mode, looks, load, from });
+    const candidates = choose(members);
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
     const maxTokensOfPolicy = decision.maxTokens;
     const seed = () => meter.seed ?? randomSeed();
@@ -91,36 +97,49 @@ export function chatCompletions({
     const client = new AbortController();
     c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
     const waits = Promise.withResolvers<void>();
+    let hasWaited = false;
     // The answer may go on after the request's own span has ended.
     const answered = requestTrace.hold();
     client.signal.addEventListener('abort', answered);
-    const upstream = callBackend({
+    const call = {
       requestId,
       trace: requestTrace,
       body,
-      candidates,
-      breaker: pool,
       load,
       retries: pool.retries,
       directive,
       directiveKey: config.directiveKey,
       signal: client.signal,
       timeouts,
-      fetch: (input, init) => fetch(input, init),
-      onWaiting: waits.resolve,
+      fetch: ((input, init) => fetch(input, init)) satisfies typeof globalThis.fetch,
+      onWaiting: () => {
+        hasWaited = true;
+        waits.resolve();
+      },
       onOtherModel: pool.servesAnother,
+    };
+    const ask = (among: readonly PoolMember[]) => callBackend({ ...call, candidates: among, breaker: pool });
+    const upstream = ask(candidates).catch((broken: unknown) => {
+      // With its status, the client has been told to wait.
+      if (!hasWaited || !mayAskAgain(broken)) throw broken;
+      const again = async () => ask(choose(await listMembers()));
+      return askAgain(again, { broken, signal: client.signal, patienceMs: timeouts.resumeMs });
     });
-    const begins = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+    const begins = upstream.then(async (first): Promise<BegunAnswer> => {
+      const { start } = first;
       await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {
         client.abort();
         throw thrown;
       });
-      // With other weights than when it was last heard, a backend may have another probe.
-      const probe = start.bundle === member.bundle ? member.secondLook : null;
+      const account = new AnswerAccount(await frameKeyOf(config.directiveKey));
       return {
         events: endedBy(
-          readAnswer(frames, {
-            checkReceipt: async (seen) => {
+          readAnswer(first, {
+            account,
+            goOn: resumeElsewhere({ ...call, model, messages, from, pool, members: listMembers }),
+            checkReceipt: async (seen, { member, start, directive }) => {
+              // With other weights than when it was last heard, a backend may have another probe.
+              const probe = start.bundle === member.bundle ? member.secondLook : null;
               const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
               const receipt = await checkReceipt(seen, keys);
               countShadow(shadowOf(decision, receipt), directive);

@@ -9,6 +9,7 @@ import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import { type Sampling, withPlain } from '#shared/api/sampling.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
+import type { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { EndFrame, GenerateBody } from '#shared/protocol/generate.ts';
 import { crossedLine } from '#shared/protocol/line-held.ts';
@@ -18,10 +19,14 @@ import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { StartFrame } from './attempt.ts';
 
 /** What the frames said. The receipt has to say the same. */
-export type SeenAnswer = { text: string; tokens: number; end: EndFrame };
+export type SeenAnswer = {
+  text: string;
+  account: Pick<AnswerAccount, 'position' | 'soFar' | 'secondLook' | 'parts'>;
+  end: EndFrame;
+};
 
 export async function checkReceipt(
-  { text, tokens, end }: SeenAnswer,
+  { text, account, end }: SeenAnswer,
   {
     jwks,
     directive,
@@ -40,6 +45,7 @@ export async function checkReceipt(
   const receipt = await verifyReceipt(end.receipt, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);
   });
+  const tokens = account.position;
   const prompt = start.prompt_tokens;
   const details = end.usage.prompt_tokens_details;
   if (details !== undefined && details.cached_tokens > prompt) throw invalid('usage');
@@ -47,6 +53,9 @@ export async function checkReceipt(
   if (guesses && guesses.accepted_prediction_tokens > tokens) throw invalid('usage');
   // Each token is checked against the line. Text beside them would be checked against nothing.
   if (tokens === 0 && text !== '') throw invalid('text');
+  // A look is taken once. What was found held for every token.
+  const { secondLook } = account;
+  if (secondLook && JSON.stringify(secondLook) !== JSON.stringify(end.second_look)) throw invalid('second_look');
   const { line, refused, report } = lookedAt(directive, end, { probe });
   const expected = {
     request: directive.request,
@@ -60,6 +69,7 @@ export async function checkReceipt(
     model: start.model,
     bundle: start.bundle,
     backend: start.backend,
+    parts: account.parts(),
     draws: start.draws,
     // The edge asks for one answer.
     choice: 0,
@@ -72,6 +82,8 @@ export async function checkReceipt(
     spent: end.spent,
     ran: end.ran,
     weights: end.weights,
+    // What was vouched for with the last token still holds at the end.
+    ...account.soFar,
     usage: {
       prompt_tokens: prompt,
       completion_tokens: tokens,

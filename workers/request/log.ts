@@ -27,7 +27,7 @@ export function logInfo(entry: Entry): void {
 export function logFailure(
   event: string,
   { code, message, detail, cause, stack }: PlimsollError,
-  about: { request: string; trace?: string | undefined; url?: string },
+  about: { request: string; trace?: string | undefined; url?: string; position?: number },
 ): void {
   const { log } = ERROR_CODES[code];
   const why = log === 'stack' ? { cause, stack } : { because: reasons(cause) };
