@@ -273,3 +273,15 @@ test('answers are what the OpenAPI document says', async () => {
   const served = await fetch(`${under.edge.url}/openapi.json`);
   expect(await served.json()).toMatchObject({ openapi: '3.1.0', paths: { '/v1/chat/completions': { post: {} } } });
 });
+
+test('a policy is small enough for every isolate to hold many', async () => {
+  await make('large', 0.2);
+  const tests = [1, 2].map((each) => ({ prompt: `${each}`.repeat(33_000), expect: { action: 'mix' as const } }));
+  const param = { id: 'large' };
+  const large = { ...policy(0.3), tests };
+  const drafted = await admin.tenants[':id'].policies.$post({ param, json: { policy: large } });
+  const keyed = await admin.tenants[':id'].keys.$post({ param, json: { policy: large } });
+  for (const answer of [drafted, keyed]) {
+    expect(await answer.json()).toMatchObject({ error: { code: 'invalid_value', param: 'policy' } });
+  }
+});
