@@ -54,6 +54,15 @@ test('a rotation never makes the old key live longer than it would have', () => 
   expect(rotate('2026-11-29T13:00:00.000Z')).toBe('2026-11-29T12:00:30.000Z');
 });
 
+test('the audit log names the keys that a put has changed, though their ids stay', () => {
+  const state = tenantWith([draft('same'), draft('other')]);
+  const keys: KeyDraft[] = [draft('same'), { ...draft('other'), scopes: ['admin'] }];
+  const applied = applyChange(state, { type: 'put', name: 'A', plan: null, policy, keys, onlyNew: false }, known);
+  expect(applied).toMatchObject({
+    detail: { keys: { from: ['same', 'other'], to: ['same', 'other'], changed: ['other'] } },
+  });
+});
+
 test('a tenant stores no more policies than one line of a backup can hold', () => {
   const state = tenantWith([]);
   const drafted = (length: number, storedCharacters: number) => {

@@ -153,7 +153,14 @@ function put(state: TenantState | null, change: Extract<TenantChange, { type: 'p
     detail: {
       name,
       policy: { from: state?.policy_version ?? null, to: policy.version },
-      keys: { from: before.map(({ id }) => id), to: keys.map(({ id }) => id) },
+      keys: {
+        from: before.map(({ id }) => id),
+        to: keys.map(({ id }) => id),
+        // Those that have other rights, another policy or another secret under the same id.
+        changed: keys
+          .filter((key) => before.some(({ id }) => id === key.id) && !before.some((old) => sameKeys([old], [key])))
+          .map(({ id }) => id),
+      },
       ...((state?.plan ?? null) !== plan && { plan: { from: state?.plan ?? null, to: plan } }),
     },
   });
