@@ -176,6 +176,11 @@ test('the audit log shows whoever changed, cut or reordered it where it is wrong
   // A log that is cut at its end is whole in itself. The index knows better.
   await storage.exec('DELETE FROM audit WHERE seq > 2');
   expect(await verify()).toMatchObject({ valid: false, entries: 2, problem: { seq: 3 } });
+  // Nor does it forget once the log has grown past the entries that were cut off.
+  for (const floor of [0.4, 0.5, 0.6, 0.7]) await draft('logged', floor);
+  expect(await verify()).toMatchObject({ valid: false, entries: 6, problem: { seq: 5 } });
+  const { data } = await (await admin.audit.$get({ query: {} })).json();
+  expect(data.filter((each) => each.tenant === 'logged')).toHaveLength(6);
 });
 
 test('the deployment’s log is checked against a head that the operator has noted', async () => {
