@@ -1,8 +1,9 @@
 /** `plimsoll policy init`: a copy of a preset to begin with, and its schema beside it. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
 import * as z from 'zod';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 import { policyJsonSchema } from '#policies/json-schema.ts';
 
 const PRESETS = new URL('../../policies/presets/', import.meta.url);
@@ -28,7 +29,7 @@ export const init = () =>
       if (document === undefined) {
         throw new Error(`--preset: found "${preset}", wanted ${[...presets.keys()].join(', ')}`);
       }
-      await mkdir(path.dirname(file), { recursive: true });
+      makeFolder(path.dirname(file));
       const text = toText({ ...document, $schema: `./${SCHEMA_FILE}` });
       await writeFile(file, text, { flag: force ? 'w' : 'wx' }).catch((cause: NodeJS.ErrnoException) => {
         if (cause.code !== 'EEXIST') throw cause;

@@ -35,7 +35,7 @@ function filesLeftBy(script: string): string[] {
   // A backend says what it takes, and nothing else.
   expect({ status, stderr }).toEqual({
     status: 0,
-    stderr: expect.stringMatching(/^(tiny: a context .*\ntiny: prefixes .*\n)?$/),
+    stderr: expect.stringMatching(/^(tiny: a context .*\ntiny: prefixes .*\ndrains: .*\n)?$/),
   });
   return readdirSync(home, { recursive: true, encoding: 'utf8' }).filter((name) => name !== 'cache');
 }

@@ -5,9 +5,16 @@ import type { UsageMessage } from './outbox.ts';
 import { addUsage } from './usage-table.ts';
 
 /** The part of a batch that we use. */
-type Batch = { messages: readonly { body: UsageMessage }[]; retryAll(options?: { delaySeconds?: number }): void };
+type Batch = {
+  messages: readonly { body: UsageMessage; attempts: number }[];
+  retryAll(options?: { delaySeconds?: number }): void;
+};
 
-const RETRY_SECONDS = 10;
+/**
+ * Each further wait is twice as long, so the tries that wrangler.toml allows last for days.
+ */
+const FIRST_WAIT_SECONDS = 10;
+const LONGEST_WAIT_SECONDS = 60 * 60;
 
 let hasSaidNoDatabase = false;
 
@@ -25,6 +32,7 @@ export async function consumeUsage(batch: Batch, env: { USAGE_DB?: UsageDatabase
     );
   } catch (cause) {
     logError({ event: 'usage-not-written', messages: messages.length, cause });
-    batch.retryAll({ delaySeconds: RETRY_SECONDS });
+    const tries = Math.max(...messages.map(({ attempts }) => attempts));
+    batch.retryAll({ delaySeconds: Math.min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (tries - 1)) });
   }
 }

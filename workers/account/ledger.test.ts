@@ -193,6 +193,17 @@ describe('a settlement', () => {
     ]);
   });
 
+  test('counts once, however long the answer took and however late the call is repeated', () => {
+    const { ledger, reserve, settle, clock, window } = startLedger();
+    reserve({}, { id: 'a', tokens: 50 });
+    clock.time += HOUR;
+    settle('a', 5);
+    ledger.tidy();
+    clock.time += 20_000;
+    settle('a', 5);
+    expect(window('2026-11')).toEqual({ charged: 5, settled: 5 });
+  });
+
   test('counts where the request began, also after midnight', () => {
     const { reserve, settle, window, clock } = startLedger({ time: Date.UTC(2026, 10, 30, 23, 59, 59) });
     reserve({}, { id: 'a', tokens: 100 });

@@ -32,8 +32,8 @@ import { createWindows, dayOf, untilNextDay, untilNextMonth, windowsOf } from '.
 /** A worker at a stream renews its lease every third of this. */
 export const LEASE_MS = 60_000;
 /**
- * How long a row is kept once nothing but a repeated call can ask for it again. Callers repeat a
- * call within seconds.
+ * How long after its settlement a row is kept once nothing but a repeated call can ask for it
+ * again. Callers repeat a call within seconds.
  */
 const KEEP_SETTLED_MS = 10 * 60_000;
 /** How long a late settlement is waited for, and how long an `Idempotency-Key` holds. */
@@ -171,6 +171,7 @@ export function createLedger({
       store.exec('UPDATE charges SET at = ? WHERE at > ?', time, time);
       const most = time + LEASE_MS;
       store.exec("UPDATE charges SET expires_at = ? WHERE state = 'open' AND expires_at > ?", most, most);
+      store.exec("UPDATE charges SET expires_at = ? WHERE state = 'settled' AND expires_at > ?", time, time);
     });
     for (const { charge } of open.values()) charge.expires_at = Math.min(charge.expires_at, time + LEASE_MS);
     firstExpiry = Math.min(firstExpiry, time + LEASE_MS);
@@ -397,7 +398,7 @@ export function createLedger({
     const charged = Math.max(0, total - paidBefore(charge));
     store.transaction(() => {
       setTokens(charge, charged);
-      store.exec("UPDATE charges SET state = 'settled' WHERE id = ?", id);
+      store.exec("UPDATE charges SET state = 'settled', expires_at = ? WHERE id = ?", time, id);
       charge.state = 'settled';
       if (charge.idempotency !== null) {
         store.exec('UPDATE idempotency SET paid = MAX(paid, ?) WHERE key = ?', total, charge.idempotency);
@@ -481,7 +482,7 @@ export function createLedger({
     moveTo(time);
     store.exec(
       `DELETE FROM charges WHERE state <> 'open' AND at <= ?
-       OR state = 'settled' AND idempotency IS NULL AND at <= ?`,
+       OR state = 'settled' AND idempotency IS NULL AND expires_at <= ?`,
       ...[time - KEEP_MS, time - KEEP_SETTLED_MS],
     );
     store.exec('DELETE FROM idempotency WHERE at <= ?', time - KEEP_MS);
@@ -490,7 +491,7 @@ export function createLedger({
       .exec<{ at: number | null }>(
         `SELECT MIN(CASE
            WHEN state = 'open' THEN expires_at
-           WHEN state = 'settled' AND idempotency IS NULL THEN at + ${KEEP_SETTLED_MS}
+           WHEN state = 'settled' AND idempotency IS NULL THEN expires_at + ${KEEP_SETTLED_MS}
            ELSE at + ${KEEP_MS} END) AS at FROM charges`,
       )
       .toArray();

@@ -17,7 +17,7 @@ const STEPS: readonly string[] = [
    CREATE TABLE charges (
      id TEXT PRIMARY KEY,
      at INTEGER NOT NULL,
-     -- Until when an open reservation is believed to have somebody at work.
+     -- Until when an open reservation is believed to have somebody at work. Of a settled one, when it was settled.
      expires_at INTEGER NOT NULL,
      -- 'open': reserved. 'lapsed': its lease ran out. 'settled': tokens is what was spent.
      state TEXT NOT NULL,

@@ -176,6 +176,11 @@ test('the audit log shows whoever changed, cut or reordered it where it is wrong
   // A log that is cut at its end is whole in itself. The index knows better.
   await storage.exec('DELETE FROM audit WHERE seq > 2');
   expect(await verify()).toMatchObject({ valid: false, entries: 2, problem: { seq: 3 } });
+  // Nor does it forget once the log has grown past the entries that were cut off.
+  for (const floor of [0.4, 0.5, 0.6, 0.7]) await draft('logged', floor);
+  expect(await verify()).toMatchObject({ valid: false, entries: 6, problem: { seq: 5 } });
+  const { data } = await (await admin.audit.$get({ query: {} })).json();
+  expect(data.filter((each) => each.tenant === 'logged')).toHaveLength(6);
 });
 
 test('the deployment’s log is checked against a head that the operator has noted', async () => {
@@ -272,4 +277,16 @@ test('answers are what the OpenAPI document says', async () => {
   }
   const served = await fetch(`${under.edge.url}/openapi.json`);
   expect(await served.json()).toMatchObject({ openapi: '3.1.0', paths: { '/v1/chat/completions': { post: {} } } });
+});
+
+test('a policy is small enough for every isolate to hold many', async () => {
+  await make('large', 0.2);
+  const tests = [1, 2].map((each) => ({ prompt: `${each}`.repeat(33_000), expect: { action: 'mix' as const } }));
+  const param = { id: 'large' };
+  const large = { ...policy(0.3), tests };
+  const drafted = await admin.tenants[':id'].policies.$post({ param, json: { policy: large } });
+  const keyed = await admin.tenants[':id'].keys.$post({ param, json: { policy: large } });
+  for (const answer of [drafted, keyed]) {
+    expect(await answer.json()).toMatchObject({ error: { code: 'invalid_value', param: 'policy' } });
+  }
 });

@@ -37,12 +37,13 @@ export async function putTenant(
   { c, admin }: { c: TenantContext; admin: Admin },
 ) {
   const { tenant: id, actor } = c.var.access;
+  const policy = await policyText(document.policy);
   await demandTests(document, { c, admin });
   const change: TenantChange = {
     type: 'put',
     name: document.name,
     plan: document.plan,
-    policy: await policyText(document.policy),
+    policy,
     keys: await Promise.all(document.keys.map(keyDraft)),
     onlyNew,
   };
@@ -55,8 +56,9 @@ export async function createTenant(
   { id, name, plan, policy }: NewTenant,
   { c, admin }: { c: OperatorContext; admin: Admin },
 ): Promise<TenantAnswer> {
+  const text = await policyText(policy);
   await demandTests({ plan, policy }, { c, admin });
-  const change: TenantChange = { type: 'put', name, plan, policy: await policyText(policy), keys: null, onlyNew: true };
+  const change: TenantChange = { type: 'put', name, plan, policy: text, keys: null, onlyNew: true };
   const { tenant } = await changeTenant(id, change, { c, admin, actor: c.var.operator, ifMatch: 'any' });
   return describeTenant(tenant, { c, admin });
 }
@@ -233,9 +235,22 @@ export async function demandTests(
   demandPolicyTests(policy, { classifier, above: [operatorPolicy, ...(plan === null ? [] : [plan.policy])] });
 }
 
+/**
+ * Every isolate that a key is used in holds the policies of its levels, and a policy's tests run on
+ * the one thread that everybody's requests share. So no tenant may store a large one.
+ */
+const MAX_POLICY_CHARACTERS = 64 * 1024;
+
 /** The canonical text of a policy, under its content address. */
 export async function policyText(policy: Policy): Promise<PolicyText> {
   const document = canonicalPolicy(policy);
+  if (document.length > MAX_POLICY_CHARACTERS) {
+    throw new PlimsollError(
+      'invalid_value',
+      `A policy has at most ${MAX_POLICY_CHARACTERS} characters, its tests included; this one has ${document.length}.`,
+      { param: 'policy' },
+    );
+  }
   return { document, version: await policyVersion(document) };
 }
 

@@ -53,14 +53,17 @@ export async function costOf(
   };
 }
 
+/** Zero-width spaces, soft hyphens, marks of direction and the like. */
+const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu;
+
 /**
- * Capitals and white space do not make another prompt. Neither do the seed and the temperature, or
- * every try would be the first.
+ * Capitals, white space and characters that nobody sees do not make another prompt. Neither do the
+ * seed and the temperature, or every try would be the first.
  */
 async function promptDigest(messages: ChatRequest['messages']): Promise<string> {
   const seen = messages.map(({ role, content }) => [
     role,
-    content.normalize('NFKC').toLowerCase().replace(/\s+/gu, ' ').trim(),
+    content.normalize('NFKC').replace(UNSEEN, '').toLowerCase().replace(/\s+/gu, ' ').trim(),
   ]);
   return sha256Hex(JSON.stringify(seen));
 }

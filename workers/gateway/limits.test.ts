@@ -79,6 +79,7 @@ describe('the most that a request can cost', () => {
       (await cost({ messages: [{ role: 'user', content }], ...body })).digest;
     const first = await digest('How are you?');
     expect(await digest(' how\n ARE  you? ', { seed: 5, temperature: 2, max_tokens: 3 })).toBe(first);
+    expect(await digest('Ho\u200bw are\u00ad you?\u2060')).toBe(first);
     expect(await digest('How are you')).not.toBe(first);
   });
 });

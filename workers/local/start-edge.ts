@@ -29,7 +29,9 @@ const Wrangler = z.object({
   kv_namespaces: z.array(z.object({ binding: z.string() })),
   queues: z.object({
     producers: z.array(z.object({ binding: z.string(), queue: z.string() })),
-    consumers: z.array(z.object({ queue: z.string(), max_batch_size: z.int(), max_batch_timeout: z.int() })),
+    consumers: z.array(
+      z.object({ queue: z.string(), max_batch_size: z.int(), max_batch_timeout: z.int(), max_retries: z.int() }),
+    ),
   }),
   d1_databases: z.array(z.object({ binding: z.string() })),
 });
@@ -119,9 +121,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     ),
     queueProducers: Object.fromEntries(bound(wrangler.queues.producers).map(({ binding, queue }) => [binding, queue])),
     queueConsumers: Object.fromEntries(
-      wrangler.queues.consumers.map(({ queue, max_batch_size, max_batch_timeout }) => [
+      wrangler.queues.consumers.map(({ queue, max_batch_size, max_batch_timeout, max_retries }) => [
         queue,
-        { maxBatchSize: max_batch_size, maxBatchTimeout: max_batch_timeout },
+        { maxBatchSize: max_batch_size, maxBatchTimeout: max_batch_timeout, maxRetries: max_retries },
       ]),
     ),
     d1Databases: bound(wrangler.d1_databases).map(({ binding }) => binding),

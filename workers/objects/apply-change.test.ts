@@ -1,6 +1,6 @@
 /** What the integration tests do not reach: long times, and many keys. */
 import { expect, test } from 'vitest';
-import { type Applied, applyChange, type Known } from './apply-change.ts';
+import { type Applied, applyChange, type Known, MAX_STORED_CHARACTERS } from './apply-change.ts';
 import type { KeyDraft, TenantState } from './tenant-state.ts';
 
 const known: Known = {
@@ -10,6 +10,7 @@ const known: Known = {
   activation: () => null,
   nextActivation: 1,
   lastAudit: null,
+  storedCharacters: 0,
 };
 const policy = { version: 'v', document: '{}' };
 const draft = (id: string, expires_at: string | null = null): KeyDraft => ({
@@ -51,4 +52,23 @@ test('a rotation never makes the old key live longer than it would have', () => 
   };
   expect(rotate('2026-11-29T12:00:10.000Z')).toBe('2026-11-29T12:00:10.000Z');
   expect(rotate('2026-11-29T13:00:00.000Z')).toBe('2026-11-29T12:00:30.000Z');
+});
+
+test('the audit log names the keys that a put has changed, though their ids stay', () => {
+  const state = tenantWith([draft('same'), draft('other')]);
+  const keys: KeyDraft[] = [draft('same'), { ...draft('other'), scopes: ['admin'] }];
+  const applied = applyChange(state, { type: 'put', name: 'A', plan: null, policy, keys, onlyNew: false }, known);
+  expect(applied).toMatchObject({
+    detail: { keys: { from: ['same', 'other'], to: ['same', 'other'], changed: ['other'] } },
+  });
+});
+
+test('a tenant stores no more policies than one line of a backup can hold', () => {
+  const state = tenantWith([]);
+  const drafted = (length: number, storedCharacters: number) => {
+    const change = { type: 'policy-draft', policy: { version: 'new', document: 'x'.repeat(length) } } as const;
+    return applyChange(state, change, { ...known, storedCharacters }).refused?.code ?? null;
+  };
+  expect(drafted(10, MAX_STORED_CHARACTERS - 10)).toBeNull();
+  expect(drafted(11, MAX_STORED_CHARACTERS - 10)).toBe('conflict');
 });

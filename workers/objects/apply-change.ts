@@ -24,6 +24,8 @@ export type Known = {
   activation(seq: number): ActivationRecord | null;
   nextActivation: number;
   lastAudit: AuditEntry | null;
+  /** Of all policies' texts together. */
+  storedCharacters: number;
 };
 
 export type Applied =
@@ -46,7 +48,26 @@ type Changed = Pick<Extract<Applied, { changed: true }>, 'action' | 'detail'> & 
   activation?: ActivationRecord;
 };
 
+/**
+ * All versions are kept, and a backup has them in one line, which may have 16 MiB. In JSON a text
+ * can be twice as long.
+ */
+export const MAX_STORED_CHARACTERS = 4 * 1024 * 1024;
+
 export function applyChange(state: TenantState | null, change: TenantChange, known: Known): Applied {
+  const applied = consequence(state, change, known);
+  if (applied.refused !== null || !applied.changed) return applied;
+  const news = applied.policies.filter(({ version }) => known.documentOf(version) === null);
+  const more = news.reduce((sum, { document }) => sum + document.length, 0);
+  if (more === 0 || known.storedCharacters + more <= MAX_STORED_CHARACTERS) return applied;
+  return refuse(
+    'conflict',
+    `The tenant's policies would have more than ${MAX_STORED_CHARACTERS} characters, all versions together. Activate one that is stored already.`,
+    'policy',
+  );
+}
+
+function consequence(state: TenantState | null, change: TenantChange, known: Known): Applied {
   if (change.type === 'put') return put(state, change, known);
   // A tenant whose data was kept when it was deleted can still be erased.
   if (change.type === 'erase' && state !== null) return remove(state, 'tenant-erase', known);
@@ -132,7 +153,14 @@ function put(state: TenantState | null, change: Extract<TenantChange, { type: 'p
     detail: {
       name,
       policy: { from: state?.policy_version ?? null, to: policy.version },
-      keys: { from: before.map(({ id }) => id), to: keys.map(({ id }) => id) },
+      keys: {
+        from: before.map(({ id }) => id),
+        to: keys.map(({ id }) => id),
+        // Those that have other rights, another policy or another secret under the same id.
+        changed: keys
+          .filter((key) => before.some(({ id }) => id === key.id) && !before.some((old) => sameKeys([old], [key])))
+          .map(({ id }) => id),
+      },
       ...((state?.plan ?? null) !== plan && { plan: { from: state?.plan ?? null, to: plan } }),
     },
   });

@@ -131,9 +131,13 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
   async settle(tenant: string, { state, keys, plan, audit }: Settlement): Promise<void> {
     await this.#exclusive(async () => {
       const known = await this.auditHead(tenant);
-      const news = audit.filter(({ seq }) => seq > known.seq);
+      const unknown = audit.filter(({ seq }) => seq > known.seq);
+      // A log that was cut and has grown again does not follow what was known. Then the old head
+      // stays, so that the cut is found for ever.
+      const isCut = unknown.length > 0 && unknown[0]?.previous !== known.hash;
+      const news = isCut ? unknown.filter((entry) => !this.#isLogged(entry)) : unknown;
       const entries = await chainEvents(auditHead(this.#sql), news);
-      const head = news.at(-1) ?? known;
+      const head = isCut ? known : (unknown.at(-1) ?? known);
       this.ctx.storage.transactionSync(() => {
         for (const entry of entries) writeAudit(this.#sql, entry);
         this.#sql.exec('DELETE FROM keys WHERE tenant = ?', tenant);
@@ -278,6 +282,11 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
 
   #plan(id: string): PlanRecord | null {
     return this.#sql.exec<PlanRecord>(`${PLANS} WHERE plans.id = ?`, id).toArray()[0] ?? null;
+  }
+
+  #isLogged({ tenant, at, action, detail }: AuditEvent): boolean {
+    const query = 'SELECT 1 FROM audit WHERE tenant = ? AND at = ? AND action = ? AND detail = ?';
+    return this.#sql.exec(query, tenant, at, action, detail).toArray().length > 0;
   }
 
   #holder(sha256: string): string | null {

@@ -367,6 +367,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       activation: (seq) => this.#activations(`WHERE seq = ${Math.trunc(seq)}`)[0] ?? null,
       nextActivation:
         (this.#sql.exec<{ last: number | null }>('SELECT MAX(seq) AS last FROM activations').one().last ?? 0) + 1,
+      storedCharacters:
+        this.#sql.exec<{ sum: number | null }>('SELECT SUM(LENGTH(document)) AS sum FROM policies').one().sum ?? 0,
       lastAudit: latestAudit(this.#sql, { limit: 1, before: null })[0] ?? null,
     };
   }

@@ -157,8 +157,13 @@ export function createTenantDirectory({
     await Promise.all([
       ...removed.map((key) => deleteNearCopy(key, env)),
       ...current.map(async (key) => {
-        const snapshot = await askObjects(key, env);
-        if (snapshot !== null) await writeNearCopy(key, { readAtMs, snapshot }, env);
+        // The change is made. If its copy cannot be made, there is none for a while.
+        const snapshot = await askObjects(key, env).catch((cause: unknown) => {
+          logError({ event: 'near-copy-not-renewed', cause });
+          return null;
+        });
+        if (snapshot === null) await deleteNearCopy(key, env);
+        else await writeNearCopy(key, { readAtMs, snapshot }, env);
       }),
     ]);
   }
