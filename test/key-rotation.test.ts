@@ -13,6 +13,7 @@ import { startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine
 import { type Backend, serveEngine } from '#gpu-backend/server/start-backend.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { inspectReceipt } from '#shared/protocol/inspect-receipt.ts';
+import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import { type Edge, startEdge } from '#workers/local/start-edge.ts';
 import { ask, OPERATOR_KEY, post } from '#workers/testing/edge-under-test.ts';
@@ -42,9 +43,12 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-async function backend(keys: Generation, { port = 0, former = [] as Generation[] } = {}): Promise<Backend> {
+async function backend(
+  keys: Generation,
+  { port = 0, former = [] as Generation[], backendId = 'b1', graceMs = 5_000, stepMs = 0 } = {},
+): Promise<Backend> {
   const started = await serveEngine(
-    await startScriptedEngine(),
+    await startScriptedEngine({ stepMs }),
     (messages) => ({ promptIds: [...Buffer.from(messages.map(({ content }) => content).join('\n'))], rowPrompts: {} }),
     {
       host: '127.0.0.1',
@@ -54,8 +58,8 @@ async function backend(keys: Generation, { port = 0, former = [] as Generation[]
       drawSecret: keys.draws,
       oldDrawSecrets: former.map(({ draws }) => draws),
       receiptPrivateJwk: keys.receipt.privateJwk,
-      backendId: 'b1',
-      graceMs: 5_000,
+      backendId,
+      graceMs,
       bodyLimitBytes: 10_000,
       hostNames: null,
     },
@@ -195,6 +199,48 @@ test('a step too early shows at once: the edge first with a directive secret, or
   const behind = await edge([ahead], { directive: old, receipts: [old], own: [old] });
   expect(await codeOf(post(behind, '/v1/chat/completions', ask('Hello')))).toBe('receipt_invalid');
 });
+
+test('an answer that goes on in the middle of a change keeps the secrets that it began with', async () => {
+  const slow = { stepMs: 20, graceMs: 0 };
+  const before = await backend(old, { ...slow, backendId: 'before' });
+  const after = await backend(next, { ...slow, former: [old], backendId: 'after' });
+  const deployed = await edge([before, after], { directive: old, receipts: [old, next], own: [old] });
+  const jwks = { keys: [...old.receipt.jwks.keys, ...next.receipt.jwks.keys] };
+  const body = (prompt: string) => ({ ...ask(prompt), seed: 7, max_tokens: 40 });
+  const whole = async (prompt: string) => {
+    const answer = await post(deployed, '/v1/chat/completions', body(prompt));
+    // The cast: the receipt says the same, and is checked.
+    const { choices, plimsoll } = (await answer.json()) as Whole;
+    return { text: choices[0].message.content, receipt: await verifyReceipt(plimsoll.receipt, jwks) };
+  };
+  // A prompt that belongs to the backend with the old secrets.
+  let prompt = 'Hello';
+  let unbroken = await whole(prompt);
+  for (let i = 0; unbroken.receipt.backend !== 'before'; i++) {
+    prompt = `Hello ${i}`;
+    unbroken = await whole(prompt);
+  }
+
+  const streamed = await post(deployed, '/v1/chat/completions', { ...body(prompt), stream: true });
+  let events = '';
+  for await (const piece of streamed.body!.pipeThrough(new TextDecoderStream())) {
+    events += piece;
+    // It ends what it has begun, with an error.
+    if (/"content":"[^"]/.test(events)) void before.close();
+  }
+  expect(events).toMatch(/data: \[DONE\]\n\n$/);
+  const chunks = [...events.matchAll(/^data: (\{.*)$/gm)].map(([, chunk]) => JSON.parse(chunk!) as Chunk);
+  const text = chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
+  const token = chunks.findLast(({ plimsoll }) => plimsoll?.receipt !== undefined)!.plimsoll!.receipt!;
+  const receipt = await verifyReceipt(token, jwks);
+  expect(text).toBe(unbroken.text);
+  expect(receipt.parts.map((part) => part.backend)).toEqual(['before', 'after']);
+  expect(decodeProtectedHeader(token).kid).toBe('backends-next');
+  expect(receipt.draws).toBe((await importDrawSecret(old.draws)).id);
+});
+
+type Whole = { choices: [{ message: { content: string } }]; plimsoll: { receipt: string } };
+type Chunk = { choices: [{ delta: { content?: string } }?]; plimsoll?: { receipt?: string } };
 
 async function codeOf(answer: Promise<Response>): Promise<string> {
   // The cast: the test is about whether it is an error.
