@@ -38,6 +38,7 @@ const receiptFor = async (text: string, { privateKey } = key) =>
       bundle: 'b',
       experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
       backend: 'b1',
+      parts: [],
       draws: 's',
       line: OPEN_LINE,
       second_look: null,

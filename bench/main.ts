@@ -5,6 +5,7 @@ import { integer, positiveInteger } from '../cli/options/numbers.ts';
 import { benchAffinity } from './affinity.ts';
 import { benchChaos } from './chaos.ts';
 import { benchQueue } from './chaos-queue.ts';
+import { benchChaosStack } from './chaos-stack.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
@@ -16,6 +17,7 @@ import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchLimits } from './limits.ts';
 import { benchModels } from './models.ts';
+import { benchResumeCost } from './resume-cost.ts';
 import { benchSecondLook } from './second-look.ts';
 import { benchSoak } from './soak.ts';
 import { benchSpeculation } from './speculation.ts';
@@ -41,6 +43,7 @@ type Flags = {
   only: readonly RowName[] | null;
   out: string | null;
   requests: number;
+  streams: number;
 };
 
 /** Each benchmark returns its ratios by name. */
@@ -55,8 +58,10 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   affinity: benchAffinity,
   queue: benchQueue,
   chaos: benchChaos,
+  'chaos-stack': benchChaosStack,
   limits: benchLimits,
   models: benchModels,
+  'resume-cost': benchResumeCost,
   'second-look': benchSecondLook,
   engine: benchEngine,
   soak: benchSoak,
@@ -78,7 +83,8 @@ const program = new Command('bench')
   .option('--batch-tokens <n>', 'tokens in a training step', positiveInteger, 1536)
   .option('--threads <n>', 'threads for training; 0: all cores', integer, 0)
   .option('--requests <n>', 'requests of the soak test', positiveInteger, 10_000)
-  .option('--seed <n>', 'seed of the chaos run; 0: a new one each time', integer, 0)
+  .option('--seed <n>', 'seed of the chaos runs; 0: a new one each time', integer, 0)
+  .option('--streams <n>', 'streams of the chaos run', positiveInteger, 1_000)
   .addOption(
     new Option('--shape <name>', 'the engine’s model; 1.1b takes 14 GB of disk').choices(SHAPES).default('135m'),
   )

@@ -29,6 +29,10 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     summary: 'back up, restore and put all tenants of an edge',
     load: async () => (await import('./tenants.ts')).tenantsCommand(),
   },
+  receipt: {
+    summary: 'check whether a receipt is genuine',
+    load: async () => (await import('./receipt.ts')).receiptCommand(),
+  },
   model: {
     summary: 'fetch a model, make a bundle from one, or check a bundle',
     load: async () => (await import('./model.ts')).modelCommand(),

@@ -62,6 +62,16 @@ const IDLE_UNLOAD_MINUTES = { first: 0, further: 15 };
  */
 const GIVES_MEMORY_BACK = { MALLOC_MMAP_THRESHOLD_: process.env.MALLOC_MMAP_THRESHOLD_ ?? '1048576' };
 
+/** The terminal is read by people. A collector gets JSON by PLIMSOLL_LOG=json. */
+const FOR_PEOPLE = { PLIMSOLL_LOG: process.env.PLIMSOLL_LOG || 'text' };
+/** Backends inherit these. The Worker has no environment of a process. */
+const WATCHED = {
+  LOG_REQUESTS: process.env.PLIMSOLL_LOG_REQUESTS || null,
+  OTEL_EXPORTER_OTLP_ENDPOINT: process.env.OTEL_EXPORTER_OTLP_ENDPOINT || null,
+  OTEL_EXPORTER_OTLP_HEADERS: process.env.OTEL_EXPORTER_OTLP_HEADERS || null,
+  OTEL_TRACES_SAMPLER_ARG: process.env.OTEL_TRACES_SAMPLER_ARG || null,
+};
+
 const log = (message: string) => console.error(`plimsoll: ${message}`);
 
 export function serveCommand(): Command {
@@ -151,7 +161,9 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     demoKeys: (await readDemoTenants()).map(({ key }) => key),
     directiveSecret: secrets.directiveSecret,
     receiptJwks: secrets.receiptJwks,
+    edgeReceiptJwk: secrets.edgeReceiptJwk,
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
+    overrides: WATCHED,
   });
   const tenants = await seedDemoTenants(url, DEMO_OPERATOR_KEY);
   if (folder !== null) {
@@ -274,6 +286,7 @@ class Stack {
           args: ['backend'],
           env: {
             ...GIVES_MEMORY_BACK,
+            ...FOR_PEOPLE,
             ...variables,
             PLIMSOLL_BUNDLE: bundle.dir,
             PLIMSOLL_IDLE_UNLOAD_MINUTES: String(idleUnloadMinutes),

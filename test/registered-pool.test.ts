@@ -170,6 +170,7 @@ describe('a pool without any settings', () => {
       status: 'no_backend',
       backends: { alive: 0, total: 0 },
     });
+    expect((await fetch(`${edge.url}/readyz`)).status).toBe(503);
   });
 
   test('serves with those that register, and lists them', async () => {
@@ -185,6 +186,8 @@ describe('a pool without any settings', () => {
       expect.objectContaining({ url: one.url, backend: 'one', source: 'registered', region: 'weur', drained: null }),
     );
     expect(await (await fetch(`${edge.url}/healthz`)).json()).toMatchObject({ status: 'ok', backends: { alive: 2 } });
+    const ready = await fetch(`${edge.url}/readyz`);
+    expect(await ready.json()).toEqual({ status: 'ready', backends: { alive: 2, total: 2 }, tenants: 'ok' });
   });
 });
 

@@ -18,6 +18,7 @@ import { meterAfter } from './gateway/limits.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
 import { poolMembers } from './gateway/pool-members.ts';
+import { live, ready } from './gateway/readiness.ts';
 import { openApi } from './openapi/serve.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
@@ -26,6 +27,7 @@ import { onlyOwnHostNames } from './request/host-names.ts';
 import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBodyAfter } from './request/read-body.ts';
 import { methodNotAllowed, renderError } from './request/render-error.ts';
 import { requestId } from './request/request-id.ts';
+import { requestTrace } from './request/request-trace.ts';
 import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './request/tenant-directory.ts';
 import { unknownRoute } from './request/unknown-route.ts';
 
@@ -63,6 +65,7 @@ export function createApp({
     c.set('config', readConfig(c.env));
     await next();
   });
+  app.use(requestTrace());
 
   const key = authenticate(directory);
   const keyAndBody = readBodyAfter(key, bodyPatience);
@@ -79,8 +82,10 @@ export function createApp({
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))
-    .get('/.well-known/jwks.json', (c) => c.json(c.var.config.receiptJwks))
+    .get('/.well-known/jwks.json', (c) => c.json(c.var.config.publicJwks))
     .get('/healthz', health(pool))
+    .get('/livez', live)
+    .get('/readyz', ready(pool, directory))
     .get('/openapi.json', openApi())
     .post(HEARTBEAT_PATH, hearHeartbeat())
     .route(

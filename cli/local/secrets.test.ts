@@ -26,6 +26,7 @@ const RECEIPT: Parameters<typeof signReceipt>[0] = {
   bundle: '0',
   experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
   backend: 'backend-1',
+  parts: [],
   draws: '0',
   line: { ...OPEN_LINE, floor: 0.9, budget: 2 },
   second_look: null,
@@ -47,17 +48,18 @@ test('secrets are made once, then kept, and only their owner can read them', asy
   const made = await loadSecrets(dir);
   expect(await loadSecrets(dir)).toEqual(made);
   const files = await readdir(dir);
-  expect(files.sort()).toEqual(['directive-secret', 'draw-secret', 'receipt-key.json']);
+  expect(files.sort()).toEqual(['directive-secret', 'draw-secret', 'edge-receipt-key.json', 'receipt-key.json']);
   for (const file of files) expect((await stat(path.join(dir, file))).mode & 0o777).toBe(0o600);
   expect((await stat(dir)).mode & 0o777).toBe(0o700);
 });
 
 test('the edge and the backends accept the secrets, and only the public key is published', async () => {
-  const { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks } = await loadSecrets(dir);
+  const { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks, edgeReceiptJwk } = await loadSecrets(dir);
   expect(directiveKey(directiveSecret).byteLength).toBeGreaterThanOrEqual(32);
   expect((await importDrawSecret(drawSecret)).id).toMatch(/^[0-9a-f]{8}$/);
   expect(drawSecret).not.toBe(directiveSecret);
   expect(JSON.stringify(receiptJwks)).not.toContain(receiptPrivateJwk.d);
+  expect(edgeReceiptJwk.kid).not.toBe(receiptPrivateJwk.kid);
   const privateKey = (await importJWK(receiptPrivateJwk, 'EdDSA')) as CryptoKey;
   const receipt = await signReceipt(RECEIPT, { privateKey, kid: receiptPrivateJwk.kid });
   expect(await verifyReceipt(receipt, receiptJwks)).toEqual(RECEIPT);
@@ -71,7 +73,7 @@ test('makes secrets private again after a copy has made them readable to others'
   expect((await stat(file)).mode & 0o777).toBe(0o600);
 });
 
-test.each(['directive-secret', 'draw-secret', 'receipt-key.json'])(
+test.each(['directive-secret', 'draw-secret', 'receipt-key.json', 'edge-receipt-key.json'])(
   'names a damaged %s and leaves it as it is',
   async (name) => {
     await loadSecrets(dir);

@@ -1,8 +1,8 @@
 /**
  * The secrets of a local stack, made once and then kept. The edge signs directives with the
  * directive secret. The backends' draws depend on the draw secret: as long as it stays, yesterday's
- * request gets yesterday's answer. The backends sign receipts with the key pair: as long as it
- * stays, yesterday's receipts still verify.
+ * request gets yesterday's answer. The backends sign receipts with one key pair and the edge with
+ * another: as long as they stay, yesterday's receipts still verify.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises';
@@ -36,6 +36,7 @@ export type Secrets = {
   drawSecret: string;
   receiptPrivateJwk: PrivateJwk;
   receiptJwks: JSONWebKeySet;
+  edgeReceiptJwk: PrivateJwk;
 };
 
 export async function loadSecrets(dir: string): Promise<Secrets> {
@@ -43,13 +44,18 @@ export async function loadSecrets(dir: string): Promise<Secrets> {
   const keepSecret = (name: string) => keep(path.join(dir, name), z.string().min(SECRET_BYTES), makeSecret);
   const directiveSecret = await keepSecret('directive-secret');
   const drawSecret = await keepSecret('draw-secret');
-  const receiptKeyFile = path.join(dir, 'receipt-key.json');
-  const receiptPrivateJwk = await keep(receiptKeyFile, PrivateJwk, makeReceiptKey);
-  await tryKey(receiptPrivateJwk).catch((cause: unknown) => {
-    throw damaged(receiptKeyFile, 'its two halves are no pair', cause);
-  });
+  const receiptPrivateJwk = await keepKey(path.join(dir, 'receipt-key.json'));
+  const edgeReceiptJwk = await keepKey(path.join(dir, 'edge-receipt-key.json'));
   const { d: _private, ...publicJwk } = receiptPrivateJwk;
-  return { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks: { keys: [publicJwk] } };
+  return { directiveSecret, drawSecret, receiptPrivateJwk, receiptJwks: { keys: [publicJwk] }, edgeReceiptJwk };
+}
+
+async function keepKey(file: string): Promise<PrivateJwk> {
+  const key = await keep(file, PrivateJwk, makeReceiptKey);
+  await tryKey(key).catch((cause: unknown) => {
+    throw damaged(file, 'its two halves are no pair', cause);
+  });
+  return key;
 }
 
 const makeSecret = async () => randomBytes(SECRET_BYTES).toString('base64url');

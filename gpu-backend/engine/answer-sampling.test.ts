@@ -21,8 +21,6 @@ const stateAfter = (ids: number[]): AnswerState => ({
   spent: 0,
   weights: NO_WEIGHTS,
   ran: {},
-  text: { bytes: [] },
-  stops: { held: '' },
 });
 
 const id = fc.nat(SIZE - 1);

@@ -6,6 +6,7 @@
  * The line decides which experts are asked; see needed-sources.ts.
  */
 import type { FinishReason } from '#shared/api/chat-answer.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import {
   addWeight,
@@ -80,17 +81,22 @@ export class Answer {
   readonly #text: TextStream;
   readonly #dropsFirstSpace: boolean;
   readonly #stops: StopMatcher;
-  readonly #ids: number[];
-  #saysSomething: boolean;
+  readonly #ids: number[] = [];
+  #saysSomething = false;
   #state: GateState;
   #weights: RunningWeights;
   #sources: readonly Source[];
   readonly #ran: Ran;
+  /** The text of the tokens that were drawn elsewhere, as far as it is certain. */
+  #textBefore = '';
+  /** How those tokens ended it; null if they did not. */
+  #endBefore: FinishReason | null = null;
 
   /**
    * Begins an answer to a request that check-request.ts has checked, or continues the one in
    * `request.resume`. Throws a GateError if the account of the resumed answer makes no sense, and a
-   * PlimsollError if the request leaves no token to answer with.
+   * PlimsollError if the request leaves no token to answer with, or if the resumed answer goes on
+   * after its end.
    */
   constructor(
     request: EngineRequest,
@@ -124,11 +130,9 @@ export class Answer {
     this.#dropsFirstSpace = !request.echo && (vocabulary.dropsFirstSpace ?? false);
     this.#sampling = new AnswerSampling(request, { key: keyOf(request, choice), vocabulary, maskOf });
     this.#maxTokens = mostTokens(maxTokens, { ...this.#sizeAtStart(), contextLength, memory });
-    this.#text = new TextStream(vocabulary.bytesOf, resume?.text);
-    this.#stops = new StopMatcher(stop, resume?.stops);
-    this.#ids = [...(resume?.ids ?? [])];
-    const before = new TextStream(vocabulary.bytesOf);
-    this.#saysSomething = this.#ids.some((id) => isWord(before.push(id)));
+    this.#text = new TextStream(vocabulary.bytesOf);
+    this.#stops = new StopMatcher(stop);
+    for (const id of resume?.ids ?? []) this.#takeUp(id);
     this.#weights = resume?.weights ?? NO_WEIGHTS;
     this.#ran = { ...resume?.ran };
   }
@@ -173,6 +177,22 @@ export class Answer {
     this.#sources = sources;
   }
 
+  /** What a resumed answer said before, as far as it was certain; null of one that begins here. */
+  get textBefore(): string | null {
+    return this.#request.resume === undefined ? null : this.#textBefore;
+  }
+
+  /** Whether the tokens of a resumed answer end it. Then it only has to `finish`. */
+  get isOver(): boolean {
+    return this.#endBefore !== null;
+  }
+
+  /** The last events of an answer that is over. */
+  finish(): EngineEvent[] {
+    if (this.#endBefore === null) throw new Error('the answer goes on');
+    return this.#end(this.#endBefore);
+  }
+
   get report(): LookReport | null {
     return this.#looked.report;
   }
@@ -210,8 +230,6 @@ export class Answer {
       spent: this.#state.spent,
       weights: this.#weights,
       ran: { ...this.#ran },
-      text: this.#text.state(),
-      stops: this.#stops.state(),
       ...(this.report && { look: this.report }),
     };
   }
@@ -243,7 +261,7 @@ export class Answer {
    * draw from.
    */
   draw(predictions: Predictions): EngineEvent[] {
-    const { topLogprobs, minTokens = 0, expertLogprobs = true } = this.#request;
+    const { topLogprobs, expertLogprobs = true } = this.#request;
     const { mode } = this.#looked.line;
     const safety = predictions.safety ?? null;
     const beside = predictions[mode === 'layers' ? 'layers' : 'helpfulness'] ?? null;
@@ -260,17 +278,13 @@ export class Answer {
     });
     this.#state = step.state;
     this.#weights = addWeight(this.#weights, step.weight);
-    this.#ids.push(step.token);
     this.#sampling.accept(step.token);
     for (const source of this.#sources) {
       if (predictions[source]) this.#ran[source] = (this.#ran[source] ?? 0) + 1;
     }
     this.#sources = this.#needed();
 
-    const pushed = this.#text.push(step.token);
-    const completed = this.#dropsFirstSpace && this.#ids.length === 1 ? pushed.replace(/^ /, '') : pushed;
-    this.#saysSomething ||= isWord(completed);
-    const { text, stopped } = this.#stops.push(completed, { mayStop: this.#ids.length > minTokens });
+    const { text, ends } = this.#append(step.token);
     const events: EngineEvent[] = [
       {
         type: 'token',
@@ -287,11 +301,34 @@ export class Answer {
           bytes: bytesOrNull(step.token, this.#vocabulary),
           top: toTopTokens(step.top, this.#vocabulary),
         }),
+        ran: { ...this.#ran },
+        ...(this.report && this.#ids.length === 1 && { second_look: this.report }),
       },
     ];
-    if (stopped || this.#ends.has(step.token)) events.push(...this.#end('stop'));
-    else if (this.#state.position === this.#maxTokens) events.push(...this.#end('length'));
+    if (ends !== null) events.push(...this.#end(ends));
     return events;
+  }
+
+  /** Goes on with this token. Returns the text that is certain now, and how it ends the answer. */
+  #append(id: number): { text: string; ends: FinishReason | null } {
+    const { minTokens = 0 } = this.#request;
+    this.#ids.push(id);
+    const pushed = this.#text.push(id);
+    const completed = this.#dropsFirstSpace && this.#ids.length === 1 ? pushed.replace(/^ /, '') : pushed;
+    this.#saysSomething ||= isWord(completed);
+    const { text, stopped } = this.#stops.push(completed, { mayStop: this.#ids.length > minTokens });
+    if (stopped || this.#ends.has(id)) return { text, ends: 'stop' };
+    return { text, ends: this.#ids.length === this.#maxTokens ? 'length' : null };
+  }
+
+  /** Goes on with a token that was drawn elsewhere. */
+  #takeUp(id: number): void {
+    if (this.#endBefore !== null) {
+      throw new PlimsollError('invalid_request', 'The answer to be resumed goes on after its end.');
+    }
+    const { text, ends } = this.#append(id);
+    this.#textBefore += text;
+    this.#endBefore = ends;
   }
 
   /** The events of an answer that the look has refused. */

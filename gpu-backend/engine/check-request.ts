@@ -59,16 +59,20 @@ export function checkRequest(request: EngineRequest, terms: Terms): void {
   if (resume && moreKeys.length > 0) {
     throw new PlimsollError('invalid_request', `One answer can be resumed, not ${1 + moreKeys.length}.`);
   }
-  if (resume && resume.ids.length >= most) {
+  refuseUnknownIds(resume?.ids ?? [], { param: null, vocabSize });
+  if (resume && resume.ids.length > most) {
     const message = `The answer to be resumed has ${resume.ids.length} tokens already and may have ${most}.`;
     throw new PlimsollError('invalid_request', message);
   }
 }
 
-function refuseUnknownIds(ids: Iterable<number>, { param, vocabSize }: { param: string; vocabSize: number }): void {
+function refuseUnknownIds(
+  ids: Iterable<number>,
+  { param, vocabSize }: { param: string | null; vocabSize: number },
+): void {
   for (const id of ids) {
     if (Number.isSafeInteger(id) && id >= 0 && id < vocabSize) continue;
-    const message = `${param} has the token id ${id}, but the model's ids are 0 to ${vocabSize - 1}.`;
+    const message = `${param ?? 'The answer to be resumed'} has the token id ${id}, but the model's ids are 0 to ${vocabSize - 1}.`;
     throw new PlimsollError('invalid_request', message, { param });
   }
 }

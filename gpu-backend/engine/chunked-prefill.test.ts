@@ -137,8 +137,6 @@ test('a resumed answer is fed again as answer, its prompt as prompt, and a piece
     spent: 0,
     weights: { count: 40, min: 0.5, mean: 0.5, max: 0.5 },
     ran: { safety: 40, helpfulness: 40 },
-    text: { bytes: [] },
-    stops: { held: '' },
   };
   scheduler.submit(1, request({ promptIds, maxTokens: 42, resume }));
   await run();

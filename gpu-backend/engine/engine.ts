@@ -3,10 +3,12 @@
  * Callers cannot tell where it runs (a worker thread, this thread) or what computes the logits
  * (onnxruntime, a table).
  */
+import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Line, Mode } from '#shared/line/line.ts';
 import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
+import type { Ran } from '#shared/protocol/ran.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
 import type { Provider } from '../graph/provider.ts';
 import type { LookedMessage } from '../model/looked-messages.ts';
@@ -87,7 +89,8 @@ export type EngineRequest = {
   secondLook?: SecondLook & { messages: readonly LookedMessage[] };
   /**
    * The state of an answer begun elsewhere, to continue from it. The rest of the request must be
-   * the same as there. `maxTokens` and `usage` count the whole answer.
+   * the same as there. `maxTokens` and `usage` count the whole answer. If its tokens end it, only
+   * its end is left to tell.
    */
   resume?: AnswerState;
 };
@@ -101,14 +104,27 @@ export type EngineRequest = {
  */
 export type EngineEvent =
   | Extract<Frame, { type: 'waiting' | 'reading' }>
-  | { type: 'start'; prompt_tokens: number }
+  | {
+      type: 'start';
+      prompt_tokens: number;
+      /** What a resumed answer said before, as far as it was certain. Left out of any other. */
+      text?: string;
+    }
   | Extract<Frame, { type: 'echo' }>
-  | TokenFrame
+  | DrawnToken
   | Extract<Frame, { type: 'text' }>
   | (Omit<EndFrame, 'receipt'> & {
       /** The line that was held. */
       line: Line;
     });
+
+/** One drawn token. */
+export type DrawnToken = Omit<TokenFrame, 'mark'> & {
+  /** For how many of the answer's tokens, up to this one, each source gave a prediction. */
+  ran: Ran;
+  /** What the second look found, with the answer's first token. */
+  second_look?: LookReport;
+};
 
 export type EngineInfo = {
   /** The model id that clients use. */

@@ -3,7 +3,7 @@ import type { Line } from '#shared/line/line.ts';
 import { Answer, type AnswerOptions } from './answer.ts';
 import type { AnswerState } from './answer-state.ts';
 import { checkRequest, termsOf } from './check-request.ts';
-import { DEFAULT_LIMITS } from './engine.ts';
+import { DEFAULT_LIMITS, type EngineEvent } from './engine.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
 import { driveAnswer } from './testing/drive-answer.ts';
 import { request } from './testing/engine-contract.ts';
@@ -25,6 +25,8 @@ const experts = (topK: number | null) =>
     hidden: (_, ids) => [ids.length],
   });
 
+const textOf = (events: readonly EngineEvent[]) =>
+  events.map((event) => (event.type === 'token' ? event.text : '')).join('');
 const asJson = (state: AnswerState): AnswerState => JSON.parse(JSON.stringify(state));
 
 const opening = { tokens: 6, floor: 0.8 };
@@ -50,12 +52,14 @@ test.each(lines)(
       const whole = await driveAnswer(experts(topK), { request: asked, options });
       const length = whole.events.filter(({ type }) => type === 'token').length;
       expect(length).toBeGreaterThan(5);
-      for (let cut = 0; cut < length; cut++) {
+      for (let cut = 0; cut <= length; cut++) {
         const first = await driveAnswer(experts(topK), { request: asked, options, atMost: cut });
         const resumed = { ...asked, resume: asJson(first.state) };
         const rest = await driveAnswer(experts(topK), { request: resumed, options });
-        expect([...first.events, ...rest.events]).toEqual(whole.events);
+        const drawn = first.events.filter(({ type }) => type === 'token');
+        expect([...drawn, ...rest.events]).toEqual(whole.events);
         expect(rest.state).toEqual(whole.state);
+        expect(new Answer(resumed, options).textBefore).toBe(textOf(drawn));
       }
     }
   },
@@ -77,7 +81,7 @@ test('a resumed layers sequence reads each token under the bounds of its first r
   }
 });
 
-test('does not resume an answer that has no tokens left, or whose account makes no sense', async () => {
+test('does not resume an answer that has too many tokens, goes on after its end, or has an account without sense', async () => {
   const asked = request({ maxTokens: 5 });
   const { state } = await driveAnswer(experts(null), { request: asked, options, atMost: 3 });
   const resumed = (change: Partial<AnswerState>, maxTokens: number | null = 5) =>
@@ -85,8 +89,11 @@ test('does not resume an answer that has no tokens left, or whose account makes 
   const terms = termsOf(experts(null), { ...options, limits: DEFAULT_LIMITS });
   const checked = (ids: readonly number[], maxTokens: number | null) =>
     checkRequest({ ...asked, maxTokens, resume: { ...state, ids } }, terms);
-  expect(() => checked(state.ids, 3)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
-  expect(() => checked(Array(92).fill(70), null)).toThrow(/has 92 tokens already and may have 92/);
+  expect(() => checked(state.ids, 2)).toThrow(expect.objectContaining({ code: 'invalid_request' }));
+  expect(() => checked(Array(93).fill(70), null)).toThrow(/has 93 tokens already and may have 92/);
+  expect(() => checked([70, SCRIPTED_VOCAB], 5)).toThrow(/has the token id 256/);
+  expect(() => resumed({ ids: [70, 0, 70] })).toThrow(/goes on after its end/);
+  expect(resumed({ ids: [70, 71, 0] }).isOver).toBe(true);
   expect(() => checked(state.ids, 4)).not.toThrow();
   expect(() => resumed({ spent: Number.NaN })).toThrow(expect.objectContaining({ code: 'state_invalid' }));
   expect(resumed({}).ended).toBe(false);

@@ -132,8 +132,6 @@ test('q is the oracle’s, and q(y) <= e^K * p_s~(y), whatever a client bans, pu
           spent: logQ - logPs,
           weights: NO_WEIGHTS,
           ran: {},
-          text: { bytes: [] },
-          stops: { held: '' },
         };
         const request: EngineRequest = {
           promptIds: PROMPT,

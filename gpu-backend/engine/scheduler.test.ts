@@ -302,16 +302,19 @@ test('a resumed request goes on in the batch, and one that cannot go on is refus
     spent: all[4]!.spent!,
     weights: { count: 5, min: 0.5, mean: 0.5, max: 0.5 },
     ran: { safety: 5, helpfulness: 5 },
-    text: { bytes: [] },
-    stops: { held: '' },
   };
   const { scheduler, tokens, of, run } = schedule(scripted(), options);
   scheduler.submit(1, { ...asked, resume });
   scheduler.submit(2, request(bad));
-  scheduler.submit(3, { ...asked, maxTokens: 5, resume });
+  scheduler.submit(3, { ...asked, maxTokens: 4, resume });
+  scheduler.submit(4, { ...asked, maxTokens: 5, resume });
   await run();
   expect(tokens(1)).toEqual(all.slice(5));
   expect(of(1).events.at(-1)).toEqual(whole.of(1).events.at(-1));
   expect(tokens(2)).toHaveLength(10);
   expect(of(3)).toMatchObject({ events: [], error: { code: 'invalid_request' } });
+  // Nothing is left to draw, so only its end is told.
+  expect(of(4).events.map(({ type }) => type)).toEqual(['start', 'end']);
+  expect(of(4).events.at(-1)).toMatchObject({ finish_reason: 'length', usage: { completion_tokens: 5 } });
+  expect(scheduler.stats).toMatchObject({ running: 0, rows: 0 });
 });

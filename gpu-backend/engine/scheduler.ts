@@ -197,12 +197,17 @@ export class Scheduler {
   #open(job: Job): boolean {
     const choices = this.#requests.get(job.id);
     if (!choices) return false;
+    const { answer } = job;
     try {
-      job.open();
+      if (!answer.isOver) job.open();
       job.toldAt = this.#now();
       this.#running.add(job);
-      if (choices.start())
-        this.#emit(job.id, { events: [{ type: 'start', prompt_tokens: job.answer.promptIds.length }] });
+      if (choices.start()) {
+        const { promptIds, textBefore } = answer;
+        const before = textBefore !== null && { text: textBefore };
+        this.#emit(job.id, { events: [{ type: 'start', prompt_tokens: promptIds.length, ...before }] });
+      }
+      if (answer.isOver) this.#tell(job, answer.finish());
       return true;
     } catch (thrown) {
       this.#fail(job, new PlimsollError('expert_failed', 'The model failed to run.', { cause: thrown }));

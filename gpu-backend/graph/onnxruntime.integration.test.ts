@@ -55,7 +55,8 @@ test('a session in the main thread leaves nothing in the home folder', () => {
 
 test('a backend, which runs its engine in a thread, leaves nothing in the home folder', async () => {
   const { receiptPrivateJwk } = await receiptKeys();
-  const options = { bundle, port: 0, directiveSecret: SECRET, drawSecret: DRAW_SECRET, receiptPrivateJwk };
+  const secrets = { directiveSecret: SECRET, drawSecret: DRAW_SECRET, receiptPrivateJwk };
+  const options = { bundle, port: 0, log: 'text', ...secrets };
   const script = `
     import { startBackend } from '#gpu-backend/server/start-backend.ts';
     const backend = await startBackend(${JSON.stringify(options)});

@@ -8,8 +8,12 @@ import { toPlimsollError } from '#shared/api/errors.ts';
 import { withPlain } from '#shared/api/sampling.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { Frame, GenerateRequest } from '#shared/protocol/generate.ts';
+import { partsBefore } from '#shared/protocol/resume.ts';
+import type { AnswerState } from '../engine/answer-state.ts';
 import type { EngineEvent, EngineInfo } from '../engine/engine.ts';
-import { type Log, logFailure } from './log-failure.ts';
+import { frameMarks } from './frame-marks.ts';
+import type { Log } from './log.ts';
+import { logFailure } from './log-failure.ts';
 import type { RequestMetrics } from './metrics.ts';
 import type { SignReceipt } from './receipt-signer.ts';
 
@@ -20,20 +24,33 @@ export type AnswerContext = {
   backendId: string;
   /** The id of the secret that the draws depend on. */
   draws: string;
+  /** What the MACs of frames are made with. */
+  frameKey: Uint8Array;
+  /** Where the answer begins here, if another backend began it. */
+  resume: AnswerState | null;
   sign: SignReceipt;
   metrics: RequestMetrics;
   /** Aborted once the client is gone. Then there is nobody to tell. */
   signal: AbortSignal;
   log: Log;
+  /** Called once, at the end: `ended`, `cancelled`, or the code of an error. */
+  over: (outcome: string) => void;
 };
 
 export async function* answerFrames(
   events: AsyncIterable<EngineEvent>,
   context: AnswerContext,
 ): AsyncGenerator<Frame, void, void> {
-  const { directive, info, backendId, draws, metrics, signal, log } = context;
-  const answers = Array.from({ length: context.request.n }, () => createHash('sha256'));
+  const { info, backendId, draws, resume, metrics, signal, log } = context;
+  const { resume: state, ...directive } = context.directive;
+  const about = { directive, bundle: info.digest, draws, backend: backendId, resume };
+  const parts = state === null ? [] : partsBefore(state);
+  const answers = Array.from({ length: context.request.n }, (_, choice) => ({
+    digest: createHash('sha256'),
+    mark: frameMarks(context.frameKey, { ...about, parts, choice }),
+  }));
   let finished = false;
+  let outcome = 'ended';
   try {
     for await (const event of events) {
       if (event.type === 'waiting' || event.type === 'reading' || event.type === 'echo') {
@@ -41,13 +58,15 @@ export async function* answerFrames(
         continue;
       }
       if (event.type === 'start') {
-        metrics.accepted(event.prompt_tokens);
-        yield { ...event, id: directive.request, model: info.model, bundle: info.digest, backend: backendId, draws };
+        const { text = '', ...start } = event;
+        answers[0]!.digest.update(text);
+        metrics.accepted(start.prompt_tokens, { isResumed: resume !== null });
+        yield { ...start, id: directive.request, model: info.model, bundle: info.digest, backend: backendId, draws };
         continue;
       }
       const answer = answers[event.choice ?? 0]!;
       if (event.type === 'end') {
-        const receipt = await context.sign(receiptOf(event, answer.digest('hex'), context));
+        const receipt = await context.sign(receiptOf(event, answer.digest.digest('hex'), context));
         metrics.ended(event);
         finished = event.remaining === undefined;
         const { line: _line, ...frame } = event;
@@ -55,19 +74,26 @@ export async function* answerFrames(
         if (finished) return;
         continue;
       }
-      answer.update(event.text);
-      if (event.type === 'token') metrics.token(event);
-      yield event;
+      answer.digest.update(event.text);
+      if (event.type === 'text') {
+        yield event;
+        continue;
+      }
+      const { ran: _ran, second_look: _look, ...token } = event;
+      metrics.token(token);
+      yield { ...token, mark: answer.mark(event) };
     }
   } catch (thrown) {
     if (signal.aborted) return;
     finished = true;
     const error = toPlimsollError(thrown);
+    outcome = error.code;
     metrics.failed(error.code);
     logFailure(log, `request ${directive.request}`, error);
     yield { type: 'error', code: error.code, message: error.message };
   } finally {
     if (!finished) metrics.cancelled();
+    context.over(finished ? outcome : 'cancelled');
   }
 }
 
@@ -76,6 +102,8 @@ function receiptOf(
   answerDigest: string,
   { directive, request, info, backendId, draws }: AnswerContext,
 ): Parameters<SignReceipt>[0] {
+  const { resume } = directive;
+  const to = end.usage.completion_tokens;
   return {
     request: directive.request,
     directive: directive.id,
@@ -87,6 +115,13 @@ function receiptOf(
     bundle: info.digest,
     experts: info.experts,
     backend: backendId,
+    parts:
+      resume === null
+        ? []
+        : [
+            ...partsBefore(resume),
+            { backend: backendId, directive: directive.id, from: resume.position, to, spent: end.spent },
+          ],
     draws,
     line: end.line,
     second_look: end.second_look,

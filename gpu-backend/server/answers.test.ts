@@ -48,6 +48,7 @@ describe('an answer', () => {
       bundle: '0'.repeat(64),
       experts: SCRIPTED_EXPERTS,
       backend: 'b1',
+      parts: [],
       draws,
       line: { ...OPEN_LINE, ...line },
       top_k: null,

@@ -7,17 +7,23 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
-import { type DrawSecret, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
-import { DIRECTIVE_HEADER, type Directive, verifyDirective } from '#shared/protocol/directive.ts';
+import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
+import { DIRECTIVE_HEADER, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
+import { splitBody, verifyResume } from '#shared/protocol/resume.ts';
+import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
+import { createTracing } from '#shared/trace/tracing.ts';
+import { stateOf } from '../engine/answer-state.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
 import { drainRoute } from './drain-route.ts';
 import type { Drains } from './drains.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 import { engineRequest } from './engine-request.ts';
+import { frameKeys } from './frame-keys.ts';
 import { frameStream } from './frame-stream.ts';
 import { onlyOwnHostNames } from './host-names.ts';
-import { type Log, logFailure } from './log-failure.ts';
+import { type Log, logAbout } from './log.ts';
+import { logFailure } from './log-failure.ts';
 import { Metrics } from './metrics.ts';
 import { parseRequest } from './parse-request.ts';
 import type { SignReceipt } from './receipt-signer.ts';
@@ -26,8 +32,10 @@ import { createUsedDirectives } from './used-directives.ts';
 export type AppOptions = {
   engine: Engine;
   encodePrompt: EncodePrompt;
-  directiveKey: Uint8Array;
-  drawSecret: DrawSecret;
+  /** A directive may be signed with any of them. */
+  directiveKeys: readonly [Uint8Array, ...Uint8Array[]];
+  /** Newest first. */
+  drawSecrets: DrawSecrets;
   sign: SignReceipt;
   backendId: string;
   /** When the bundle was written here, in Unix seconds. The list of models shows it. */
@@ -39,17 +47,30 @@ export type AppOptions = {
   hostNames: readonly string[] | null;
   /** While the backend drains, nothing new begins. */
   drains: Drains;
+  /** Whether the log has a line about each request. */
+  logRequests?: boolean;
+  otlp: OtlpSettings;
   /** For the operator. Clients never see it. */
   log: Log;
 };
 
-export function createApp(options: AppOptions): Hono {
-  const { engine, encodePrompt, directiveKey, drawSecret, sign, backendId, created, bodyLimitBytes } = options;
-  const { hostNames, drains, log, sampling = PLAIN_SAMPLING } = options;
+/** What each request of `/v1/generate` has. */
+type Traced = { Variables: { log: Log } };
+
+export function createApp(options: AppOptions): Hono<Traced> {
+  const { engine, encodePrompt, directiveKeys, drawSecrets, sign, backendId, created, bodyLimitBytes } = options;
+  const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING } = options;
   const draining = () => drains.isDraining;
+  const [drawSecret] = drawSecrets;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
-  const app = new Hono();
+  const tracing = createTracing({
+    service: 'plimsoll-backend',
+    otlp: options.otlp,
+    fetch: globalThis.fetch,
+    onFailure: (cause) => log('spans could not be sent', cause, { event: 'spans-not-sent', level: 'warn' }),
+  });
+  const app = new Hono<Traced>();
   app.use(onlyOwnHostNames(hostNames));
   // Whoever comes while the backend drains should not come back over the same connection.
   app.use(async (c, next) => {
@@ -63,44 +84,76 @@ export function createApp(options: AppOptions): Hono {
   const refuseWhileDraining = () => {
     if (draining()) throw new PlimsollError('backend_unavailable', 'The backend is draining.');
   };
-  app.post('/v1/generate', bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }), async (c) => {
+  const frameKeyOf = frameKeys(directiveKeys);
+  // A resumed answer brings its ids along.
+  const maxSize = bodyLimitBytes + MOST_ID_CHARACTERS * engine.info.contextLength;
+  app.post('/v1/generate', bodyLimit({ maxSize, onError: tooLarge }), async (c) => {
     const measured = metrics.request();
+    const { span } = tracing.begin('generate', {
+      header: (name) => c.req.header(name),
+      attributes: { 'plimsoll.backend': backendId },
+    });
+    let about: Log = logAbout(log, { trace: span.traceId });
+    c.set('log', about);
+    const beganAtMs = performance.now();
+    const over = (outcome: string) => {
+      if (outcome !== 'ended') span.fail(outcome);
+      span.end();
+      if (!logRequests) return;
+      about(`request: ${outcome}`, undefined, {
+        event: 'request',
+        outcome,
+        ms: Math.round(performance.now() - beganAtMs),
+      });
+    };
     const left = new AbortController();
     const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
     try {
       refuseWhileDraining();
-      const body = new Uint8Array(await c.req.arrayBuffer());
-      const directive = await verifyDirective(c.req.header(DIRECTIVE_HEADER), body, directiveKey);
+      const { request: body, ids } = splitBody(new Uint8Array(await c.req.arrayBuffer()));
+      if (body.byteLength > bodyLimitBytes) tooLarge();
+      const { directive, key } = await verifyDirectiveUnderAny(c.req.header(DIRECTIVE_HEADER), body, directiveKeys);
+      span.set({ 'plimsoll.request': directive.request, 'plimsoll.tenant': directive.tenant });
+      about = logAbout(about, { request: directive.request, tenant: directive.tenant, key: directive.key });
+      c.set('log', about);
       used.take(directive.id);
-      refuseUnsupported(directive);
       const request = parseRequest(body);
       if (request.model !== engine.info.model) {
         throw new PlimsollError('model_not_found', `This backend serves ${engine.info.model}, not ${request.model}.`, {
           param: 'model',
         });
       }
+      const bundle = engine.info.digest;
+      // Both are those that the answer began with, also while the deployment changes its secrets.
+      const frameKey = await frameKeyOf(key);
+      const secret = drawSecretById(drawSecrets, directive.resume?.draws ?? drawSecret.id) ?? drawSecret;
+      const draws = secret.id;
+      const resumed = await verifyResume(directive, { ids, bundle, draws, key: frameKey.check });
+      const resume = resumed && stateOf(resumed);
       const prompt = encodePrompt(request.messages);
       const { promptIds } = prompt;
-      const bundle = engine.info.digest;
-      const keyOf = drawKeysOf(drawSecret, { directive, bundle, promptIds, request });
+      const keyOf = drawKeysOf(secret, { directive, bundle, promptIds, request });
       const furtherKeys = Array.from({ length: request.n - 1 }, (_, i) => keyOf(1 + i));
       const keys = await Promise.all([keyOf(0), ...furtherKeys]);
       // The body may have taken long to come.
       refuseWhileDraining();
-      const events = engine.generate(engineRequest(request, { directive, prompt, keys }), { signal });
+      const events = engine.generate(engineRequest(request, { directive, prompt, keys, resume }), { signal });
       // The first event decides: an HTTP error, or an answer that has begun.
       const first = await events.next();
       const { info } = engine;
-      const draws = drawSecret.id;
-      const context = { directive, request, info, backendId, draws, sign, metrics: measured, signal, log };
-      return frameStream(answerFrames(resume(first, events), context), () => left.abort(new Error('the client left')));
+      const answer = { directive, request, info, backendId, draws, frameKey: frameKey.make, resume };
+      const context = { ...answer, sign, metrics: measured, signal, log: about, over };
+      return frameStream(answerFrames(again(first, events), context), () => left.abort(new Error('the client left')));
     } catch (thrown) {
       if (signal.aborted) {
         measured.cancelled();
+        over('cancelled');
         // Nobody reads this. It is nginx's status for a client that closed its request.
         return new Response(null, { status: 499 });
       }
-      measured.failed(toPlimsollError(thrown).code);
+      const { code } = toPlimsollError(thrown);
+      measured.failed(code);
+      over(code);
       throw thrown;
     }
   });
@@ -141,7 +194,7 @@ export function createApp(options: AppOptions): Hono {
     const status = statusOf(engine, draining());
     return c.json({ status }, status === 'failed' ? 503 : 200);
   });
-  app.post('/drain', drainRoute({ drains, directiveKeys: [directiveKey], backendId }));
+  app.post('/drain', drainRoute({ drains, directiveKeys, backendId }));
   app.get('/metrics', async (c) => {
     return c.body(await metrics.registry.metrics(), 200, { 'content-type': metrics.registry.contentType });
   });
@@ -149,7 +202,7 @@ export function createApp(options: AppOptions): Hono {
   app.notFound(() => {
     throw new PlimsollError('unknown_url', 'There is nothing at this address.');
   });
-  app.onError((thrown, c) => errorResponse(thrown, c, log));
+  app.onError((thrown, c) => errorResponse(thrown, c, c.get('log') ?? log));
   return app;
 }
 
@@ -163,18 +216,11 @@ function statusOf({ alive, state }: Engine, draining: boolean): 'ok' | 'loading'
   return state === 'restarting' ? 'loading' : 'ok';
 }
 
-/**
- * Refuses what a directive may ask for but no backend can do yet. A second look is for the engine:
- * whether it can take one depends on its bundle.
- */
-function refuseUnsupported({ resume }: Directive): void {
-  if (resume === null) return;
-  const what = 'take up an answer that another began';
-  throw new PlimsollError('directive_invalid', `The directive asks for what this backend cannot do: ${what}.`);
-}
+/** Of a token's id in JSON, with the comma after it: no vocabulary has a million tokens. */
+const MOST_ID_CHARACTERS = 7;
 
 /** All the events again, including the first one, which was already taken. */
-async function* resume<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
+async function* again<T>(first: IteratorResult<T, void>, rest: AsyncGenerator<T, void, void>) {
   if (!first.done) yield first.value;
   yield* rest;
 }

@@ -21,7 +21,9 @@ test('needs four settings and has defaults for the rest', () => {
     host: '127.0.0.1',
     port: 8788,
     directiveSecret: SECRET,
+    oldDirectiveSecrets: [],
     drawSecret: DRAW_SECRET,
+    oldDrawSecrets: [],
     receiptPrivateJwk,
     backendId: 'local',
     threads: 0,
@@ -41,6 +43,11 @@ test('needs four settings and has defaults for the rest', () => {
     publicPrefixes: null,
     bodyLimitBytes: 1 << 20,
     hostNames: null,
+    log: 'json',
+    logRequests: '0',
+    otlpEndpoint: null,
+    otlpHeaders: '',
+    traceRatio: 1,
   });
 });
 
@@ -66,6 +73,15 @@ test('accepts host names separated by commas', () => {
     '127.0.0.1',
     'localhost',
   ]);
+});
+
+test('old secrets are JSON lists, and each is as long as a secret has to be', () => {
+  const old = (list: string) => readConfig({ ...env, PLIMSOLL_OLD_DIRECTIVE_SECRETS: list }).oldDirectiveSecrets;
+  expect(old(JSON.stringify([SECRET, DRAW_SECRET]))).toEqual([SECRET, DRAW_SECRET]);
+  expect(() => old(SECRET)).toThrow(
+    /^the backend's settings are not usable\n {2}PLIMSOLL_OLD_DIRECTIVE_SECRETS: not JSON$/,
+  );
+  expect(() => old('["hunter2"]')).toThrow(/PLIMSOLL_OLD_DIRECTIVE_SECRETS: 0: needs at least 32 bytes$/);
 });
 
 test('names all variables that are missing or wrong, at once', () => {

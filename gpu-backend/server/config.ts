@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
 import { BackendUrl } from '#shared/protocol/pool-report.ts';
 import { REGIONS } from '#shared/protocol/regions.ts';
+import { OtlpEndpoint, OtlpHeaders } from '#shared/trace/otlp-settings.ts';
 import { ProviderChoice } from '../graph/provider.ts';
 
 /** Ed25519, RFC 8037: `x` is the public half, `d` the private one. */
@@ -22,6 +23,10 @@ export const ReceiptPrivateJwk = z.object({
 });
 export type ReceiptPrivateJwk = z.infer<typeof ReceiptPrivateJwk>;
 
+const isHeaders = (text: string) => OtlpHeaders.safeParse(text).success;
+
+const Secret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes');
+
 export const BackendConfig = z.strictObject({
   /** The folder of the bundle to serve. */
   bundle: z.string().min(1),
@@ -29,9 +34,13 @@ export const BackendConfig = z.strictObject({
   /** 0 means any free port. */
   port: z.int().min(0).max(65_535).default(8788),
   /** Shared with the edge, which signs directives with it. */
-  directiveSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
+  directiveSecret: Secret,
+  /** Directives under these are taken too, while the secret is being changed. */
+  oldDirectiveSecrets: z.array(Secret).default([]),
   /** Draws depend on it. All backends of a deployment share it, and nobody else has it. */
-  drawSecret: z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes'),
+  drawSecret: Secret,
+  /** Answers that began under one of these go on under it. New ones never begin under them. */
+  oldDrawSecrets: z.array(Secret).default([]),
   receiptPrivateJwk: ReceiptPrivateJwk,
   /** This backend's name in answers and receipts. */
   backendId: z.string().min(1).default('local'),
@@ -87,6 +96,15 @@ export const BackendConfig = z.strictObject({
     .default(1 << 20),
   /** The only host names to answer to; null means any. */
   hostNames: z.array(z.string()).min(1).nullable().default(null),
+  /** One JSON object a line for a log collector, or plain text for people. */
+  log: z.enum(['json', 'text']).default('json'),
+  /** `1`: the log has a line about each request. */
+  logRequests: z.enum(['0', '1']).default('0'),
+  /** Where spans go, by OpenTelemetry's names; null: nowhere. */
+  otlpEndpoint: OtlpEndpoint.nullable().default(null),
+  otlpHeaders: z.string().refine(isHeaders, 'wanted name=value, separated by commas').default(''),
+  /** Which share of the traces that begin here is sent. */
+  traceRatio: z.number().min(0).max(1).default(1),
 });
 export type BackendConfig = z.infer<typeof BackendConfig>;
 /** The options for starting a backend from code. Everything with a default is optional. */
@@ -101,7 +119,9 @@ const VARIABLES = {
   host: ['PLIMSOLL_BACKEND_HOST'],
   port: ['PLIMSOLL_BACKEND_PORT', 'PORT'],
   directiveSecret: ['PLIMSOLL_DIRECTIVE_SECRET'],
+  oldDirectiveSecrets: ['PLIMSOLL_OLD_DIRECTIVE_SECRETS'],
   drawSecret: ['PLIMSOLL_DRAW_SECRET'],
+  oldDrawSecrets: ['PLIMSOLL_OLD_DRAW_SECRETS'],
   receiptPrivateJwk: ['PLIMSOLL_RECEIPT_PRIVATE_JWK'],
   backendId: ['PLIMSOLL_BACKEND_ID'],
   threads: ['PLIMSOLL_THREADS'],
@@ -121,6 +141,11 @@ const VARIABLES = {
   idleUnloadMinutes: ['PLIMSOLL_IDLE_UNLOAD_MINUTES'],
   bodyLimitBytes: ['PLIMSOLL_BODY_LIMIT_BYTES'],
   hostNames: ['PLIMSOLL_BACKEND_NAMES'],
+  log: ['PLIMSOLL_LOG'],
+  logRequests: ['PLIMSOLL_LOG_REQUESTS'],
+  otlpEndpoint: ['OTEL_EXPORTER_OTLP_ENDPOINT'],
+  otlpHeaders: ['OTEL_EXPORTER_OTLP_HEADERS'],
+  traceRatio: ['OTEL_TRACES_SAMPLER_ARG'],
 } as const satisfies Record<keyof BackendConfig, readonly string[]>;
 
 const NUMBERS: ReadonlySet<string> = new Set([
@@ -135,10 +160,13 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'graceMs',
   'idleUnloadMinutes',
   'bodyLimitBytes',
+  'traceRatio',
 ]);
 
 /** Hosts that stand for all addresses of a machine. */
 const EVERY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '::', '[::]']);
+
+const JSONS: ReadonlySet<string> = new Set(['receiptPrivateJwk', 'oldDirectiveSecrets', 'oldDrawSecrets']);
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -206,7 +234,7 @@ const NOT_JSON = Symbol('not JSON');
 function rawSetting(setting: keyof BackendConfig, env: Environment): unknown {
   const text = givenText(setting, env);
   if (text === undefined) return undefined;
-  if (setting === 'receiptPrivateJwk') return parseJson(text);
+  if (JSONS.has(setting)) return parseJson(text);
   if (setting === 'hostNames') return parseHostNames(text);
   return NUMBERS.has(setting) ? toNumber(text) : text;
 }

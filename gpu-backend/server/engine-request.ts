@@ -1,6 +1,7 @@
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
+import type { AnswerState } from '../engine/answer-state.ts';
 import type { EngineRequest } from '../engine/engine.ts';
 import type { EncodedPrompt } from './encode-prompt.ts';
 
@@ -9,6 +10,7 @@ import type { EncodedPrompt } from './encode-prompt.ts';
  *
  * @param prompt the request's messages as token ids, and which of them are the operator's
  * @param keys a draw key for each answer, in order
+ * @param resume where the answer goes on, if another backend began it
  */
 export function engineRequest(
   request: GenerateRequest,
@@ -16,10 +18,12 @@ export function engineRequest(
     directive,
     prompt: { looked = [], ...prompt },
     keys: [key, ...moreKeys],
+    resume = null,
   }: {
     directive: Pick<Directive, 'tenant' | 'line' | 'second_look'>;
     prompt: EncodedPrompt;
     keys: readonly [DrawKey, ...DrawKey[]];
+    resume?: AnswerState | null;
   },
 ): EngineRequest {
   return {
@@ -46,6 +50,7 @@ export function engineRequest(
     expertLogprobs: request.expert_logprobs,
     echo: request.echo,
     line: directive.line,
+    ...(resume && { resume }),
     ...(directive.second_look && { secondLook: { ...directive.second_look, messages: looked } }),
   };
 }

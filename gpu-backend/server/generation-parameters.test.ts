@@ -9,7 +9,8 @@ import { endOf, errorOf, scriptedBackends, textOf } from './testing/scripted-bac
 
 const { serve, jwks } = scriptedBackends();
 
-const tokensOf = (frames: Frame[]) => frames.filter((frame) => frame.type === 'token');
+const tokensOf = (frames: Frame[]) =>
+  frames.filter((frame) => frame.type === 'token').map(({ mark: _, ...token }) => token);
 const idsOf = (frames: Frame[]) => tokensOf(frames).map(({ id }) => id);
 const choiceOf = (frame: Frame) => ('choice' in frame ? frame.choice : undefined) ?? 0;
 

@@ -121,7 +121,7 @@ test('the time in the queue ends when a request joins the batch', async () => {
   const clock = { seconds: 10 };
   const measured = metrics.request(() => clock.seconds);
   clock.seconds = 12;
-  measured.accepted(5);
+  measured.accepted(5, { isResumed: false });
   clock.seconds = 20;
   const text = await metrics.registry.metrics();
   expect(text).toMatch(/^plimsoll:request_queue_time_seconds_sum\{.*\} 2$/m);

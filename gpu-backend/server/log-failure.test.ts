@@ -16,9 +16,10 @@ test.each(Object.keys(ERROR_CODES) as ErrorCode[])(
   '%s gets one line, and its cause only if we are at fault',
   (code) => {
     const line = `request req_1: ${code}: It failed.`;
+    const fields = { event: 'request-failed', level: expect.stringMatching(/^(info|warn|error)$/), code };
     expect(logged(new PlimsollError(code, 'It failed.', { cause }))).toEqual([
-      WITH_CAUSE.includes(code) ? [line, cause] : [line],
+      [line, WITH_CAUSE.includes(code) ? cause : undefined, fields],
     ]);
-    expect(logged(new PlimsollError(code, 'It failed.'))).toEqual([[line]]);
+    expect(logged(new PlimsollError(code, 'It failed.'))).toEqual([[line, undefined, fields]]);
   },
 );

@@ -3,16 +3,16 @@
  * are hundreds of them, and the cause only if the fault is ours.
  */
 import { ERROR_CODES, type PlimsollError } from '#shared/api/errors.ts';
-
-export type Log = (message: string, cause?: unknown) => void;
+import type { Log } from './log.ts';
 
 const LONGEST = 300;
 
 export function logFailure(log: Log, where: string, { code, message, cause }: PlimsollError): void {
   const line = oneLine(`${where}: ${code}: ${message}`);
-  const detail = ERROR_CODES[code].log;
-  if ((detail === 'cause' || detail === 'stack') && cause !== undefined) log(line, cause);
-  else log(line);
+  const { log: detail, status } = ERROR_CODES[code];
+  const level = detail === 'warning' ? 'warn' : status < 500 ? 'info' : 'error';
+  const isOurs = detail === 'cause' || detail === 'stack';
+  log(line, isOurs ? cause : undefined, { event: 'request-failed', level, code });
 }
 
 /**

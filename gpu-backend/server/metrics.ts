@@ -26,6 +26,7 @@ export class Metrics {
   readonly #success = this.#counter('request_success_total', 'Answers that ended well.', ['finished_reason']);
   readonly #failure = this.#counter('request_failure_total', 'Requests refused or broken off.', ['code']);
   readonly #cancelled = this.#counter('request_cancelled_total', 'Requests whose client left before the end.');
+  readonly #resumed = this.#counter('request_resumed_total', 'Accepted requests whose answer had begun elsewhere.');
   readonly #queueTime = this.#histogram(
     'request_queue_time_seconds',
     'From the request, its body included, to its place in the batch; not of those that left before.',
@@ -100,7 +101,8 @@ export class Metrics {
     /** When each of the request's answers got its last token. */
     const last = new Map<number, number>();
     return {
-      accepted: (promptTokens) => {
+      accepted: (promptTokens, { isResumed }) => {
+        if (isResumed) this.#resumed.inc();
         this.#promptTokens.inc(promptTokens);
         this.#queueTime.observe(now() - began);
       },
@@ -162,8 +164,8 @@ export class Metrics {
 }
 
 export type RequestMetrics = {
-  /** It has joined the batch. */
-  accepted(promptTokens: number): void;
+  /** It has joined the batch. @param isResumed whether another backend began its answer */
+  accepted(promptTokens: number, about: { isResumed: boolean }): void;
   token(frame: TokenFrame): void;
   ended(end: Pick<EndFrame, 'finish_reason' | 'spent' | 'usage'>): void;
   failed(code: ErrorCode): void;

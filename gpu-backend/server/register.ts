@@ -12,7 +12,7 @@ import {
   MISSED_HEARTBEATS,
   signHeartbeat,
 } from '#shared/protocol/heartbeat.ts';
-import type { Log } from './log-failure.ts';
+import type { Log } from './log.ts';
 
 type Report = z.input<typeof Heartbeat>['report'];
 export type RegistrationReport = Omit<Report, 'status'> & { status: Exclude<Report['status'], 'gone'> };

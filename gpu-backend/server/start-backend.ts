@@ -13,6 +13,7 @@ import { createAdaptorServer } from '@hono/node-server';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { OtlpHeaders } from '#shared/trace/otlp-settings.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
@@ -28,7 +29,7 @@ import { chooseSpeculation } from './choose-speculation.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { createDrains } from './drains.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
-import type { Log } from './log-failure.ts';
+import { type Log, logTo } from './log.ts';
 import { publicTokensOf, readSystemPrompts } from './public-prefixes.ts';
 import { receiptSigner } from './receipt-signer.ts';
 import { type Registration, startRegistration } from './register.ts';
@@ -49,13 +50,9 @@ export type Backend = {
   engineStopped: Promise<void>;
 };
 
-const logToStderr: Log = (message, cause) => console.error(...(cause === undefined ? [message] : [message, cause]));
-
-export async function startBackend(
-  options: BackendOptions,
-  { log = logToStderr }: { log?: Log } = {},
-): Promise<Backend> {
+export async function startBackend(options: BackendOptions, { log: given }: { log?: Log } = {}): Promise<Backend> {
   const config = BackendConfig.parse(options);
+  const log = given ?? logTo(config.log);
   const head = await loadBundleHead(config.bundle);
   collectGarbage();
   const { safety, helpfulness } = expertKinds(head);
@@ -128,6 +125,16 @@ type RegisterConfig = Pick<
   'maxRows' | 'maxWaiting' | 'register' | 'publicUrl' | 'region' | 'heartbeatMs'
 >;
 
+/** What a backend can do without. */
+type WithDefault =
+  | 'oldDirectiveSecrets'
+  | 'oldDrawSecrets'
+  | 'log'
+  | 'logRequests'
+  | 'otlpEndpoint'
+  | 'otlpHeaders'
+  | 'traceRatio';
+
 /** Starts a backend over an engine of any kind. From then on, the backend owns the engine. */
 export async function serveEngine(
   engine: Engine,
@@ -144,15 +151,19 @@ export async function serveEngine(
     | 'speculation'
     | 'idleUnloadMinutes'
     | keyof RegisterConfig
-  >,
+    | WithDefault
+  > &
+    Partial<Pick<BackendConfig, WithDefault>>,
   {
-    log = logToStderr,
+    log = logTo('json'),
     created,
     sampling,
     registering,
   }: { log?: Log; created?: number; sampling?: Sampling; registering?: RegisterConfig | undefined } = {},
 ): Promise<Backend> {
-  const key = directiveKey(config.directiveSecret);
+  const { oldDirectiveSecrets = [], oldDrawSecrets = [] } = config;
+  const { otlpEndpoint = null, otlpHeaders = '', traceRatio = 1 } = config;
+  const directiveKeys = [directiveKey(config.directiveSecret), ...oldDirectiveSecrets.map(directiveKey)] as const;
   const drawSecret = await importDrawSecret(config.drawSecret);
   let registration: Registration | null = null;
   const drains = createDrains((isDraining) => {
@@ -162,8 +173,8 @@ export async function serveEngine(
   const app = createApp({
     engine,
     encodePrompt,
-    directiveKey: key,
-    drawSecret,
+    directiveKeys,
+    drawSecrets: [drawSecret, ...(await Promise.all(oldDrawSecrets.map(importDrawSecret)))],
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
     created,
@@ -171,6 +182,8 @@ export async function serveEngine(
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     drains,
+    logRequests: config.logRequests === '1',
+    otlp: { endpoint: otlpEndpoint, headers: OtlpHeaders.parse(otlpHeaders), ratio: traceRatio },
     log,
   });
   // The server speaks HTTP/1.1, because we do not ask for anything else.
@@ -196,7 +209,7 @@ export async function serveEngine(
     const about = { ...rest, url: publicUrl ?? url, backendId, created, draws, sampling: sampling ?? PLAIN_SAMPLING };
     registration = startRegistration({
       edge,
-      directiveKeys: [key],
+      directiveKeys,
       heartbeatMs: registering.heartbeatMs,
       report: () => registerReport(engine, drains.isDraining, about),
       onDrain: (drain) => drains.set('directory', drain),

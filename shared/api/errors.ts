@@ -1,3 +1,5 @@
+import type { AnswerExtension } from './plimsoll-extension.ts';
+
 /**
  * How much we log about an error. Most errors get one short line, because under load they come by
  * the hundred.
@@ -71,8 +73,16 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** OpenAI's error body. */
-export type ErrorBody = { error: { message: string; type: string; param: string | null; code: ErrorCode } };
+/** What a refusal adds to its error: under which policy, and the edge's receipt for it. */
+export type ErrorExtension = Pick<AnswerExtension, 'policy' | 'receipt'>;
+
+/**
+ * OpenAI's error body. What we add is inside `error`, because that is the part which OpenAI's
+ * clients hand to their user.
+ */
+export type ErrorBody = {
+  error: { message: string; type: string; param: string | null; code: ErrorCode; plimsoll?: ErrorExtension };
+};
 
 /**
  * The one error class. `message` is for the caller. `detail` and `cause` are for the log and never
@@ -86,6 +96,7 @@ export class PlimsollError extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** What stands in the way of a change. The caller gets it beside the error. */
   readonly current: { etag: string; value: unknown } | undefined;
+  readonly extension: ErrorExtension | undefined;
 
   constructor(
     code: ErrorCode,
@@ -96,6 +107,7 @@ export class PlimsollError extends Error {
       cause?: unknown;
       retryAfterSeconds?: number;
       current?: { etag: string; value: unknown };
+      extension?: ErrorExtension | undefined;
     } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -104,6 +116,7 @@ export class PlimsollError extends Error {
     this.detail = options.detail;
     this.current = options.current;
     this.retryAfterSeconds = options.retryAfterSeconds ?? (ERROR_CODES[code].status === 503 ? 1 : undefined);
+    this.extension = options.extension;
   }
 
   get status(): number {
@@ -112,7 +125,13 @@ export class PlimsollError extends Error {
 
   toBody(): ErrorBody {
     return {
-      error: { message: this.message, type: ERROR_CODES[this.code].type, param: this.param, code: this.code },
+      error: {
+        message: this.message,
+        type: ERROR_CODES[this.code].type,
+        param: this.param,
+        code: this.code,
+        ...(this.extension && { plimsoll: this.extension }),
+      },
     };
   }
 }

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { uniformAt } from '#shared/gate/index.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { canonicalJson } from './canonical-json.ts';
-import { type DrawParts, drawKeysOf, importDrawSecret } from './derive-draw-key.ts';
+import { type DrawParts, drawKeysOf, drawSecretById, importDrawSecret } from './derive-draw-key.ts';
 import { type GenerateBody, GenerateRequest } from './generate.ts';
 
 const secret = await importDrawSecret('a draw secret of thirty-two bytes');
@@ -186,4 +186,11 @@ test('the key of a request never changes between versions', async () => {
       1090026946,
     ]
   `);
+});
+
+test('an answer that goes on finds the secret under which it began, and no other', async () => {
+  const next = await importDrawSecret('the next draw secret, of thirty-two bytes');
+  expect(drawSecretById([next, secret], secret.id)).toBe(secret);
+  expect(drawSecretById([next, secret], next.id)).toBe(next);
+  expect(drawSecretById([next], secret.id)).toBeNull();
 });

@@ -44,6 +44,17 @@ export async function importDrawSecret(secret: string): Promise<DrawSecret> {
   return { key, id: first.toString(16).padStart(8, '0') };
 }
 
+/** A deployment's draw secrets, newest first. New answers begin under the first. */
+export type DrawSecrets = readonly [DrawSecret, ...DrawSecret[]];
+
+/**
+ * The secret of an answer that goes on, by the id under which it began; null if it is not known
+ * here. Under another secret the rest of the answer would have other numbers.
+ */
+export function drawSecretById(secrets: DrawSecrets, id: string): DrawSecret | null {
+  return secrets.find((secret) => secret.id === id) ?? null;
+}
+
 export type DrawParts = {
   directive: Pick<Directive, 'tenant' | 'key' | 'line' | 'second_look'>;
   /** Which weights answer: SHA-256 of the bundle. */

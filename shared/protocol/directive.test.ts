@@ -1,6 +1,13 @@
 import { SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
-import { DIRECTIVE_TTL_SECONDS, type Directive, directiveKey, signDirective, verifyDirective } from './directive.ts';
+import {
+  DIRECTIVE_TTL_SECONDS,
+  type Directive,
+  directiveKey,
+  signDirective,
+  verifyDirective,
+  verifyDirectiveUnderAny,
+} from './directive.ts';
 import { sha256Hex } from './sha256.ts';
 
 const key = directiveKey('a secret of at least thirty-two bytes');
@@ -36,6 +43,22 @@ test('reads what was signed, as long as it is valid', async () => {
   expect(await verifyDirective(token, body, key, later(DIRECTIVE_TTL_SECONDS - 1))).toEqual(directive);
   const unbounded = { ...directive, line: { ...directive.line, budget: null } };
   expect(await verifyDirective(await signDirective(unbounded, key, now), body, key, now)).toEqual(unbounded);
+});
+
+test('of several secrets, the one that signed is found, and one that is not among them is refused', async () => {
+  const [next, other] = [directiveKey('n'.repeat(32)), directiveKey('o'.repeat(32))];
+  const signed = await signDirective(directive, key);
+  expect(await verifyDirectiveUnderAny(signed, body, [next, key])).toEqual({ directive, key });
+  expect(await verifyDirectiveUnderAny(signed, body, [key, next])).toEqual({ directive, key });
+  await expect(verifyDirectiveUnderAny(signed, body, [next, other])).rejects.toMatchObject({
+    code: 'directive_invalid',
+  });
+  // A right signature under an older secret makes nothing else right.
+  await expect(verifyDirectiveUnderAny(token, body, [next, key])).rejects.toMatchObject({ code: 'directive_expired' });
+  const another = new TextEncoder().encode('{}');
+  await expect(verifyDirectiveUnderAny(signed, another, [next, key])).rejects.toMatchObject({
+    code: 'directive_invalid',
+  });
 });
 
 test('refuses an old directive as expired', async () => {

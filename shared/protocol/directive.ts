@@ -7,8 +7,10 @@ import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { Line } from '#shared/line/line.ts';
+import { ResumeState } from './resume.ts';
 import { SecondLook } from './second-look.ts';
 import { sha256Hex } from './sha256.ts';
+import { Sha256 } from './sha256-schema.ts';
 
 export const DIRECTIVE_HEADER = 'x-plimsoll-directive';
 /**
@@ -17,23 +19,8 @@ export const DIRECTIVE_HEADER = 'x-plimsoll-directive';
  */
 export const DIRECTIVE_TTL_SECONDS = 30;
 
-/** Lower-case hex. */
-const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
-
 const ISSUER = 'plimsoll-edge';
 const AUDIENCE = 'plimsoll-backend';
-
-/**
- * How far another backend's answer got: the last frame that the backend vouched for with its MAC.
- */
-const ResumeState = z.strictObject({
-  /** Tokens drawn so far, and the nats they spent. */
-  position: z.int().min(1),
-  spent: z.number(),
-  /** SHA-256 of the ids of those tokens, lower-case hex. */
-  ids_digest: Sha256,
-  mac: z.string().min(1),
-});
 
 export const Directive = z.strictObject({
   /**
@@ -48,7 +35,7 @@ export const Directive = z.strictObject({
   policy: z.string().min(1),
   /** The version of the classifier that read the prompt. */
   classifier: z.string().min(1),
-  /** SHA-256 of the request's body. */
+  /** SHA-256 of the request's body, without the ids of a resumed answer. */
   digest: Sha256,
   line: Line,
   /**
@@ -77,6 +64,27 @@ export async function signDirective(directive: Directive, key: Uint8Array, now: 
     .setIssuedAt(issuedAt)
     .setExpirationTime(issuedAt + DIRECTIVE_TTL_SECONDS)
     .sign(key);
+}
+
+/**
+ * As `verifyDirective`, under whichever of the keys has signed. While a deployment changes its
+ * secret, edges sign with the old one and the new one. `key` is the one that fits.
+ */
+export async function verifyDirectiveUnderAny(
+  token: string | undefined,
+  body: Uint8Array,
+  keys: readonly [Uint8Array, ...Uint8Array[]],
+): Promise<{ directive: Directive; key: Uint8Array }> {
+  const [key, ...others] = keys;
+  try {
+    return { directive: await verifyDirective(token, body, key), key };
+  } catch (thrown) {
+    const [next, ...rest] = others;
+    const isOthers =
+      thrown instanceof PlimsollError && thrown.cause instanceof joseErrors.JWSSignatureVerificationFailed;
+    if (next === undefined || !isOthers) throw thrown;
+    return verifyDirectiveUnderAny(token, body, [next, ...rest]);
+  }
 }
 
 /**

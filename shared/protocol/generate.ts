@@ -10,6 +10,7 @@ import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
 import { LookReport, TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
+import { Mark } from './frame-mac.ts';
 import { Ran } from './ran.ts';
 
 export const Message = z.object({
@@ -139,6 +140,8 @@ export const TokenFrame = z.object({
   bytes: TokenBytes.optional(),
   /** The likeliest tokens, likeliest first. Only with `logprobs`. */
   top: z.array(TopToken).optional(),
+  /** The backend vouches for the answer up to this token. */
+  mark: Mark.optional(),
 });
 export type TokenFrame = z.infer<typeof TokenFrame>;
 

@@ -14,6 +14,7 @@ const receipt: Receipt = {
   bundle: 'b',
   experts: { safety: { kind: 'adapter+prompt', prompt: '0'.repeat(64) }, helpfulness: { kind: 'base' } },
   backend: 'backend-0',
+  parts: [],
   draws: '01234567',
   line: { ...OPEN_LINE, floor: 0.9 },
   second_look: null,
@@ -42,6 +43,12 @@ const jwks = { keys: [first.jwk, second.jwk].map((jwk) => ({ ...jwk, kty: 'OKP' 
 test('accepts a receipt signed by any of the published keys', async () => {
   expect(await verifyReceipt(await signReceipt(receipt, first), jwks)).toEqual(receipt);
   expect(await verifyReceipt(await signReceipt(receipt, second), jwks)).toEqual(receipt);
+});
+
+test('a receipt from before answers had parts is still read', async () => {
+  const { parts: _, ...older } = receipt;
+  // The cast makes a receipt that the older version would have signed.
+  expect(await verifyReceipt(await signReceipt(older as Receipt, first), jwks)).toEqual(receipt);
 });
 
 describe('refuses', () => {

@@ -9,13 +9,17 @@ import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { LookReport, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { Sampling } from '#shared/api/sampling.ts';
 import { Line } from '#shared/line/line.ts';
+import { AnswerPart } from './answer-part.ts';
 import { ExpertKinds } from './expert-kind.ts';
 import { Seed } from './generate.ts';
 import { Ran } from './ran.ts';
 
 export const Receipt = z.strictObject({
   request: z.string(),
-  /** The one directive that was followed. A retried request has had several. */
+  /**
+   * The one directive that was followed, of a resumed answer the last. A retried request has had
+   * several.
+   */
   directive: z.string(),
   tenant: z.string(),
   /** The id of the API key. */
@@ -28,7 +32,13 @@ export const Receipt = z.strictObject({
   bundle: z.string(),
   /** What the experts of that bundle are. Spending is measured against the safety expert. */
   experts: ExpertKinds,
+  /** Who signs, and who drew the answer, or its last part. */
   backend: z.string(),
+  /**
+   * Who drew what, in order, if one backend began the answer and others went on. Everything else
+   * here is about the whole answer. Empty: `backend` drew all of it.
+   */
+  parts: z.array(AnswerPart).default([]),
   /** The id of the secret behind the draws (derive-draw-key.ts). */
   draws: z.string(),
   /** The line that was held: the directive's, or as the second look has tightened it. */
@@ -68,14 +78,14 @@ export const Receipt = z.strictObject({
 export type Receipt = z.infer<typeof Receipt>;
 
 const ISSUER = 'plimsoll-backend';
-const TYP = 'plimsoll-receipt+jwt';
+export const RECEIPT_TYP = 'plimsoll-receipt+jwt';
 
 export async function signReceipt(
   receipt: Receipt,
   { privateKey, kid, now = new Date() }: { privateKey: CryptoKey; kid: string; now?: Date },
 ): Promise<string> {
   return new SignJWT({ ...receipt })
-    .setProtectedHeader({ alg: 'EdDSA', typ: TYP, kid })
+    .setProtectedHeader({ alg: 'EdDSA', typ: RECEIPT_TYP, kid })
     .setIssuer(ISSUER)
     .setIssuedAt(Math.floor(now.getTime() / 1000))
     .sign(privateKey);
@@ -89,7 +99,7 @@ export async function verifyReceipt(token: string, jwks: JSONWebKeySet): Promise
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
     algorithms: ['EdDSA', 'Ed25519'],
     issuer: ISSUER,
-    typ: TYP,
+    typ: RECEIPT_TYP,
   });
   const { iss: _iss, iat: _iat, ...claims } = payload;
   return Receipt.parse(claims);

@@ -5,6 +5,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { DIRECTIVE_HEADER, type Directive, signDirective } from '#shared/protocol/directive.ts';
 import type { Frame } from '#shared/protocol/generate.ts';
+import type { RequestTrace } from '#shared/trace/tracing.ts';
 import type { Load } from './affinity.ts';
 import type { PoolMember } from './backend-pool.ts';
 import { backendRefusal } from './backend-refusal.ts';
@@ -21,12 +22,14 @@ export type Timeouts = {
   frameMs: number;
   /** How long a backend may be silent before we ask a second one as well. */
   hedgeMs: number;
+  /** How long we look for a backend that goes on with an answer that another one broke off. */
+  resumeMs: number;
 };
 /**
  * A healthy backend says within milliseconds that it has taken a request. A busy machine may take
  * longer.
  */
-export const DEFAULT_TIMEOUTS: Timeouts = { startMs: 30_000, frameMs: 60_000, hedgeMs: 750 };
+export const DEFAULT_TIMEOUTS: Timeouts = { startMs: 30_000, frameMs: 60_000, hedgeMs: 750, resumeMs: 15_000 };
 
 export type StartFrame = Extract<Frame, { type: 'start' }>;
 export type BackendAnswer = {
@@ -40,6 +43,7 @@ export type BackendAnswer = {
 
 export type AttemptOptions = {
   requestId: string;
+  trace: RequestTrace;
   body: string;
   /**
    * Signed again for each attempt, with a new id: a backend takes a directive only once, and the
@@ -47,6 +51,8 @@ export type AttemptOptions = {
    * rules for a second look.
    */
   directive: Omit<Directive, 'id'>;
+  /** An answer that goes on, or is begun anew, must start as it did. */
+  expects?: Pick<StartFrame, 'bundle' | 'draws' | 'prompt_tokens'>;
   directiveKey: Uint8Array;
   /** The client's signal. It aborts whatever is under way. */
   signal: AbortSignal;
@@ -93,17 +99,21 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   signal.addEventListener('abort', giveUp, { once: true });
   if (signal.aborted) giveUp();
 
+  const span = options.trace.call('generate', { 'url.full': `${member.url}/v1/generate` });
   const watchdog = startWatchdog(timeouts.startMs, {
     onSilence: (ms) => abort.abort(brokenOff(`nothing for ${ms} ms`)),
   });
   const letGo = () => {
     end();
+    span.end();
     watchdog.stop();
     signal.removeEventListener('abort', giveUp);
     abort.abort();
   };
   const noteBreakage = (thrown: unknown) => {
-    if (!isLeft && thrown instanceof PlimsollError && thrown.code === 'backend_unavailable') options.onBroken();
+    if (isLeft || !(thrown instanceof PlimsollError)) return;
+    span.fail(thrown.code);
+    if (thrown.code === 'backend_unavailable') options.onBroken();
   };
 
   async function take(): Promise<BackendAnswer> {
@@ -124,6 +134,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
         if (start?.type === 'error') throw new PlimsollError(start.code, start.message);
         if (start?.type !== 'start') throw brokenOff('the first frame is not a start');
         if (start.model !== member.model) throw brokenOff(`the start names the model ${start.model}`);
+        refuseOther(start, options.expects);
         watchdog.heard(timeouts.frameMs);
         return { member, directive, start, frames: afterStart(frames, batch.slice(begins + 1)) };
       }
@@ -153,12 +164,17 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   async function askOnce(): Promise<{ response: Response; directive: Directive }> {
     const directive: Directive = {
       ...options.directive,
-      second_look: member.secondLook === null ? null : options.directive.second_look,
+      // An answer that goes on is not looked at again.
+      ...(member.secondLook === null && options.directive.resume === null && { second_look: null }),
       id: crypto.randomUUID(),
     };
     const response = await fetch(`${member.url}/v1/generate`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', [DIRECTIVE_HEADER]: await signDirective(directive, directiveKey) },
+      headers: {
+        'content-type': 'application/json',
+        [DIRECTIVE_HEADER]: await signDirective(directive, directiveKey),
+        ...span.headers,
+      },
       body,
       signal: abort.signal,
     });
@@ -192,6 +208,14 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
       letGo();
     },
   };
+}
+
+function refuseOther(start: StartFrame, expects: AttemptOptions['expects'] = start): void {
+  const fields = ['bundle', 'draws', 'prompt_tokens'] as const;
+  const other = fields.find((field) => start[field] !== expects[field]);
+  if (other === undefined) return;
+  const message = `The answer began with ${other} ${expects[other]}, and this backend has ${start[other]}.`;
+  throw new PlimsollError('model_not_found', message);
 }
 
 function unavailable(cause: unknown): PlimsollError {

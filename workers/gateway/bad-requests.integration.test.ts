@@ -299,6 +299,8 @@ describe('routes', () => {
     ['DELETE', '/v1/models/scripted', 'GET'],
     ['PUT', '/v1/moderations', 'POST'],
     ['POST', '/healthz', 'GET'],
+    ['POST', '/livez', 'GET'],
+    ['POST', '/readyz', 'GET'],
     ['POST', '/.well-known/jwks.json', 'GET'],
     ['PUT', '/admin/v1/tenants', 'GET, POST'],
     ['PUT', '/admin/v1/pool', 'GET'],

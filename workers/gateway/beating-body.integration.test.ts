@@ -103,10 +103,11 @@ describe('a slow answer', () => {
   });
 
   test('that breaks becomes an error in the usual shape', async () => {
-    backend.behaviour = 'stall-midway';
+    backend.behaviour = 'stall-for-good-midway';
     const { status, text } = await slow();
     expect(status).toBe(200);
     expect(JSON.parse(text)).toMatchObject({ error: { code: 'backend_unavailable', type: 'server_error' } });
+    backend.behaviour = 'stall-for-good-midway';
     const streamed = await slow({ stream: true });
     expect(streamed.text).toMatch(/: waiting\n\ndata: \{"error":.*"backend_unavailable"\}\}\n\n$/);
   });

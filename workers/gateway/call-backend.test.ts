@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { createTracing } from '#shared/trace/tracing.ts';
 import { createLoad } from './affinity.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
 import { callBackend } from './call-backend.ts';
@@ -9,6 +10,14 @@ import { createRetryBudget, type RetryBudget } from './retry-budget.ts';
 
 const HEDGE_MS = 50;
 const encoder = new TextEncoder();
+
+/** Ids, and nothing that is sent. */
+const untraced = createTracing({
+  service: 'test',
+  otlp: { endpoint: null, headers: {}, ratio: 1 },
+  fetch: () => Promise.reject(new Error('nothing is sent')),
+  onFailure: () => undefined,
+});
 
 /** Asks the backends played by `answers`, best first. `asked` lists those asked so far. */
 function call(
@@ -37,6 +46,7 @@ function call(
     load: createLoad(),
     onOtherModel: () => undefined,
     requestId: 'req_1',
+    trace: untraced.begin('test', { header: () => undefined }),
     body: '{}',
     directive: {
       request: 'req_1',
@@ -51,7 +61,7 @@ function call(
     },
     directiveKey: directiveKey('s'.repeat(32)),
     signal: new AbortController().signal,
-    timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: HEDGE_MS },
+    timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: HEDGE_MS, resumeMs: 1_000 },
     fetch: async (url) => {
       const { hostname } = new URL(String(url));
       asked.push(hostname);

@@ -43,13 +43,14 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   let lastError: unknown = nobody();
 
   /**
-   * Asks the best backend that is well and not out. If none has been asked yet, any backend is
-   * better than none. Returns whether one was asked.
+   * Asks the best backend that is well and not out. If nobody is being asked, one that is well is
+   * better than none, and at first any. Returns whether one was asked.
    */
   const askNext = (): boolean => {
     const admitted = unasked.findIndex(({ url, alive }) => alive && breaker.admit(url));
-    if (admitted < 0 && asked > 0) return false;
-    const [member] = unasked.splice(Math.max(admitted, 0), 1);
+    const next = admitted >= 0 || running.size > 0 ? admitted : unasked.findIndex(({ alive }) => alive);
+    if (next < 0 && asked > 0) return false;
+    const [member] = unasked.splice(Math.max(next, 0), 1);
     if (member === undefined) return false;
     asked++;
     const attempt = startAttempt(member, {
@@ -106,7 +107,11 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       // A full queue is not a failure. If no other backend is being asked, the log line of the
       // request itself tells of the error.
       if (running.size > 0 && error.code !== 'overloaded') {
-        logFailure('backend-attempt-failed', error, { request: requestId, url: attempt.member.url });
+        logFailure('backend-attempt-failed', error, {
+          request: requestId,
+          trace: options.trace.span.traceId,
+          url: attempt.member.url,
+        });
       }
     }
     throw lastError;

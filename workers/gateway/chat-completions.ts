@@ -1,13 +1,13 @@
 /** `POST /v1/chat/completions`: the main path, top to bottom. */
 
-import { refusalWords } from '#policies/compile.ts';
-import { type ChatRequest, parseChatRequest } from '#shared/api/chat-request.ts';
+import { refusalWords, type Verdict } from '#policies/compile.ts';
+import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
+import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import type { Line } from '#shared/line/line.ts';
-import { lesser } from '#shared/line/order.ts';
+import { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
-import type { GenerateBody } from '#shared/protocol/generate.ts';
+import { generateBody } from '#shared/protocol/generate-body.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { chooseStanding } from '../request/choose-standing.ts';
 import type { AppContext } from '../request/context.ts';
@@ -15,20 +15,23 @@ import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
 import { allowedMembers, allowedTrace } from './allowed.ts';
-import { type BegunAnswer, shadowOf, type Trace } from './answer-extension.ts';
+import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
-import { type BackendPool, chooseBackends, refuseTooLong } from './backend-pool.ts';
+import { type BackendPool, chooseBackends, type PoolMember, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
-import type { Decide, Decision } from './decide.ts';
+import type { Decide } from './decide.ts';
+import { createEdgeSigner, policyRefusal } from './edge-receipt.ts';
+import { frameKeyOf } from './frame-key.ts';
 import { placeOf, regionOf } from './latency-class.ts';
 import type { MeterEnv } from './limits.ts';
 import { costOf } from './limits-cost.ts';
 import { poolMembers } from './pool-members.ts';
-import { readAnswer } from './read-answer.ts';
+import { type AnswerEvents, readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
+import { askAgain, mayAskAgain, resumeElsewhere } from './resume-elsewhere.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
 
@@ -43,31 +46,41 @@ export function chatCompletions({
   classifierVersion: string;
   timeouts: Timeouts;
 }) {
+  const signerOf = createEdgeSigner();
   return async (c: AppContext<MeterEnv>): Promise<Response> => {
-    const { config, requestId, meter } = c.var;
+    const { config, requestId, meter, trace: requestTrace } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
     const caller = await chooseStanding(c.var.caller, chat.messages);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
-    const members = allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
+    const listMembers = async () => allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
+    const members = await listMembers();
     refuseTooLong(members, chat);
     const cost = await costOf(chat, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
     // The account writes to disk. Meanwhile the prompt can be read.
     const reserved = meter.reserve(cost);
     const { decision, cache } = await decide(chat.messages, { caller, extension });
     await reserved;
-    const line = lineOf(decision);
+    const { verdict } = decision;
+    if (verdict.action === 'refuse') {
+      const { messages } = chat;
+      const text = refusalText(verdict.because, refusalWords(decision.policy, verdict.because));
+      const sign = await signerOf(config);
+      throw await policyRefusal({ ...verdict, text, messages, requestId, caller, classifierVersion, sign });
+    }
+    const line = lineOf(verdict);
 
     const { model, messages } = chat;
     const looks = decision.secondLook !== null;
     const { load } = pool;
     const from = regionOf(placeOf(c.req.raw));
-    const candidates = chooseBackends(members, { model, messages, mode: line.mode, looks, load, from });
+    const choose = (among: readonly PoolMember[]) =>
+      chooseBackends(among, { model, messages, mode: line.mode, looks, load, from });
+    const candidates = choose(members);
     const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
-    const request = toGenerateRequest(
-      { ...chat, seed: chat.seed ?? meter.seed },
-      { maxTokensOfPolicy: decision.maxTokens, trace, defaults },
-    );
+    const maxTokensOfPolicy = decision.maxTokens;
+    const seed = () => meter.seed ?? randomSeed();
+    const request = generateBody(chat, { maxTokensOfPolicy, trace, defaults, seed });
     const body = JSON.stringify(request);
     const directive: Omit<Directive, 'id'> = {
       request: requestId,
@@ -84,37 +97,57 @@ export function chatCompletions({
     const client = new AbortController();
     c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
     const waits = Promise.withResolvers<void>();
-    const upstream = callBackend({
+    let hasWaited = false;
+    // The answer may go on after the request's own span has ended.
+    const answered = requestTrace.hold();
+    client.signal.addEventListener('abort', answered);
+    const call = {
       requestId,
+      trace: requestTrace,
       body,
-      candidates,
-      breaker: pool,
       load,
       retries: pool.retries,
       directive,
       directiveKey: config.directiveKey,
       signal: client.signal,
       timeouts,
-      fetch: (input, init) => fetch(input, init),
-      onWaiting: waits.resolve,
+      fetch: ((input, init) => fetch(input, init)) satisfies typeof globalThis.fetch,
+      onWaiting: () => {
+        hasWaited = true;
+        waits.resolve();
+      },
       onOtherModel: pool.servesAnother,
+    };
+    const ask = (among: readonly PoolMember[]) => callBackend({ ...call, candidates: among, breaker: pool });
+    const upstream = ask(candidates).catch((broken: unknown) => {
+      // With its status, the client has been told to wait.
+      if (!hasWaited || !mayAskAgain(broken)) throw broken;
+      const again = async () => ask(choose(await listMembers()));
+      return askAgain(again, { broken, signal: client.signal, patienceMs: timeouts.resumeMs });
     });
-    const begins = upstream.then(async ({ member, start, directive, frames }): Promise<BegunAnswer> => {
+    const begins = upstream.then(async (first): Promise<BegunAnswer> => {
+      const { start } = first;
       await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {
         client.abort();
         throw thrown;
       });
-      // With other weights than when it was last heard, a backend may have another probe.
-      const probe = start.bundle === member.bundle ? member.secondLook : null;
+      const account = new AnswerAccount(await frameKeyOf(config.directiveKey));
       return {
-        events: readAnswer(frames, {
-          checkReceipt: async (seen) => {
-            const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
-            const receipt = await checkReceipt(seen, keys);
-            countShadow(shadowOf(decision, receipt), directive);
-            return receipt;
-          },
-        }),
+        events: endedBy(
+          readAnswer(first, {
+            account,
+            goOn: resumeElsewhere({ ...call, model, messages, from, pool, members: listMembers }),
+            checkReceipt: async (seen, { member, start, directive }) => {
+              // With other weights than when it was last heard, a backend may have another probe.
+              const probe = start.bundle === member.bundle ? member.secondLook : null;
+              const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
+              const receipt = await checkReceipt(seen, keys);
+              countShadow(shadowOf(decision, receipt), directive);
+              return receipt;
+            },
+          }),
+          answered,
+        ),
         head: {
           id: requestId.replace(/^req_/, 'chatcmpl-'),
           created: Math.floor(Date.now() / 1000),
@@ -141,7 +174,7 @@ export function chatCompletions({
     });
     const begun = meter.follow(begins, client.signal);
     // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to see it.
-    begun.catch(() => undefined);
+    begun.catch(answered);
     // Until a backend has taken the request, or said that it waits there, an error can still set
     // the status.
     await Promise.race([begun, waits.promise]);
@@ -149,7 +182,7 @@ export function chatCompletions({
     const onCancel = () => client.abort();
     const onError = (error: PlimsollError) => {
       // If the client has left, the failure is not our error.
-      if (!client.signal.aborted) report(error, { request: requestId });
+      if (!client.signal.aborted) report(error, { request: requestId, trace: requestTrace.span.traceId });
     };
     if (chat.stream === true) {
       const includeUsage = chat.stream_options?.include_usage === true;
@@ -170,6 +203,15 @@ export function chatCompletions({
   };
 }
 
+/** The same events. `over` is called after the last, however they end. */
+async function* endedBy(events: AnswerEvents, over: () => void): AnswerEvents {
+  try {
+    return yield* events;
+  } finally {
+    over();
+  }
+}
+
 /** Whether the promise settles, either way, within `ms`. */
 async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
   const settled = promise.then(
@@ -179,54 +221,16 @@ async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boo
   return within(ms, settled, () => false);
 }
 
-function lineOf({ verdict, policy }: Decision): Line {
+function lineOf(verdict: Exclude<Verdict, { action: 'refuse' }>): Line {
   if (verdict.action === 'answer') return verdict.line;
-  if (verdict.action === 'forbid') {
-    throw new PlimsollError(
-      'permission_denied',
-      `'plimsoll.mode' "${verdict.mode}" is not allowed by the tenant's policy. Leave the field out or ask for "logits".`,
-      { param: 'plimsoll.mode' },
-    );
-  }
-  throw new PlimsollError('policy_refused', refusalText(verdict.because, refusalWords(policy, verdict.because)));
+  throw new PlimsollError(
+    'permission_denied',
+    `'plimsoll.mode' "${verdict.mode}" is not allowed by the tenant's policy. Leave the field out or ask for "logits".`,
+    { param: 'plimsoll.mode' },
+  );
 }
 
-function toGenerateRequest(
-  chat: ChatRequest,
-  { maxTokensOfPolicy, trace, defaults }: { maxTokensOfPolicy: number | null; trace: Trace; defaults: Sampling },
-): GenerateBody {
-  const { temperature, top_p, ...rest } = samplingOf(chat, defaults);
-  const asked = lesser(chat.max_tokens ?? null, chat.max_completion_tokens ?? null);
-  return {
-    model: chat.model,
-    messages: chat.messages,
-    max_tokens: lesser(asked, maxTokensOfPolicy),
-    stop: chat.stop ?? [],
-    // The receipt says which seed was drawn, so this answer can be reproduced too.
-    seed: chat.seed ?? (crypto.getRandomValues(new Uint32Array(1))[0] as number),
-    temperature,
-    // OpenAI allows 0, which means only the likeliest token. Any share this small has that effect.
-    top_p: Math.max(top_p, Number.EPSILON),
-    // Left out where they are neutral, so that the digest of a plain request has few fields.
-    ...Object.fromEntries(Object.entries(rest).filter(([name, value]) => value !== NEUTRAL[name])),
-    // A trace of the tokens is all that shows these. Else they would cost a sum over every row.
-    ...(trace === 'tokens' && { expert_logprobs: true }),
-  };
-}
-
-const NEUTRAL: Readonly<Record<string, number>> = PLAIN_SAMPLING;
-
-/** What the client names, and the model's own defaults for the rest. */
-function samplingOf({ temperature, top_p, top_k, min_p, repetition_penalty }: ChatRequest, defaults: Sampling) {
-  return {
-    temperature: temperature ?? defaults.temperature,
-    top_p: top_p ?? defaults.top_p,
-    // vLLM's -1 also means all tokens.
-    top_k: top_k == null ? defaults.top_k : Math.max(top_k, 0),
-    min_p: min_p ?? defaults.min_p,
-    repetition_penalty: repetition_penalty ?? defaults.repetition_penalty,
-  };
-}
+const randomSeed = () => crypto.getRandomValues(new Uint32Array(1))[0] as number;
 
 /**
  * A digest of everything, apart from the request itself, that determines an answer's draws and

@@ -57,6 +57,7 @@ async function takes({
     directive: 'd1',
     bundle: 'b',
     backend: 'backend-0',
+    parts: [],
     draws: '01234567',
     experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
     top_k: null,
@@ -68,7 +69,11 @@ async function takes({
     answer_digest: await sha256Hex(text),
   };
   const check = checkReceipt(
-    { text, tokens, end: { type: 'end', ...end, receipt: await signReceipt(receipt, key) } },
+    {
+      text,
+      account: { position: tokens, soFar: null, secondLook: null, parts: () => [] },
+      end: { type: 'end', ...end, receipt: await signReceipt(receipt, key) },
+    },
     {
       jwks: key.jwks,
       directive: { ...shared, id: 'd1', digest: 'p', second_look: secondLook, resume: null },

@@ -9,25 +9,24 @@ import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import { type Sampling, withPlain } from '#shared/api/sampling.ts';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import type { Line } from '#shared/line/line.ts';
-import { lesser } from '#shared/line/order.ts';
+import type { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { EndFrame, GenerateBody } from '#shared/protocol/generate.ts';
+import { crossedLine } from '#shared/protocol/line-held.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { StartFrame } from './attempt.ts';
 
-/**
- * Weights and nats are sums of many small floats, so missing the line by less than this counts as
- * holding it.
- */
-const TOLERANCE = 1e-6;
-
 /** What the frames said. The receipt has to say the same. */
-export type SeenAnswer = { text: string; tokens: number; end: EndFrame };
+export type SeenAnswer = {
+  text: string;
+  account: Pick<AnswerAccount, 'position' | 'soFar' | 'secondLook' | 'parts'>;
+  end: EndFrame;
+};
 
 export async function checkReceipt(
-  { text, tokens, end }: SeenAnswer,
+  { text, account, end }: SeenAnswer,
   {
     jwks,
     directive,
@@ -46,6 +45,7 @@ export async function checkReceipt(
   const receipt = await verifyReceipt(end.receipt, jwks).catch((cause: unknown) => {
     throw invalid('its signature or form', cause);
   });
+  const tokens = account.position;
   const prompt = start.prompt_tokens;
   const details = end.usage.prompt_tokens_details;
   if (details !== undefined && details.cached_tokens > prompt) throw invalid('usage');
@@ -53,6 +53,9 @@ export async function checkReceipt(
   if (guesses && guesses.accepted_prediction_tokens > tokens) throw invalid('usage');
   // Each token is checked against the line. Text beside them would be checked against nothing.
   if (tokens === 0 && text !== '') throw invalid('text');
+  // A look is taken once. What was found held for every token.
+  const { secondLook } = account;
+  if (secondLook && JSON.stringify(secondLook) !== JSON.stringify(end.second_look)) throw invalid('second_look');
   const { line, refused, report } = lookedAt(directive, end, { probe });
   const expected = {
     request: directive.request,
@@ -66,6 +69,7 @@ export async function checkReceipt(
     model: start.model,
     bundle: start.bundle,
     backend: start.backend,
+    parts: account.parts(),
     draws: start.draws,
     // The edge asks for one answer.
     choice: 0,
@@ -78,6 +82,8 @@ export async function checkReceipt(
     spent: end.spent,
     ran: end.ran,
     weights: end.weights,
+    // What was vouched for with the last token still holds at the end.
+    ...account.soFar,
     usage: {
       prompt_tokens: prompt,
       completion_tokens: tokens,
@@ -90,12 +96,8 @@ export async function checkReceipt(
     // Both sides went through the same schema, which also fixes the order of keys.
     if (JSON.stringify(receipt[field as keyof typeof expected]) !== JSON.stringify(value)) throw invalid(field);
   }
-  const { min, mean, max } = receipt.weights;
-  const ordered = min >= 0 && min <= mean + TOLERANCE && mean <= max + TOLERANCE && max <= 1;
-  if (!ordered || (tokens > 0 && min < line.floor - TOLERANCE)) throw invalid('weights');
-  const most = boundOf(line, tokens);
-  if (most !== null && (receipt.spent === null || receipt.spent > most + TOLERANCE)) throw invalid('spent');
-  if (needsSafety(line) && (receipt.ran.safety ?? 0) !== tokens) throw invalid('ran');
+  const crossed = crossedLine(receipt);
+  if (crossed !== null) throw invalid(crossed);
   // Nothing else may end an answer so, and a refusal has no other end.
   if (refused !== (receipt.finish_reason === 'content_filter') || (refused && tokens > 0)) throw invalid('refusal');
   return receipt;
@@ -115,18 +117,6 @@ function lookedAt(
   if (report === null || report.categories.some(({ name }, i) => name !== JUDGEMENTS[i])) throw invalid('second_look');
   const { line: after, refused, tightened, because } = lineAfterLook(line, second_look, report.categories);
   return { line: after, refused, report: { ...report, tightened, because } };
-}
-
-/** Whether the safety expert must have been asked for every token. */
-function needsSafety({ action, mode, floor, opening, budget, earned }: Line): boolean {
-  // The expert must read every token, so an opening's floor holds it for the whole answer.
-  const hasFloor = floor > 0 || (opening.tokens > 0 && opening.floor > 0);
-  return action === 'safety_only' || mode === 'layers' || hasFloor || budget !== null || earned !== null;
-}
-
-/** The most nats that this many tokens may have spent; null if there is no bound. */
-function boundOf({ budget, earned }: Line, tokens: number): number | null {
-  return lesser(budget, earned && earned.start + earned.rate * tokens);
 }
 
 function invalid(what: string, cause?: unknown): PlimsollError {

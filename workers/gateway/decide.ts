@@ -20,7 +20,7 @@ import { createPacer } from './pace.ts';
 /** Each one takes about two kilobytes: most of it is what the classifier found. */
 const MAX_DECISIONS = 2_000;
 
-export type Decision = {
+type Decision = {
   categories: CategoryProbability[];
   unread: number;
   uncertain: number;

@@ -3,6 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
+import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
 import type { Limits } from '../objects/tenant-account-contract.ts';
 import {
@@ -194,12 +195,32 @@ describe('what was really spent is charged', () => {
     expect(await last()).toBe(0);
   });
 
-  test.each(['die-midway', 'error-midway', 'stall-midway'] as const)('up to where it broke: %s', async (behaviour) => {
-    under.backends[0]!.behaviour = behaviour;
-    expect(await (await chat('cut', { stream: true })).text()).toContain('"error"');
-    under.backends[0]!.behaviour = 'answer';
-    expect(await last()).toBe(1 + 3);
-  });
+  test.each(['die-for-good-midway', 'stall-for-good-midway'] as const)(
+    'up to where it broke, if nobody goes on: %s',
+    async (behaviour) => {
+      under.backends[0]!.behaviour = behaviour;
+      expect(await (await chat('cut', { stream: true })).text()).toContain('"error"');
+      under.backends[0]!.behaviour = 'answer';
+      expect(await last()).toBe(1 + 3);
+    },
+  );
+
+  test.each(['die-midway', 'error-midway'] as const)(
+    'once if it goes on in parts, for all of them: %s',
+    async (behaviour) => {
+      const before = (await charges('cut')).length;
+      under.backends[0]!.behaviour = behaviour;
+      const answer = await chat('cut');
+      // The cast: the test is about whether it is one.
+      const { plimsoll } = (await answer.json()) as { plimsoll: { receipt: string } };
+      under.backends[0]!.behaviour = 'answer';
+      const { parts, usage } = await verifyReceipt(plimsoll.receipt, under.receiptKey.jwks);
+      expect(parts.map(({ from, to }) => to - from)).toEqual([3, 3, 3, 3, 1]);
+      expect(usage.total_tokens).toBe(COST);
+      expect(await last()).toBe(COST);
+      expect(await charges('cut')).toHaveLength(before + 1);
+    },
+  );
 
   test('up to where the client left', async () => {
     under.backends[0]!.behaviour = 'answer-forever';

@@ -24,6 +24,8 @@ const COSTS: Record<string, 'tokens' | 'nothing'> = {
   'POST /v1/moderations': 'nothing',
   'GET /.well-known/jwks.json': 'nothing',
   'GET /healthz': 'nothing',
+  'GET /livez': 'nothing',
+  'GET /readyz': 'nothing',
   'POST /pool/v1/heartbeat': 'nothing',
   'GET /openapi.json': 'nothing',
 };

@@ -1,59 +1,136 @@
 /**
- * Turns a backend's frames into an answer: text as it comes, and one end. The end exists only with
- * a valid receipt, and only after the stream itself has ended. So nothing can follow it, and the
- * connection to the backend is free again.
+ * Turns the frames of backends into an answer: text as it comes, and one end.
+ *
+ * A token is passed on once its backend has vouched for it. If the backend breaks off, another one
+ * goes on from there, so no token is lost or comes twice. What nobody vouched for was never sent,
+ * and is drawn again.
+ *
+ * The end exists only with a valid receipt. Nothing may follow it.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
-import type { Frame } from '#shared/protocol/generate.ts';
+import type { AnswerAccount } from '#shared/protocol/answer-account.ts';
+import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
+import type { BackendAnswer } from './attempt.ts';
 import type { SeenAnswer } from './check-receipt.ts';
 import { brokenOff } from './read-frames.ts';
+import { mayAskAgain } from './resume-elsewhere.ts';
 
 type TextDelta = { text: string; tokens: TokenTrace[] };
 export type AnswerEnd = { receiptToken: string; receipt: Receipt };
 /** Returns the end once the answer is complete, and throws if the answer breaks. */
 export type AnswerEvents = AsyncGenerator<TextDelta, AnswerEnd, void>;
 
+/**
+ * Finds a backend that goes on from where the account is. Rejects with `broken`, or with what went
+ * wrong, if there is none.
+ */
+export type GoOn = (
+  account: AnswerAccount,
+  about: { last: BackendAnswer; broken: PlimsollError },
+) => Promise<BackendAnswer>;
+
 export async function* readAnswer(
-  frames: AsyncIterable<Frame[]>,
-  { checkReceipt }: { checkReceipt: (seen: SeenAnswer) => Promise<Receipt> },
+  first: BackendAnswer,
+  {
+    account,
+    goOn,
+    checkReceipt,
+  }: {
+    account: AnswerAccount;
+    goOn: GoOn;
+    /** @param last the backend that signed */
+    checkReceipt: (seen: SeenAnswer, last: BackendAnswer) => Promise<Receipt>;
+  },
 ): AnswerEvents {
+  let backend = first;
   let answer = '';
-  let drawn = 0;
-  let end: AnswerEnd | undefined;
-  for await (const batch of frames) {
-    let text = '';
-    const tokens: TokenTrace[] = [];
-    let last: Extract<Frame, { type: 'end' | 'error' }> | undefined;
-    for (const frame of batch) {
-      if (frame.type === 'start' || frame.type === 'waiting') throw brokenOff(`a ${frame.type} frame after the start`);
-      // It has shown that the backend is at work. There is nothing in it for the client.
-      if (frame.type === 'reading') continue;
-      // The edge asks for one answer and no echo.
-      if (frame.type === 'echo' || ('choice' in frame && frame.choice !== undefined)) {
-        throw brokenOff('a frame that was not asked for');
+  for (;;) {
+    await account.begin(backend);
+    let part: EndOfPart;
+    try {
+      part = yield* readPart(backend.frames, account, (text) => {
+        answer += text;
+      });
+    } catch (thrown) {
+      if (!mayAskAgain(thrown)) throw thrown;
+      backend = await goOn(account, { last: backend, broken: thrown });
+      continue;
+    }
+    const { end, rest, isFollowed } = part;
+    if (isFollowed) throw brokenOff('a frame after the last one');
+    answer += rest;
+    if (rest !== '') yield { text: rest, tokens: [] };
+    const receipt = await checkReceipt({ text: answer, account, end }, backend);
+    return { receiptToken: end.receipt, receipt };
+  }
+}
+
+type EndOfPart = {
+  end: EndFrame;
+  /** Text after the last token: it was held back, and turned out not to be a stop string. */
+  rest: string;
+  /** Whether there were frames after the end. */
+  isFollowed: boolean;
+};
+
+/** What one backend sends, up to its end. Throws if it breaks off before. */
+async function* readPart(
+  frames: AsyncIterable<Frame[]>,
+  account: AnswerAccount,
+  onText: (text: string) => void,
+): AsyncGenerator<TextDelta, EndOfPart, void> {
+  let end: EndFrame | undefined;
+  let rest = '';
+  try {
+    for await (const batch of frames) {
+      let error: Extract<Frame, { type: 'error' }> | undefined;
+      for (const frame of batch) {
+        if (end !== undefined) return { end, rest, isFollowed: true };
+        if (error !== undefined) throw brokenOff('a frame after an error');
+        if (frame.type === 'start' || frame.type === 'waiting')
+          throw brokenOff(`a ${frame.type} frame after the start`);
+        // It has shown that the backend is at work. There is nothing in it for the client.
+        if (frame.type === 'reading') continue;
+        // The edge asks for one answer and no echo.
+        if (frame.type === 'echo' || ('choice' in frame && frame.choice !== undefined)) {
+          throw brokenOff('a frame that was not asked for');
+        }
+        if (frame.type === 'end') end = frame;
+        else if (frame.type === 'error') error = frame;
+        else if (frame.type === 'text') rest += frame.text;
+        else if (rest !== '') throw brokenOff('a token after the last text');
+        else account.push(frame);
       }
-      if (end !== undefined || last !== undefined) throw brokenOff('a frame after the last one');
-      if (frame.type === 'end' || frame.type === 'error') {
-        last = frame;
-        continue;
+      const vouched = await account.vouch();
+      if (vouched === null) throw brokenOff('a token with a wrong MAC');
+      if (vouched.length > 0) {
+        const text = vouched.map((token) => token.text).join('');
+        onText(text);
+        yield { text, tokens: vouched.map(toTrace) };
       }
-      text += frame.text;
-      if (frame.type === 'token') {
-        const { type: _type, choice: _choice, bytes: _bytes, top: _top, ...token } = frame;
-        tokens.push(token);
+      if (error !== undefined) throw new PlimsollError(error.code, error.message);
+      if (end !== undefined && account.isBehind) {
+        end = undefined;
+        throw brokenOff('a token without a MAC');
       }
     }
-    answer += text;
-    drawn += tokens.length;
-    if (text !== '' || tokens.length > 0) yield { text, tokens };
-    if (last?.type === 'error') throw new PlimsollError(last.code, last.message);
-    if (last?.type === 'end') {
-      const receipt = await checkReceipt({ text: answer, tokens: drawn, end: last });
-      end = { receiptToken: last.receipt, receipt };
-    }
+  } catch (thrown) {
+    // Whoever has heard the end misses nothing.
+    if (end === undefined) throw thrown;
   }
   if (end === undefined) throw brokenOff('the stream ended before the answer did');
-  return end;
+  return { end, rest, isFollowed: false };
+}
+
+function toTrace({
+  type: _type,
+  choice: _choice,
+  bytes: _bytes,
+  top: _top,
+  mark: _mark,
+  ...token
+}: TokenFrame): TokenTrace {
+  return token;
 }

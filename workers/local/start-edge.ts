@@ -8,7 +8,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { JSONWebKeySet } from 'jose';
+import type { JSONWebKeySet, JWK } from 'jose';
 import { Miniflare } from 'miniflare';
 import { parse as parseToml } from 'smol-toml';
 import * as z from 'zod';
@@ -50,6 +50,8 @@ export type EdgeOptions = {
   directiveSecret: string;
   /** The backends' public receipt keys. */
   receiptJwks: JSONWebKeySet;
+  /** Signs the edge's own receipts. Without one, there are none. */
+  edgeReceiptJwk?: JWK;
   operatorKeySha256: string;
   /** Replaces models/classifier/classifier.bin. */
   classifierPath?: string;
@@ -83,6 +85,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     POOL_REGISTRATION: 'on',
     DIRECTIVE_SECRET: options.directiveSecret,
     RECEIPT_JWKS: JSON.stringify(options.receiptJwks),
+    EDGE_RECEIPT_JWK: options.edgeReceiptJwk === undefined ? null : JSON.stringify(options.edgeReceiptJwk),
     OPERATOR_KEY_SHA256: options.operatorKeySha256,
     HOST_NAMES: [...LOCAL_NAMES, ...(options.moreNames ?? [])].join(','),
     DEMO_KEYS: (options.demoKeys ?? []).join(','),

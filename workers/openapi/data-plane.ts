@@ -51,5 +51,21 @@ export const DATA_PLANE: Operations = {
     access: 'anyone',
     answers: json(HeartbeatReply),
   },
+  'GET /livez': {
+    summary: 'Whether the Worker runs and has its settings',
+    access: 'anyone',
+    answers: json(z.strictObject({ status: z.literal('ok') })),
+  },
+  'GET /readyz': {
+    summary: 'Whether a request could be answered; 503 if not',
+    access: 'anyone',
+    answers: json(
+      z.strictObject({
+        status: z.enum(['ready', 'not_ready']),
+        backends: z.strictObject({ alive: z.int(), total: z.int() }),
+        tenants: z.enum(['ok', 'unreachable']),
+      }),
+    ),
+  },
   'GET /openapi.json': { summary: 'This document', access: 'anyone', answers: json(null) },
 };

@@ -35,6 +35,10 @@ test.each<[keyof Env, string | undefined]>([
   ['DIRECTIVE_SECRET', 'too short'],
   ['RECEIPT_JWKS', undefined],
   ['RECEIPT_JWKS', '{"keys":[]}'],
+  ['EDGE_RECEIPT_JWK', '{"kty":"OKP","crv":"Ed25519","x":"public","kid":"edge-key"}'],
+  // Its name is that of a backend's key.
+  ['EDGE_RECEIPT_JWK', '{"kty":"OKP","crv":"Ed25519","x":"public","d":"private","kid":"test-key"}'],
+  ['EDGE_RECEIPT_JWK', '{"keys":[]}'],
   ['OPERATOR_KEY_SHA256', 'pk-demo-operator'],
   ['BACKENDS', 'http://127.0.0.1:1'],
   // This is what wrangler.toml has until somebody fills it in.

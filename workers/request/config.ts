@@ -7,7 +7,9 @@ import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { BackendUrl } from '#shared/protocol/pool-report.ts';
+import { OtlpEndpoint, OtlpHeaders, type OtlpSettings, TraceRatio } from '#shared/trace/otlp-settings.ts';
 import type { Env } from './env.ts';
+import { logWarning } from './log.ts';
 
 const json = z.string().transform((text, context): unknown => {
   try {
@@ -18,27 +20,53 @@ const json = z.string().transform((text, context): unknown => {
   }
 });
 
+const PublicHalf = z.object({
+  kty: z.literal('OKP'),
+  crv: z.literal('Ed25519'),
+  x: z.string().min(1),
+  kid: z.string().min(1),
+});
 /**
- * Keeps only the public halves. Anything else that a key carries is dropped, so that a private part
+ * Keeps only the public half. Anything else that a key carries is dropped, so that a private part
  * pasted by mistake is not published.
  */
-const PublicKeySet = z.object({
-  keys: z
-    .array(
-      z
-        .object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string().min(1), kid: z.string().min(1) })
-        .transform((key) => ({ ...key, alg: 'EdDSA', use: 'sig' })),
-    )
-    .min(1),
-});
+const PublicKey = PublicHalf.transform((key) => ({ ...key, alg: 'EdDSA', use: 'sig' }));
+const PublicKeySet = z.object({ keys: z.array(PublicKey).min(1) });
 
-const Settings = z.object({
-  BACKENDS: json.pipe(z.array(BackendUrl)),
-  POOL_REGISTRATION: z.enum(['on', 'off']).default('off'),
-  DIRECTIVE_SECRET: z.string().min(32),
-  RECEIPT_JWKS: json.pipe(PublicKeySet),
-  OPERATOR_KEY_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
-});
+const EdgePrivateKey = PublicHalf.extend({ d: z.string().min(1) });
+/** Ed25519, RFC 8037: `x` is the public half, `d` the private one. */
+export type EdgePrivateKey = z.infer<typeof EdgePrivateKey>;
+
+/**
+ * One private key, or a key set. The first key of a set signs, so it must be private. The others
+ * are only published, so that receipts which they have signed can still be checked.
+ */
+const EdgeKeys = z
+  .union([
+    z.object({ keys: z.array(z.unknown()).min(1) }).transform(({ keys }) => keys),
+    z.unknown().transform((key) => [key]),
+  ])
+  .pipe(z.tuple([EdgePrivateKey], PublicHalf));
+
+const Settings = z
+  .object({
+    BACKENDS: json.pipe(z.array(BackendUrl)),
+    POOL_REGISTRATION: z.enum(['on', 'off']).default('off'),
+    DIRECTIVE_SECRET: z.string().min(32),
+    RECEIPT_JWKS: json.pipe(PublicKeySet),
+    EDGE_RECEIPT_JWK: json.pipe(EdgeKeys).optional(),
+    LOG_REQUESTS: z.enum(['0', '1']).default('0'),
+    OTEL_EXPORTER_OTLP_ENDPOINT: OtlpEndpoint.nullable().default(null),
+    OTEL_EXPORTER_OTLP_HEADERS: OtlpHeaders.default({}),
+    OTEL_TRACES_SAMPLER_ARG: TraceRatio.default(1),
+    OPERATOR_KEY_SHA256: z.string().regex(/^[0-9a-f]{64}$/),
+  })
+  .superRefine(({ RECEIPT_JWKS, EDGE_RECEIPT_JWK = [] }, { addIssue }) => {
+    // Else a receipt would be checked with whichever of the two comes first.
+    const taken = EDGE_RECEIPT_JWK.find(({ kid }) => RECEIPT_JWKS.keys.some((key) => key.kid === kid));
+    if (taken === undefined) return;
+    addIssue({ code: 'custom', path: ['EDGE_RECEIPT_JWK'], message: 'a key has the kid of one in RECEIPT_JWKS' });
+  });
 
 export type Config = {
   /** May be empty only where backends register. */
@@ -46,7 +74,15 @@ export type Config = {
   /** Whether backends may register themselves. */
   registration: boolean;
   directiveKey: Uint8Array;
+  /** The backends' keys. Only these vouch for a backend's answer. */
   receiptJwks: JSONWebKeySet;
+  /** The backends' keys and the edge's own, for everybody. */
+  publicJwks: JSONWebKeySet;
+  /** Signs the edge's own receipts. null: there are none. */
+  edgeKey: EdgePrivateKey | null;
+  /** Whether the log has a line about each request. */
+  logRequests: boolean;
+  otlp: OtlpSettings;
   operatorKeySha256: string;
 };
 
@@ -65,11 +101,24 @@ function readConfig(env: Env): Config {
   if (backends.length === 0 && !registration) {
     throw new PlimsollError('internal_error', 'The server is not configured.', { detail: [NO_BACKEND] });
   }
+  const { RECEIPT_JWKS: receiptJwks, EDGE_RECEIPT_JWK: edgeKeys = [] } = settings.data;
+  const [edgeKey = null] = edgeKeys;
+  if (edgeKey === null) {
+    logWarning({ event: 'edge-receipts-off', message: 'EDGE_RECEIPT_JWK is not set, so a refusal has no receipt' });
+  }
   return {
     backends,
     registration,
     directiveKey: directiveKey(settings.data.DIRECTIVE_SECRET),
-    receiptJwks: settings.data.RECEIPT_JWKS,
+    receiptJwks,
+    publicJwks: { keys: [...receiptJwks.keys, ...edgeKeys.map((key) => PublicKey.parse(key))] },
+    edgeKey,
+    logRequests: settings.data.LOG_REQUESTS === '1',
+    otlp: {
+      endpoint: settings.data.OTEL_EXPORTER_OTLP_ENDPOINT,
+      headers: settings.data.OTEL_EXPORTER_OTLP_HEADERS,
+      ratio: settings.data.OTEL_TRACES_SAMPLER_ARG,
+    },
     operatorKeySha256: settings.data.OPERATOR_KEY_SHA256,
   };
 }

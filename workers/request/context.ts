@@ -3,12 +3,13 @@
  * of its context, and then compiles only behind the middleware that sets it.
  */
 import type { Context, MiddlewareHandler } from 'hono';
+import type { RequestTrace } from '#shared/trace/tracing.ts';
 import type { Config } from './config.ts';
 import type { Env } from './env.ts';
 import type { Caller } from './tenant-directory.ts';
 
 /** On every route. */
-export type AppEnv = { Bindings: Env; Variables: { requestId: string; config: Config } };
+export type AppEnv = { Bindings: Env; Variables: { requestId: string; config: Config; trace: RequestTrace } };
 /** On routes behind `authenticate`. */
 export type CallerEnv = AppEnv & { Variables: { caller: Caller } };
 /** On routes behind `requireOperator`. The audit log names `operator` as the actor. */

@@ -24,7 +24,15 @@ export type Env = TenantIndexBinding &
     POOL_REGISTRATION?: string;
     DIRECTIVE_SECRET?: string;
     RECEIPT_JWKS?: string;
+    /** Signs the edge's own receipts. If it is not set, there are none. */
+    EDGE_RECEIPT_JWK?: string;
     OPERATOR_KEY_SHA256?: string;
+    /** `1`: the log has a line about each request. */
+    LOG_REQUESTS?: string;
+    /** Where spans go, by OpenTelemetry's names. If there is no endpoint, they go nowhere. */
+    OTEL_EXPORTER_OTLP_ENDPOINT?: string;
+    OTEL_EXPORTER_OTLP_HEADERS?: string;
+    OTEL_TRACES_SAMPLER_ARG?: string;
     /**
      * The only host names that are served, separated by commas and in lower case. If it is not set,
      * every name is served.

@@ -4,10 +4,15 @@
  */
 import { ERROR_CODES, type PlimsollError } from '#shared/api/errors.ts';
 
-type Entry = { event: string; request?: string; [field: string]: unknown };
+type Entry = { event: string; request?: string; trace?: string | undefined; [field: string]: unknown };
 
 export function logError(entry: Entry): void {
   write('error', entry);
+}
+
+/** For what an operator may have forgotten. */
+export function logWarning(entry: Entry): void {
+  write('warn', entry);
 }
 
 /** For events that are not our mistake but are worth counting. */
@@ -22,7 +27,7 @@ export function logInfo(entry: Entry): void {
 export function logFailure(
   event: string,
   { code, message, detail, cause, stack }: PlimsollError,
-  about: { request: string; url?: string },
+  about: { request: string; trace?: string | undefined; url?: string; position?: number },
 ): void {
   const { log } = ERROR_CODES[code];
   const why = log === 'stack' ? { cause, stack } : { because: reasons(cause) };

@@ -6,6 +6,7 @@
  * while, and throw it away as it comes.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
+import { parseExactly } from '#shared/api/parse-exactly.ts';
 import type { BodyEnv, CallerEnv, Middleware, OperatorEnv, TenantAccessEnv } from './context.ts';
 import { logInfo } from './log.ts';
 import { within } from './within.ts';
@@ -79,21 +80,6 @@ export function parseJson(body: string): unknown {
     throw new PlimsollError('invalid_json', `We could not parse the JSON body of your request${where}`);
   }
 }
-
-/**
- * A seed has 64 bits, but a number has only 53. A seed that may be longer is read from the text.
- */
-function parseExactly(text: string): unknown {
-  if (!/"seed"\s*:\s*-?\d{16}/.test(text)) return JSON.parse(text);
-  // The cast: no type has the third parameter yet.
-  return (JSON.parse as ParseWithSource)(text, (key, value, { source = '' }) => {
-    return key === 'seed' && !Number.isSafeInteger(value) && /^-?\d+$/.test(source) ? BigInt(source) : value;
-  });
-}
-type ParseWithSource = (
-  text: string,
-  reviver: (key: string, value: unknown, context: { source?: string }) => unknown,
-) => unknown;
 
 /**
  * Counts the bytes that arrive, because a content-length that the client announces would have to be

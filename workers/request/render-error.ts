@@ -8,7 +8,7 @@ import { logFailure } from './log.ts';
 export function renderError(thrown: unknown, c: AppContext): Response {
   const error = toPlimsollError(thrown);
   // A client that has left causes errors of its own, and nobody reads the answer.
-  if (!c.req.raw.signal.aborted) report(error, { request: c.var.requestId });
+  if (!c.req.raw.signal.aborted) report(error, { request: c.var.requestId, trace: traceOf(c) });
   const headers = new Headers({ 'content-type': 'application/json' });
   if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
   if (error.status === 401) headers.set('www-authenticate', 'Bearer');
@@ -19,9 +19,15 @@ export function renderError(thrown: unknown, c: AppContext): Response {
 }
 
 /** The caller's mistakes are not logged. Ours go to the log with everything we know. */
-export function report(error: PlimsollError, { request }: { request: string }): void {
+export function report(error: PlimsollError, about: { request: string; trace: string | undefined }): void {
   if (error.status < 500) return;
-  logFailure('request-failed', error, { request });
+  logFailure('request-failed', error, about);
+}
+
+/** Undefined if the request failed before it had a trace. */
+function traceOf(c: AppContext): string | undefined {
+  // Set on every route, but an error may come before that.
+  return (c.var as Partial<AppContext['var']>).trace?.span.traceId;
 }
 
 export function methodNotAllowed(allowed: readonly string[]) {

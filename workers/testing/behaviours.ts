@@ -23,10 +23,18 @@ export type Behaviour =
   | 'read-first'
   | 'error-first'
   | 'start-as-another-model'
+  | 'die-after-start'
   | 'die-midway'
   | 'stall-midway'
+  /** The same, and from then on every request finds it dead. */
+  | 'die-for-good-midway'
+  | 'stall-for-good-midway'
   | 'error-midway'
   | 'bad-frame-midway'
+  /** Ends in the middle of a frame. */
+  | 'cut-midway'
+  /** Vouches for something else from some token on. */
+  | 'wrong-mac-midway'
   | 'end-without-receipt'
   | 'go-on-after-end'
   | 'forge-receipt'

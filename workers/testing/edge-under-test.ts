@@ -23,6 +23,8 @@ export type EdgeUnderTest = {
   edge: Edge;
   backends: ScriptedBackend[];
   receiptKey: ReceiptKey;
+  /** What the edge signs its own receipts with. */
+  edgeKey: ReceiptKey;
   /** The Worker's log. */
   log: string[];
   dispose(): Promise<void>;
@@ -65,6 +67,7 @@ export async function startEdgeUnderTest({
   await prepare(dataDir);
   const log: string[] = [];
   const receiptKey = await createReceiptKey('test-key');
+  const edgeKey = await createReceiptKey('edge-key');
   const backends = await Promise.all(
     Array.from({ length: backendCount }, (_, index) =>
       startScriptedBackend({
@@ -85,6 +88,7 @@ export async function startEdgeUnderTest({
     backends: backends.map(({ url }) => url),
     directiveSecret: DIRECTIVE_SECRET,
     receiptJwks: receiptKey.jwks,
+    edgeReceiptJwk: edgeKey.privateJwk,
     operatorKeySha256: sha256(OPERATOR_KEY),
     entry: fileURLToPath(new URL(`./worker/${entry}`, import.meta.url)),
     log: (line) => log.push(line),
@@ -98,6 +102,7 @@ export async function startEdgeUnderTest({
     edge,
     backends,
     receiptKey,
+    edgeKey,
     log,
     async dispose() {
       await edge.dispose();

@@ -9,17 +9,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, type Sampling, withPlain } from '#shared/api/sampling.ts';
+import { NO_WEIGHTS } from '#shared/gate/index.ts';
 import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import type { Mode } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
+import { deriveFrameKey } from '#shared/protocol/frame-mac.ts';
 import { type Frame, type GenerateBody, GenerateRequest, type TokenFrame } from '#shared/protocol/generate.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
+import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/protocol/resume.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
+import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
 import { type Script, writeScript } from './scripted-answer.ts';
 
+const DRAWS = 'scripted';
 export const PROBE_VERSION = '0123456789ab';
 /** Unix seconds. */
 export const MODEL_CREATED = 1_764_000_000;
@@ -70,6 +75,8 @@ export async function startScriptedBackend({
   sampling?: Sampling;
 }): Promise<ScriptedBackend> {
   const key = directiveKey(directiveSecret);
+  const frameKey = await deriveFrameKey(key);
+  const checkKey = await importFrameKey(frameKey);
   const forger = await createReceiptKey(receiptKey.kid);
   let firstReceipt: string | undefined;
   let aborted = 0;
@@ -109,10 +116,10 @@ export async function startScriptedBackend({
     }
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    const body = Buffer.concat(chunks);
+    const { request: body, ids } = splitBody(Uint8Array.from(Buffer.concat(chunks)));
     const header = request.headers[DIRECTIVE_HEADER];
     const directive = await verifyDirective(typeof header === 'string' ? header : undefined, body, key);
-    const sent: GenerateBody = JSON.parse(body.toString());
+    const sent: GenerateBody = JSON.parse(Buffer.from(body).toString());
     const asked = GenerateRequest.parse(sent);
     backend.seen.push({ directive, request: sent });
 
@@ -131,18 +138,21 @@ export async function startScriptedBackend({
         { param: 'messages' },
       );
     }
-    await write({ directive, asked, promptTokens, response });
+    const resumed = await verifyResume(directive, { ids, bundle: backend.bundle, draws: DRAWS, key: checkKey });
+    await write({ directive, asked, promptTokens, resumed, response });
   }
 
   async function write({
     directive,
     asked,
     promptTokens,
+    resumed,
     response,
   }: {
     directive: Directive;
     asked: GenerateRequest;
     promptTokens: number;
+    resumed: Awaited<ReturnType<typeof verifyResume>>;
     response: ServerResponse;
   }): Promise<void> {
     const { behaviour } = backend;
@@ -176,15 +186,20 @@ export async function startScriptedBackend({
       model: behaviour === 'start-as-another-model' ? 'another' : backend.model,
       bundle: backend.bundle,
       backend: name,
-      draws: 'scripted',
+      draws: DRAWS,
       prompt_tokens: promptTokens,
     });
+    if (behaviour === 'die-after-start') {
+      await sleep(20);
+      return void response.destroy();
+    }
     for (let read = 0; isOpen && behaviour === 'read-first' && read < 7; read++) {
       send({ type: 'reading', read, of: 7 });
       await sleep(200);
     }
 
-    const second_look = behaviour === 'hide-the-look' ? null : look(directive, backend.probe);
+    const found = resumed === null ? look(directive, backend.probe) : resumed.state.second_look;
+    const second_look = behaviour === 'hide-the-look' ? null : found;
     const after = second_look && lineAfterLook(directive.line, directive.second_look!, second_look.categories);
     const line = behaviour === 'stay-loose-after-the-look' ? directive.line : (after?.line ?? directive.line);
     const isRefused = after?.refused === true || behaviour === 'refuse-on-its-own';
@@ -193,24 +208,43 @@ export async function startScriptedBackend({
       : writeScript({ ...directive, line }, asked, { endless: behaviour === 'answer-forever' });
     const written: TokenFrame[] = [];
     let text = '';
+    const from = resumed?.state.position ?? 0;
+    const parts = resumed === null ? [] : partsBefore(resumed.state);
+    const resume = resumed?.state ?? null;
+    const { resume: _, ...signed } = directive;
+    const about = { directive: signed, bundle: backend.bundle, draws: DRAWS, backend: name, parts, from, choice: 0 };
+    const mark = markFrames(frameKey, { ...about, secondLook: second_look, resume, ids: resumed?.ids ?? [] });
+    let weights = resume === null ? NO_WEIGHTS : { count: from, ...resume.weights };
     for (const frame of script.frames) {
+      if (written.length < from) {
+        if (frame.type === 'token') written.push(frame);
+        text += frame.text;
+        continue;
+      }
       if (behaviour === 'answer-slowly' || behaviour === 'answer-forever') await sleep(10);
       if (!isOpen) return;
-      send(frame);
-      if (frame.type === 'token') written.push(frame);
+      if (frame.type === 'token') {
+        const marked = mark(frame);
+        weights = marked.weights;
+        written.push(frame);
+        const isForged = behaviour === 'wrong-mac-midway' && written.length - from > 3;
+        send({ ...frame, mark: isForged ? { ...marked.mark, mac: 'A'.repeat(43) } : marked.mark });
+      } else send(frame);
       text += frame.text;
-      if (written.length < 3 || !behaviour.endsWith('-midway')) continue;
+      if (written.length - from < 3 || !behaviour.endsWith('-midway')) continue;
       // We wait a moment, so that what was written is sent before the connection closes.
       await sleep(20);
-      if (behaviour === 'die-midway') return void response.destroy();
-      if (behaviour === 'stall-midway') return untilClosed();
+      if (behaviour.endsWith('-for-good-midway')) backend.behaviour = 'die-before-start';
+      if (behaviour === 'die-midway' || behaviour === 'die-for-good-midway') return void response.destroy();
+      if (behaviour === 'wrong-mac-midway') continue;
+      if (behaviour === 'cut-midway') return void response.end('{"type":"token","id":10');
+      if (behaviour === 'stall-midway' || behaviour === 'stall-for-good-midway') return untilClosed();
       if (behaviour === 'bad-frame-midway') return void response.end('{"type":"token","id":"seven"}\n');
       send({ type: 'error', code: 'expert_failed', message: 'An expert failed.' });
       return void response.end();
     }
     if (behaviour === 'end-without-receipt') return void response.end();
 
-    const shares = written.map(({ weight }) => weight);
     const usage = {
       prompt_tokens: promptTokens,
       completion_tokens: written.length,
@@ -228,15 +262,28 @@ export async function startScriptedBackend({
       bundle: backend.bundle,
       experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
       backend: name,
-      draws: 'scripted',
+      parts:
+        parts.length === 0
+          ? []
+          : [
+              ...parts,
+              {
+                backend: name,
+                directive: directive.id,
+                from,
+                to: written.length,
+                spent: written.at(-1)?.spent ?? 0,
+              },
+            ],
+      draws: DRAWS,
       line,
       second_look,
       weights: isRefused
         ? { min: 0, mean: 0, max: 0 }
         : {
-            min: behaviour === 'cross-the-floor' ? line.floor - 0.01 : Math.min(...shares),
-            mean: shares.reduce((sum, share) => sum + share, 0) / shares.length,
-            max: Math.max(...shares),
+            min: behaviour === 'cross-the-floor' ? line.floor - 0.01 : weights.min,
+            mean: weights.mean,
+            max: weights.max,
           },
       spent: behaviour === 'overspend' ? (directive.line.budget ?? 0) + 0.01 : (written.at(-1)?.spent ?? 0),
       ran: {
@@ -255,8 +302,8 @@ export async function startScriptedBackend({
     };
     const { privateKey } = behaviour === 'forge-receipt' ? forger : receiptKey;
     const lie = Object.hasOwn(LIES, behaviour) ? LIES[behaviour as keyof typeof LIES] : {};
-    const signed = await signReceipt({ ...receipt, ...lie }, { privateKey, kid: receiptKey.kid });
-    firstReceipt ??= signed;
+    const jws = await signReceipt({ ...receipt, ...lie }, { privateKey, kid: receiptKey.kid });
+    firstReceipt ??= jws;
     send({
       type: 'end',
       finish_reason: script.finishReason,
@@ -265,7 +312,7 @@ export async function startScriptedBackend({
       spent: receipt.spent,
       ran: receipt.ran,
       second_look,
-      receipt: behaviour === 'replay-receipt' ? firstReceipt : signed,
+      receipt: behaviour === 'replay-receipt' ? firstReceipt : jws,
     });
     if (behaviour === 'go-on-after-end') send({ type: 'text', text: ' And one thing more.' });
     response.end();

@@ -32,6 +32,11 @@ export async function driveAnswer(
   },
 ): Promise<Driven> {
   const answer = new Answer(request, { ...options, topK: experts.abilities.topK });
+  if (answer.isOver) {
+    const events = answer.finish();
+    onEvents(events);
+    return { events, state: answer.state() };
+  }
   const job = new Job(0, answer, { experts, warn: () => {} });
   job.open();
   const events: EngineEvent[] = [];

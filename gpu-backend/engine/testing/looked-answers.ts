@@ -5,9 +5,8 @@
 import { expect } from 'vitest';
 import { JUDGEMENTS } from '#shared/line/categories.ts';
 import { SignalRules } from '#shared/line/rules.ts';
-import type { TokenFrame } from '#shared/protocol/generate.ts';
 import { type Probe, ProbeHead } from '../../model/probe.ts';
-import type { EngineEvent, EngineRequest } from '../engine.ts';
+import type { DrawnToken, EngineEvent, EngineRequest } from '../engine.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from '../scripted-experts.ts';
 import { driveAnswer } from './drive-answer.ts';
 import { request } from './engine-contract.ts';
@@ -70,11 +69,13 @@ export const endOf = (events: readonly EngineEvent[]) => {
   if (end?.type !== 'end') throw new Error('no end');
   return end;
 };
-export const tokensOf = (events: readonly EngineEvent[]): TokenFrame[] =>
+export const tokensOf = (events: readonly EngineEvent[]): DrawnToken[] =>
   events.filter((event) => event.type === 'token');
 
 export async function drive(asked: EngineRequest, { from = experts(), chunk = Infinity } = {}) {
   const { events, state } = await driveAnswer(from, { request: asked, options, chunk });
   expect(from.openCount).toBe(0);
-  return { events, state, end: endOf(events), tokens: tokensOf(events) };
+  // What was found is in the end as well.
+  const tokens = tokensOf(events).map(({ second_look: _, ...token }) => token);
+  return { events, state, end: endOf(events), tokens };
 }

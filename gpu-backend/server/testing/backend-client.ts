@@ -6,6 +6,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JSONWebKeySet } from '
 import { type Line, OPEN_LINE } from '#shared/line/line.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, signDirective } from '#shared/protocol/directive.ts';
 import { Frame, type GenerateBody } from '#shared/protocol/generate.ts';
+import { resumeBody } from '#shared/protocol/resume.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { ReceiptPrivateJwk } from '../config.ts';
 
@@ -43,6 +44,8 @@ export type CallOptions = {
   now?: Date;
   /** Sent instead of the signed directive; null sends none. */
   token?: string | null;
+  /** The token ids after which the answer goes on. */
+  ids?: readonly number[];
   signal?: AbortSignal;
 };
 
@@ -55,7 +58,7 @@ export async function call(url: string, body: GenerateBody | string, options: Ca
 /** What such a call sends. */
 export async function signed(
   body: GenerateBody | string,
-  { line, edit = (directive) => directive, secret = SECRET, now = new Date(), token: given }: CallOptions = {},
+  { line, edit = (directive) => directive, secret = SECRET, now = new Date(), token: given, ids }: CallOptions = {},
 ): Promise<{ text: string; headers: Record<string, string> }> {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   const directive = edit({
@@ -73,7 +76,7 @@ export async function signed(
   const token = given === undefined ? await signDirective(directive, directiveKey(secret), now) : given;
   const headers: Record<string, string> = { 'content-type': 'application/json' };
   if (token !== null) headers[DIRECTIVE_HEADER] = token;
-  return { text, headers };
+  return { text: ids === undefined ? text : resumeBody(text, ids), headers };
 }
 
 /** The frames of an answer as they arrive. */

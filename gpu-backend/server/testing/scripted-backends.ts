@@ -12,7 +12,8 @@ import { type Backend, serveEngine } from '../start-backend.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './backend-client.ts';
 
 export type Scripted = Parameters<typeof startScriptedEngine>[0] &
-  Partial<Pick<BackendConfig, 'graceMs' | 'drawSecret' | 'port'>> & {
+  Partial<Pick<BackendConfig, 'graceMs' | 'port' | 'backendId'>> &
+  Partial<Pick<BackendConfig, 'directiveSecret' | 'oldDirectiveSecrets' | 'drawSecret' | 'oldDrawSecrets'>> & {
     /** The edge to register with. */
     register?: string;
     encodePrompt?: EncodePrompt;
@@ -39,8 +40,12 @@ export function scriptedBackends() {
 
   async function serve({
     graceMs = 0,
+    directiveSecret = SECRET,
+    oldDirectiveSecrets = [],
     drawSecret = DRAW_SECRET,
+    oldDrawSecrets = [],
     port = 0,
+    backendId = 'b1',
     encodePrompt = bytesOf,
     idleMs,
     register,
@@ -54,10 +59,12 @@ export function scriptedBackends() {
     const config = {
       host: '127.0.0.1',
       port,
-      directiveSecret: SECRET,
+      directiveSecret,
+      oldDirectiveSecrets,
       drawSecret,
+      oldDrawSecrets,
       receiptPrivateJwk: keys.receiptPrivateJwk!,
-      backendId: 'b1',
+      backendId,
       graceMs,
       bodyLimitBytes: 10_000,
       hostNames: null,

@@ -1,0 +1,50 @@
+/** Where a receipt comes from: the token itself, a file with it, or a whole answer of the API. */
+import { readFile } from 'node:fs/promises';
+import { text as textOf } from 'node:stream/consumers';
+import * as z from 'zod';
+import { whyNot } from '../options/why-not.ts';
+import { CannotCheck } from './cannot-check.ts';
+
+const JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+
+/** What we read of an answer, or of an error in its place. */
+const Answer = z.object({
+  plimsoll: z.object({ receipt: z.string() }),
+  choices: z.tuple([z.object({ message: z.object({ content: z.string() }) })], z.unknown()),
+});
+const Refusal = z.object({ error: z.object({ message: z.string(), plimsoll: z.object({ receipt: z.string() }) }) });
+
+/** `answer` is the text, if there was more than the token. */
+export async function readReceipt(source: string): Promise<{ token: string; answer?: string }> {
+  if (JWS.test(source)) return { token: source };
+  const where = source === '-' ? 'stdin' : source;
+  const text = (source === '-' ? await textOf(process.stdin) : await readSource(source)).trim();
+  if (JWS.test(text)) return { token: text };
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new CannotCheck(`${where} has no receipt: found ${shown(text)}, wanted a token or the JSON of an answer`, {
+      cause,
+    });
+  }
+  const answer = Answer.safeParse(json);
+  if (answer.success) {
+    const { plimsoll, choices } = answer.data;
+    return { token: plimsoll.receipt, answer: choices[0].message.content };
+  }
+  const refusal = Refusal.safeParse(json);
+  if (refusal.success) {
+    const { message, plimsoll } = refusal.data.error;
+    return { token: plimsoll.receipt, answer: message };
+  }
+  throw new CannotCheck(`${where} has no receipt: wanted plimsoll.receipt of an answer, or error.plimsoll.receipt`);
+}
+
+function readSource(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new CannotCheck(`${shown(file)} is no token, and cannot be read as a file: ${whyNot(cause)}`, { cause });
+  });
+}
+
+const shown = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}...` : text);

@@ -1,0 +1,22 @@
+// Checks a saved answer, or a saved refusal, against saved keys. It needs no network and no secret:
+//   node examples/receipt-offline.mjs answer.json jwks.json
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createLocalJWKSet, jwtVerify } from 'jose';
+
+const [answer, keys] = process.argv.slice(2).map((file) => JSON.parse(readFileSync(file, 'utf8')));
+const { plimsoll, message } = answer.error ?? { plimsoll: answer.plimsoll, ...answer.choices[0] };
+
+// A refusal is the edge's own. An answer is a backend's, and so is one that a second look refused:
+// there the model said nothing, and the sentence is not the backend's.
+const refused = answer.error !== undefined;
+const text = refused ? message : answer.choices[0].finish_reason === 'content_filter' ? '' : message.content;
+const [issuer, typ] = refused
+  ? ['plimsoll-edge', 'plimsoll-edge-receipt+jwt']
+  : ['plimsoll-backend', 'plimsoll-receipt+jwt'];
+
+const algorithms = ['EdDSA', 'Ed25519'];
+const { payload } = await jwtVerify(plimsoll.receipt, createLocalJWKSet(keys), { algorithms, issuer, typ });
+const digest = refused ? payload.text_digest : payload.answer_digest;
+if (digest !== createHash('sha256').update(text).digest('hex')) throw new Error('the receipt is for another text');
+console.log(`genuine: ${payload.tenant} under policy ${payload.policy}, request ${payload.request}`);

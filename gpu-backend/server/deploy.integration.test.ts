@@ -1,0 +1,119 @@
+/**
+ * The files of deploy/, as far as they can be checked without a cluster and without Docker: against
+ * Kubernetes' own schemas, and against the backend's settings.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
+import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler';
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
+import { Service } from 'kubernetes-models/v1/Service';
+import { expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { readConfig } from './config.ts';
+import { DRAW_SECRET, receiptKeys, SECRET } from './testing/backend-client.ts';
+
+const DEPLOY = path.join(import.meta.dirname, '../../deploy');
+const MODELS = { Deployment, HorizontalPodAutoscaler, PodDisruptionBudget, Service };
+
+/** The documents of a file. Duplicate keys and the like are errors. */
+function documents(file: string): { kind: string }[] {
+  return parseAllDocuments(readFileSync(path.join(DEPLOY, file), 'utf8'), { strict: true, uniqueKeys: true }).map(
+    (document) => {
+      if (document.errors.length > 0) throw document.errors[0]!;
+      return document.toJS() as { kind: string };
+    },
+  );
+}
+
+const MANIFESTS = readdirSync(path.join(DEPLOY, 'kubernetes')).filter(
+  (file) => file.endsWith('.yaml') && file !== 'kustomization.yaml',
+);
+
+test('the schemas refuse another type and a missing field; an unknown field they let pass', () => {
+  const [good] = documents('kubernetes/service.yaml') as unknown as [ConstructorParameters<typeof Service>[0] & object];
+  const takes = (spec: object) => new Service({ ...good, spec } as typeof good).validate();
+  expect(() => takes({ ports: [{ port: 80 }] })).not.toThrow();
+  expect(() => takes({ ports: 'http' })).toThrow();
+  expect(() => takes({ ports: [{ name: 'http' }] })).toThrow();
+  expect(() => takes({ prots: [{ port: 80 }] })).not.toThrow();
+});
+
+test.each(MANIFESTS)('%s is what Kubernetes takes', (file) => {
+  const found = documents(`kubernetes/${file}`);
+  expect(found.length).toBeGreaterThan(0);
+  for (const document of found) {
+    const Model = MODELS[document.kind as keyof typeof MODELS];
+    expect(Model, `no schema for ${document.kind}`).toBeDefined();
+    // The cast: the model checks what it is given.
+    new Model(document as never).validate();
+  }
+});
+
+test('kustomize finds every file, and no file is left out', () => {
+  const [base] = documents('kubernetes/kustomization.yaml') as unknown as [{ resources: string[] }];
+  expect(base.resources.toSorted()).toEqual(MANIFESTS.toSorted());
+  const [gpu] = documents('kubernetes/gpu/kustomization.yaml') as unknown as [{ patches: { path: string }[] }];
+  const patched = gpu.patches.flatMap(({ path: file }) => documents(`kubernetes/gpu/${file}`));
+  expect(patched.map(({ kind }) => kind)).toEqual(['Deployment']);
+});
+
+/** The part of a Deployment that we read. */
+type Container = {
+  env: { name: string; value?: string; valueFrom?: { secretKeyRef?: { key: string; optional?: boolean } } }[];
+  ports: { containerPort: number }[];
+  lifecycle: { preStop: { exec: { command: [string, string] } } };
+};
+type BackendDeployment = {
+  spec: { template: { spec: { containers: [Container]; terminationGracePeriodSeconds: number } } };
+};
+
+test('a pod has settings that a backend takes, and time enough to finish its answers', async () => {
+  const [deployment] = documents('kubernetes/backend.yaml') as unknown as [BackendDeployment];
+  const { containers, terminationGracePeriodSeconds } = deployment.spec.template.spec;
+  const [container] = containers;
+  const { receiptPrivateJwk } = await receiptKeys();
+  const secrets: Record<string, string> = {
+    'directive-secret': SECRET,
+    'draw-secret': DRAW_SECRET,
+    'receipt-private-jwk': JSON.stringify(receiptPrivateJwk),
+    'old-directive-secrets': JSON.stringify([SECRET]),
+    'old-draw-secrets': JSON.stringify([DRAW_SECRET]),
+  };
+  const env = Object.fromEntries(
+    container.env.map(({ name, value, valueFrom }) => {
+      const key = valueFrom?.secretKeyRef?.key;
+      return [name, value ?? (key === undefined ? 'pod-1' : secrets[key])];
+    }),
+  );
+  const config = readConfig(env);
+  expect(config).toMatchObject({ host: '0.0.0.0', backendId: 'pod-1', log: 'json' });
+  expect(container.ports.map(({ containerPort }) => containerPort)).toEqual([config.port]);
+  // A name that is not a setting would be ignored in silence.
+  for (const { name } of container.env) {
+    const broken = { ...env, [name]: 'x' };
+    const without = (() => {
+      try {
+        return readConfig(broken);
+      } catch {
+        return null;
+      }
+    })();
+    expect(without, `${name} is no setting`).not.toEqual(config);
+  }
+  const sleep = Number(container.lifecycle.preStop.exec.command[1]);
+  expect(terminationGracePeriodSeconds).toBeGreaterThanOrEqual(sleep + config.graceMs / 1000 + 5);
+});
+
+test('the image has the files that it copies, and listens where its pods are asked', () => {
+  const dockerfile = readFileSync(path.join(DEPLOY, 'Dockerfile'), 'utf8');
+  const [, user] = /^USER (\d+):\d+$/m.exec(dockerfile)!;
+  const [deployment] = documents('kubernetes/backend.yaml') as unknown as [
+    { spec: { template: { spec: { securityContext: { runAsUser: number } } } } },
+  ];
+  expect(deployment.spec.template.spec.securityContext.runAsUser).toBe(Number(user));
+  expect(dockerfile).toMatch(/^EXPOSE 8788$/m);
+  const root = readdirSync(path.join(DEPLOY, '..'));
+  const kept = readFileSync(path.join(DEPLOY, 'Dockerfile.dockerignore'), 'utf8').match(/^!.*$/gm)!;
+  for (const name of kept) expect(root).toContain(name.slice(1).split('/')[0]);
+});

@@ -1,0 +1,68 @@
+/**
+ * The edge's own receipt: what the edge did itself, without a backend. Today that is a refusal by
+ * the tenant's policy. It is an Ed25519 JWS like a backend's receipt (receipt.ts), by a key of the
+ * edge's own and with a type of its own, so neither passes for the other. It identifies what was
+ * asked and what was said only by their digests.
+ */
+import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
+import * as z from 'zod';
+import { SIGNALS } from '#shared/line/categories.ts';
+import type { Message } from './generate.ts';
+import { sha256Hex } from './sha256.ts';
+
+/** Lower-case hex. */
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const EdgeReceipt = z.strictObject({
+  kind: z.literal('refusal'),
+  request: z.string(),
+  tenant: z.string(),
+  /** The id of the API key. */
+  key: z.string(),
+  /** The versions of the effective policy, and of the classifier that read the prompt for it. */
+  policy: z.string(),
+  classifier: z.string(),
+  /** The signal whose rule refuses; null if the policy refuses everything. */
+  because: z.enum(SIGNALS).nullable(),
+  /** SHA-256 of the conversation, see `digestOfMessages`. */
+  messages_digest: Sha256,
+  /** SHA-256 of the sentence that the client got in place of an answer. */
+  text_digest: Sha256,
+});
+export type EdgeReceipt = z.infer<typeof EdgeReceipt>;
+
+const ISSUER = 'plimsoll-edge';
+export const EDGE_RECEIPT_TYP = 'plimsoll-edge-receipt+jwt';
+
+/**
+ * SHA-256 over the JSON of the conversation without white space: a list of `{"role","content"}`, in
+ * that order of fields, each content as one string.
+ */
+export function digestOfMessages(messages: readonly Message[]): Promise<string> {
+  return sha256Hex(JSON.stringify(messages.map(({ role, content }) => ({ role, content }))));
+}
+
+export async function signEdgeReceipt(
+  receipt: EdgeReceipt,
+  { privateKey, kid, now = new Date() }: { privateKey: CryptoKey; kid: string; now?: Date },
+): Promise<string> {
+  return new SignJWT({ ...receipt })
+    .setProtectedHeader({ alg: 'EdDSA', typ: EDGE_RECEIPT_TYP, kid })
+    .setIssuer(ISSUER)
+    .setIssuedAt(Math.floor(now.getTime() / 1000))
+    .sign(privateKey);
+}
+
+/**
+ * Returns the receipt's content if one of the keys in `jwks` signed it. Otherwise throws jose's
+ * error or a ZodError.
+ */
+export async function verifyEdgeReceipt(token: string, jwks: JSONWebKeySet): Promise<EdgeReceipt> {
+  const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
+    algorithms: ['EdDSA', 'Ed25519'],
+    issuer: ISSUER,
+    typ: EDGE_RECEIPT_TYP,
+  });
+  const { iss: _iss, iat: _iat, ...claims } = payload;
+  return EdgeReceipt.parse(claims);
+}

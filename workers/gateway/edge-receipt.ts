@@ -1,0 +1,83 @@
+/**
+ * The edge's receipts. A policy that refuses is a promise kept, too: the receipt lets anyone check
+ * who refused what, under which policy. The edge signs it with a key of its own.
+ */
+import { CompactSign, type CryptoKey, compactVerify, importJWK } from 'jose';
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { Signal } from '#shared/line/categories.ts';
+import { digestOfMessages, type EdgeReceipt, signEdgeReceipt } from '#shared/protocol/edge-receipt.ts';
+import type { Message } from '#shared/protocol/generate.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { Config, EdgePrivateKey } from '../request/config.ts';
+import type { Caller } from '../request/tenant-directory.ts';
+
+export type SignEdgeReceipt = (receipt: EdgeReceipt) => Promise<string>;
+
+/** Finds the signer of a deployment's settings; null if it has no key for that. */
+export type EdgeSigner = (config: Config) => Promise<SignEdgeReceipt | null>;
+
+/** Each settings' key is imported once. */
+export function createEdgeSigner(): EdgeSigner {
+  // We keep what a promise gave and not the promise, which belongs to the request that made it.
+  const known = new WeakMap<Config, SignEdgeReceipt>();
+  return async (config) => {
+    if (config.edgeKey === null) return null;
+    const signer = known.get(config) ?? (await signerOf(config.edgeKey));
+    known.set(config, signer);
+    return signer;
+  };
+}
+
+async function signerOf({ kid, ...jwk }: EdgePrivateKey): Promise<SignEdgeReceipt> {
+  try {
+    const { d: _private, ...publicHalf } = jwk;
+    // importJWK returns bytes only for symmetric keys.
+    const privateKey = (await importJWK(jwk, 'EdDSA')) as CryptoKey;
+    const tried = await new CompactSign(new Uint8Array(1)).setProtectedHeader({ alg: 'EdDSA' }).sign(privateKey);
+    await compactVerify(tried, await importJWK(publicHalf, 'EdDSA'));
+    return (receipt) => signEdgeReceipt(receipt, { privateKey, kid });
+  } catch (cause) {
+    // A receipt that nobody can check would be worse than none.
+    throw new PlimsollError('internal_error', 'The server is not configured.', {
+      detail: ['EDGE_RECEIPT_JWK: its first key is no Ed25519 key, or its halves are no pair'],
+      cause,
+    });
+  }
+}
+
+/** The error that a client gets in the place of an answer, with its receipt. */
+export async function policyRefusal({
+  text,
+  because,
+  messages,
+  requestId,
+  caller,
+  classifierVersion,
+  sign,
+}: {
+  /** The sentence for the client. */
+  text: string;
+  /** The signal whose rule refuses, or null if the policy refuses everything. */
+  because: Signal | null;
+  messages: readonly Message[];
+  requestId: string;
+  caller: Caller;
+  classifierVersion: string;
+  sign: SignEdgeReceipt | null;
+}): Promise<PlimsollError> {
+  const { tenant, key, version } = caller;
+  const receipt = await sign?.({
+    kind: 'refusal',
+    request: requestId,
+    tenant,
+    key,
+    policy: version,
+    classifier: classifierVersion,
+    because,
+    messages_digest: await digestOfMessages(messages),
+    text_digest: await sha256Hex(text),
+  });
+  return new PlimsollError('policy_refused', text, {
+    extension: receipt === undefined ? undefined : { policy: { tenant, version }, receipt },
+  });
+}
