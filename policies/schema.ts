@@ -128,8 +128,8 @@ export const LOOSEST: Policy = PolicyPart.parse({});
 
 /**
  * Stands in for a policy that is missing or broken: the safety expert alone. Nobody knows the
- * limits of that policy, so these are small: enough to keep a tenant going while somebody mends it,
- * and no way around a budget. Limits of other levels hold as well.
+ * limits of that policy, so these are small: enough to keep a tenant going while somebody mends it.
+ * They may still be above what it had. Limits of other levels hold as well.
  */
 export const STRICTEST: Policy = {
   ...LOOSEST,

@@ -31,6 +31,7 @@ const MANIFESTS = readdirSync(path.join(DEPLOY, 'kubernetes')).filter(
 );
 
 test('the schemas refuse another type and a missing field; an unknown field they let pass', () => {
+  // The cast: the schemas have checked the file, and the test reads these fields.
   const [good] = documents('kubernetes/service.yaml') as unknown as [ConstructorParameters<typeof Service>[0] & object];
   const takes = (spec: object) => new Service({ ...good, spec } as typeof good).validate();
   expect(() => takes({ ports: [{ port: 80 }] })).not.toThrow();
@@ -51,8 +52,10 @@ test.each(MANIFESTS)('%s is what Kubernetes takes', (file) => {
 });
 
 test('kustomize finds every file, and no file is left out', () => {
+  // The cast: the schemas have checked the file, and the test reads these fields.
   const [base] = documents('kubernetes/kustomization.yaml') as unknown as [{ resources: string[] }];
   expect(base.resources.toSorted()).toEqual(MANIFESTS.toSorted());
+  // The cast: the schemas have checked the file, and the test reads these fields.
   const [gpu] = documents('kubernetes/gpu/kustomization.yaml') as unknown as [{ patches: { path: string }[] }];
   const patched = gpu.patches.flatMap(({ path: file }) => documents(`kubernetes/gpu/${file}`));
   expect(patched.map(({ kind }) => kind)).toEqual(['Deployment']);
@@ -69,6 +72,7 @@ type BackendDeployment = {
 };
 
 test('a pod has settings that a backend takes, and time enough to finish its answers', async () => {
+  // The cast: the schemas have checked the file, and the test reads these fields.
   const [deployment] = documents('kubernetes/backend.yaml') as unknown as [BackendDeployment];
   const { containers, terminationGracePeriodSeconds } = deployment.spec.template.spec;
   const [container] = containers;
@@ -108,6 +112,7 @@ test('a pod has settings that a backend takes, and time enough to finish its ans
 test('the image has the files that it copies, and listens where its pods are asked', () => {
   const dockerfile = readFileSync(path.join(DEPLOY, 'Dockerfile'), 'utf8');
   const [, user] = /^USER (\d+):\d+$/m.exec(dockerfile)!;
+  // The cast: the schemas have checked the file, and the test reads these fields.
   const [deployment] = documents('kubernetes/backend.yaml') as unknown as [
     { spec: { template: { spec: { securityContext: { runAsUser: number } } } } },
   ];

@@ -259,7 +259,7 @@ async function readIdempotency(c: Pick<AdmittedContext, 'req' | 'var'>) {
   return { key: await sha256Hex(JSON.stringify([tenant, key, header])), body: await sha256Hex(body) };
 }
 
-/** 32 bits of the digest, which no client can steer. */
+/** 32 bits of the digest. A client may compute it; draws depend on a secret besides. */
 function seedOf(digest: string): number {
   return Number.parseInt(digest.slice(0, 8), 16);
 }

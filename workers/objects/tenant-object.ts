@@ -114,7 +114,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   override async alarm(): Promise<void> {
     const [row] = this.#sql.exec<{ tenant: string }>('SELECT tenant FROM unsettled').toArray();
-    // An alarm that throws is tried again, ever more slowly.
+    // An alarm that throws is tried again, a few times in all. After that, the next change heals.
     if (row !== undefined) await this.heal(row.tenant);
   }
 
