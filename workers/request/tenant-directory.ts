@@ -33,10 +33,8 @@ const KV_EXPIRATION_SECONDS = 60;
 const MAX_CALLERS = 2_000;
 const MAX_UNKNOWN_KEYS = 10_000;
 
-/** What decides about a request: all levels joined, and the documents that were joined. */
+/** What decides about a request: all levels joined. A request adds its own. */
 type Standing = {
-  /** From the operator's to the key's. A request adds its own. */
-  levels: readonly Level[];
   policy: Policy;
   /**
    * That of the joined policy, because any level's document can change while the others stay. It
@@ -130,8 +128,9 @@ export function createTenantDirectory({
     const instead = snapshot.levels.map((level) => (level.level === 'tenant' ? { ...level, ...canary } : level));
     return {
       ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at },
-      ...(await standing(levels)),
-      canary: canary === null ? null : { share: canary.share, ...(await standing(await readLevels(tenant, instead))) },
+      ...(await effectivePolicy(levels)),
+      canary:
+        canary === null ? null : { share: canary.share, ...(await effectivePolicy(await readLevels(tenant, instead))) },
     };
   }
 
@@ -142,10 +141,6 @@ export function createTenantDirectory({
       if (problem !== null) logError({ event: 'policy-broken', tenant, level, version, problem });
     }
     return [operator, ...below];
-  }
-
-  async function standing(levels: readonly Level[]): Promise<Standing> {
-    return { levels, ...(await effectivePolicy(levels)) };
   }
 
   async function refresh({ current, removed }: { current: readonly string[]; removed: readonly string[] }, env: Env) {
