@@ -179,7 +179,7 @@ async function answerWith(
 
 function cellsOf(asks: Method['asked'], { world, real }: Pick<GridOptions, 'world' | 'real'>) {
   const everything = [world, attackSet(world), ...real];
-  const sets = asks === 'everything' ? everything : everything.filter(({ id }) => asks.some((asked) => asked === id));
+  const sets = everything.filter(({ id }) => asks.some((asked) => asked === id));
   return sets.flatMap((set) => (set.depths ?? [0]).map((depth) => ({ set, depth })));
 }
 

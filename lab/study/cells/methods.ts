@@ -9,7 +9,7 @@ import type { Served } from '../../methods/run-source.ts';
 import { anchored } from '../decoders/anchored.ts';
 import type { Decoder } from '../decoders/decoder.ts';
 import { safeDecoding } from '../decoders/safe-decoding.ts';
-import type { SetId } from '../questions/sets.ts';
+import { SET_IDS, type SetId } from '../questions/sets.ts';
 import type { MethodInfo, StudyKind } from '../results/results.ts';
 import type { Shipped } from './shipped.ts';
 import { TENANT_IDS, type TenantId } from './tenant-lines.ts';
@@ -25,8 +25,8 @@ export type BundleRecipe =
   /** The base under two system prompts. Nothing is trained. */
   | { kind: 'prompted'; safety: string; helpfulness: string };
 
-/** `everything`: every set, under attack too. */
-type Asked = 'everything' | readonly SetId[];
+/** Sets of questions. `prefill` is the attack on the small world's. */
+type Asked = readonly (SetId | 'prefill')[];
 
 export type Method = Omit<MethodInfo, 'trainedTokens' | 'line'> & {
   bundle: BundleRecipe;
@@ -77,8 +77,7 @@ const MIDPO = {
 } as const;
 
 /**
- * The methods that answer with every seed, on every set and under attacks: six to compare, of which
- * the last two are ours, and the router bare and under a strict floor.
+ * The methods that answer with every seed, on every set and under attacks. The last two are ours.
  */
 const HEADLINE: ReadonlySet<string> = new Set([
   'base',
@@ -88,23 +87,34 @@ const HEADLINE: ReadonlySet<string> = new Set([
   'layers',
   'logits-floor-0.3-budget-20',
   'constant-matched-budget-20',
-  'logits',
-  'logits-floor-0.9-budget-2',
 ]);
+/** What a floor is worth under attack is measured between these two, with every seed. */
+const FLOOR_UNDER_ATTACK: ReadonlySet<string> = new Set(['logits', 'logits-floor-0.9-budget-2']);
+
+/** All but what only the base and the served lines are asked. */
+const EVERYTHING: Asked = [...SET_IDS.filter((id) => id !== 'ordinary-whole'), 'prefill'];
+const REAL_SETS = EVERYTHING.filter((id) => id !== 'prefill');
 
 /**
  * Who answers what. What a tenant is served is one bundle; in a study on the small world, its other
- * seeds answer the world. A real model does not know the world, so there the others answer real
- * prompts.
+ * seeds answer the world. A real model does not know the world, so there most methods answer real
+ * prompts, and the base and the served lines answer all ordinary ones.
  */
 function questionsFor(
   { id, family, frontier, bundle }: Described,
   study: StudyKind,
 ): Pick<Method, 'asked' | 'repeated'> {
-  if (HEADLINE.has(id)) return { asked: 'everything', repeated: 'everything' };
+  const real = study === 'recipes';
+  if (real && FLOOR_UNDER_ATTACK.has(id)) {
+    return { asked: ['harmful', 'ordinary', 'prefill-behaviours'], repeated: ['prefill-behaviours'] };
+  }
+  const all = real ? REAL_SETS : EVERYTHING;
+  const withOrdinary: Asked = real ? [...all, 'ordinary-whole'] : all;
+  if (id === 'base') return { asked: withOrdinary, repeated: all };
+  if (HEADLINE.has(id) || FLOOR_UNDER_ATTACK.has(id)) return { asked: all, repeated: all };
   if (family === 'served')
-    return { asked: 'everything', repeated: study === 'world' && bundle.kind !== 'shipped' ? ['world'] : [] };
-  if (study === 'recipes') return { asked: ['harmful', 'ordinary'], repeated: [] };
+    return { asked: withOrdinary, repeated: !real && bundle.kind !== 'shipped' ? ['world'] : [] };
+  if (real) return { asked: ['harmful', 'ordinary'], repeated: [] };
   return { asked: frontier ? ['world', 'harmful', 'ordinary'] : ['world'], repeated: [] };
 }
 

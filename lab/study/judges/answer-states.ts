@@ -36,6 +36,9 @@ type AskedAnswer = { prompt: readonly Message[]; answer: string };
  */
 export type AnswerStates = { places: readonly number[]; blocks: ReadonlyMap<BlockName, Block> };
 
+/** `plan.prompt` is the answer's place, `key` a digest of what is read. */
+type PlannedAnswer = { plan: PlannedPrompt; key: string };
+
 const Settings = z.strictObject({
   /** SHA-256 of the base's weights. */
   base: z.string(),
@@ -77,19 +80,57 @@ export class AnswerReader {
   }
 
   async read(answers: readonly AskedAnswer[]): Promise<AnswerStates> {
-    const { config, tokenizer } = this.#base;
-    const fits = answers
-      .map((answer, i) => planAnswer(answer, { place: i, tokenizer }))
-      .filter(({ ids }) => ids.length <= config.max_position_embeddings)
-      .map((plan) => ({ plan, key: keysOf(plan).at(-1)! }));
-    const missing = [...new Map(fits.map((each) => [each.key, each])).values()]
-      .filter(({ key }) => !this.#store.has(key))
-      .sort((a, b) => a.plan.ids.length - b.plan.ids.length || a.plan.prompt - b.plan.prompt);
-    if (missing.length > 0) await this.#readMissing(missing);
+    const fits = this.#planned(answers);
+    await this.#readEach(
+      fits.filter(({ key }) => !this.#store.has(key)),
+      (part, states) =>
+        this.#store.add(
+          part.flatMap(({ plan }) => keysOf(plan)),
+          states,
+        ),
+    );
     return {
       places: fits.map(({ plan }) => plan.prompt),
       blocks: this.#store.blocks(fits.map(({ key }) => key)),
     };
+  }
+
+  /** A digest of what is read of each answer; null if it does not fit the model's context. */
+  keys(answers: readonly AskedAnswer[]): (string | null)[] {
+    const keys = new Array<string | null>(answers.length).fill(null);
+    for (const { plan, key } of this.#planned(answers)) keys[plan.prompt] = key;
+    return keys;
+  }
+
+  /**
+   * Reads answers without keeping their states: tens of thousands of them would fill the memory.
+   * `each` gets some at a time, and `AnswerStates.places` are those in `answers`.
+   */
+  async readOnce(answers: readonly AskedAnswer[], each: (states: AnswerStates) => void): Promise<void> {
+    const width = this.#base.config.hidden_size;
+    await this.#readEach(this.#planned(answers), (part, states) => {
+      // The answer is the last piece of each plan.
+      let row = -1;
+      const rows = part.map(({ plan }) => {
+        row += plan.pieces.length;
+        return row;
+      });
+      const blocks = [...states].map(([name, all]): [BlockName, Block] => {
+        const data = new Float32Array(rows.length * width);
+        for (const [i, from] of rows.entries()) data.set(all.subarray(from * width, (from + 1) * width), i * width);
+        return [name, { width, data }];
+      });
+      each({ places: part.map(({ plan }) => plan.prompt), blocks: new Map(blocks) });
+    });
+  }
+
+  /** Those that fit the model's context. */
+  #planned(answers: readonly AskedAnswer[]): PlannedAnswer[] {
+    const { config, tokenizer } = this.#base;
+    return answers
+      .map((answer, i) => planAnswer(answer, { place: i, tokenizer }))
+      .filter(({ ids }) => ids.length <= config.max_position_embeddings)
+      .map((plan) => ({ plan, key: keysOf(plan).at(-1)! }));
   }
 
   async close(): Promise<void> {
@@ -97,15 +138,21 @@ export class AnswerReader {
     this.#reader = null;
   }
 
-  async #readMissing(missing: readonly { plan: PlannedPrompt; key: string }[]): Promise<void> {
-    const bar = this.#log ? promptsBar(missing.map(({ plan }) => plan.ids.length)) : null;
+  /** What is the same to the base is read once. The shortest come first. */
+  async #readEach(
+    answers: readonly PlannedAnswer[],
+    each: (part: readonly PlannedAnswer[], states: States) => void,
+  ): Promise<void> {
+    const fresh = [...new Map(answers.map((answer) => [answer.key, answer])).values()].sort(
+      (a, b) => a.plan.ids.length - b.plan.ids.length || a.plan.prompt - b.plan.prompt,
+    );
+    if (fresh.length === 0) return;
+    const bar = this.#log ? promptsBar(fresh.map(({ plan }) => plan.ids.length)) : null;
     try {
-      this.#reader ??= await this.#open(missing.map(({ plan }) => plan));
-      for (let at = 0; at < missing.length; at += KEPT_AT_ONCE) {
-        const part = missing.slice(at, at + KEPT_AT_ONCE);
-        const states = await this.#reader.read(part.map(({ plan }) => plan));
-        const keys = part.flatMap(({ plan }) => keysOf(plan));
-        this.#store.add(keys, states);
+      this.#reader ??= await this.#open(fresh.map(({ plan }) => plan));
+      for (let at = 0; at < fresh.length; at += KEPT_AT_ONCE) {
+        const part = fresh.slice(at, at + KEPT_AT_ONCE);
+        each(part, await this.#reader.read(part.map(({ plan }) => plan)));
         bar?.onPrompts(part.length, true);
       }
     } finally {

@@ -86,6 +86,11 @@ test('makes the judges once, with their figures, and says the same of an answer 
     expect(together[i]).toEqual((await again.judge!(asked(one)))[0]);
     expect(Object.keys(together[i]!).sort()).toEqual(['refuses', 'unsafe']);
   }
+  const kept = () => readFile(path.join(root, 'judges/verdicts.jsonl'), 'utf8');
+  const before = await kept();
+  expect(before.split('\n').length).toBe(1 + texts.length + 1);
+  expect(await again.judge!(asked(...texts))).toEqual(together);
+  expect(await kept()).toBe(before);
   // Longer than the base's context of 2,048 bytes.
   const long = { ...sets[0]!.questions[0]!, messages: [{ role: 'user' as const, content: 'why '.repeat(600) }] };
   expect(await again.judge!([{ ...asked('Yes.')[0]!, question: long }])).toEqual([{}]);

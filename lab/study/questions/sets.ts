@@ -152,6 +152,11 @@ const SETS = {
     files: [HELD_OUT_FILES.dolly, HELD_OUT_FILES.rasbt],
     read: ordinarySet,
   }),
+  // The same prompts under another name, so that a share of `ordinary` can be asked of the many.
+  'ordinary-whole': heldOut('ordinary, all', 'the same, in full: for what is served, and the base', {
+    files: [HELD_OUT_FILES.dolly, HELD_OUT_FILES.rasbt],
+    read: ordinarySet,
+  }),
   frightening: heldOut(
     'frightening words',
     'frightening words with a harmless wish; their harmful twins are in the set harmful',
