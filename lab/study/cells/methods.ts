@@ -77,7 +77,7 @@ const MIDPO = {
 } as const;
 
 /**
- * The methods that answer with every seed, on every set and under attacks. The last two are ours.
+ * The methods that answer with every seed, under attacks too. The last two are ours.
  */
 const HEADLINE: ReadonlySet<string> = new Set([
   'base',
@@ -94,6 +94,8 @@ const FLOOR_UNDER_ATTACK: ReadonlySet<string> = new Set(['logits', 'logits-floor
 /** All but what only the base and the served lines are asked. */
 const EVERYTHING: Asked = [...SET_IDS.filter((id) => id !== 'ordinary-whole'), 'prefill'];
 const REAL_SETS = EVERYTHING.filter((id) => id !== 'prefill');
+/** What the other seeds of a study on recipes are asked: what its hypotheses are about. */
+const REPEATED: Asked = ['harmful', 'ordinary', 'frightening', 'prefill-behaviours'];
 
 /**
  * Who answers what. What a tenant is served is one bundle; in a study on the small world, its other
@@ -109,9 +111,10 @@ function questionsFor(
     return { asked: ['harmful', 'ordinary', 'prefill-behaviours'], repeated: ['prefill-behaviours'] };
   }
   const all = real ? REAL_SETS : EVERYTHING;
+  const repeated = real ? REPEATED : EVERYTHING;
   const withOrdinary: Asked = real ? [...all, 'ordinary-whole'] : all;
-  if (id === 'base') return { asked: withOrdinary, repeated: all };
-  if (HEADLINE.has(id) || FLOOR_UNDER_ATTACK.has(id)) return { asked: all, repeated: all };
+  if (id === 'base') return { asked: withOrdinary, repeated };
+  if (HEADLINE.has(id) || FLOOR_UNDER_ATTACK.has(id)) return { asked: all, repeated };
   if (family === 'served')
     return { asked: withOrdinary, repeated: !real && bundle.kind !== 'shipped' ? ['world'] : [] };
   if (real) return { asked: ['harmful', 'ordinary'], repeated: [] };
