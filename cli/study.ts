@@ -13,6 +13,7 @@ import { formatSeconds } from '#training/run/progress.ts';
 import { dataOption } from './options/data-option.ts';
 import { integer, share } from './options/numbers.ts';
 import { studyJudges } from './study-judges.ts';
+import { studyPairs } from './study-pairs.ts';
 import { studySheet } from './study-sheet.ts';
 import { tenantLines } from './tenant-lines.ts';
 
@@ -112,6 +113,7 @@ export function studyCommand(): Command {
   }
   study.addCommand(studyJudges());
   study.addCommand(studySheet());
+  study.addCommand(studyPairs());
   study
     .command('recompute')
     .description('makes the report again from a file of results, such as docs/evaluation/results.jsonl.gz')

@@ -6,6 +6,7 @@ import type { AnsweredCell } from '../cells/grid.ts';
 import type { Cell, Figure, JudgedAnswer, StudyResults } from '../results/results.ts';
 import { cohenKappa } from './kappa.ts';
 import { type HandLabel, type KeyRow, readHandLabels } from './labels.ts';
+import { type PairsResult, readPairs } from './pairs.ts';
 import { answerDigest } from './write-sheet.ts';
 
 type Judges = StudyResults['judges'];
@@ -56,8 +57,10 @@ export function withHandLabels(
     dir?: string;
   },
 ): Judges {
+  const pairs = readPairs(dir);
+  const read = pairs ? [...judges, sideBySide(pairs)] : judges;
   const hand = readHandLabels(dir);
-  if (hand === null) return judges;
+  if (hand === null) return read;
   const places = new Map(answered.map((cell, i) => [nameOf({ ...cell, method: cell.method.id, set: cell.set.id }), i]));
   const verdicts = [...hand.labels].map(([id, label]) => {
     const row = hand.key.get(id)!;
@@ -88,9 +91,24 @@ export function withHandLabels(
     );
     if (Object.keys(figures).length > 0) added.set(judge, { what, figures });
   }
-  const known = judges.map((judge) => ({ ...judge, figures: { ...judge.figures, ...added.get(judge.name)?.figures } }));
-  const fresh = [...added].filter(([name]) => !judges.some((judge) => judge.name === name));
+  const known = read.map((judge) => ({ ...judge, figures: { ...judge.figures, ...added.get(judge.name)?.figures } }));
+  const fresh = [...added].filter(([name]) => !read.some((judge) => judge.name === name));
   return [...known, ...fresh.map(([name, judge]) => ({ name, ...judge }))];
+}
+
+/** Two methods that somebody has read side by side, as an entry of the table of judges. */
+function sideBySide({ methods: [one, other], set, first, second, same, p }: PairsResult): Judges[number] {
+  return {
+    name: `read side by side: ${one}, ${other}`,
+    what: `which answer helps more with a prompt of ${set}, by a reader who did not know whose it was`,
+    figures: {
+      'hand labels: pairs': first + second + same,
+      [`hand labels: ${one} helps more`]: first,
+      [`hand labels: ${other} helps more`]: second,
+      'hand labels: neither': same,
+      'hand labels: sign test, p': p,
+    },
+  };
 }
 
 /** The figures of one judge beside a reader, who counts as right. */
