@@ -45,7 +45,7 @@ describe('a key', () => {
     await make('shown');
     const made = await newKey('shown', { id: 'web' });
     expect(made).toMatchObject({ id: 'web', scopes: ['inference'], expires_at: null, sha256: sha256(made.key) });
-    expect(made.key).toMatch(/^pk-[0-9a-f]{64}$/);
+    expect(made.key).toMatch(/^pk-[0-9a-f]{64}-[0-9a-f]{8}$/);
     expect(await outcome(made.key)).toEqual(OK);
     const listed = await (await admin.tenants[':id'].keys.$get({ param: { id: 'shown' } })).json();
     expect(listed.data).toMatchObject([{ id: 'web', sha256: made.sha256 }]);

@@ -3,13 +3,9 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { TenantView } from '../objects/tenant-contracts.ts';
 import type { NewKey, Rotation } from '../objects/tenant-record.ts';
+import { makeKey } from '../request/key-form.ts';
 import type { KeyAnswer, NewKeyAnswer, RotationAnswer } from './admin-answers.ts';
 import { type Admin, changeOwnTenant, keyDraft, type TenantContext } from './tenants.ts';
-
-/** 256 bits: nobody guesses one. */
-const KEY_BYTES = 32;
-/** So that people, and what scans for leaked secrets, know a key when they see one. */
-const KEY_PREFIX = 'pk-';
 
 export async function createKey(
   { id = newId(), scopes, expires_at, policy }: NewKey,
@@ -41,15 +37,13 @@ function keyOf({ keys }: TenantView, id: string): KeyAnswer {
 }
 
 async function newSecret(): Promise<{ key: string; sha256: string }> {
-  const key = `${KEY_PREFIX}${randomHex(KEY_BYTES)}`;
+  const key = await makeKey();
   return { key, sha256: await sha256Hex(key) };
 }
 
-const newId = () => `key-${randomHex(4)}`;
-
-function randomHex(bytes: number): string {
-  const random = crypto.getRandomValues(new Uint8Array(bytes));
-  return Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('');
+function newId(): string {
+  const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return `key-${random.toString(16).padStart(8, '0')}`;
 }
 
 function demandFuture(expiresAt: string | null): void {

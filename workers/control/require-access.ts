@@ -2,8 +2,10 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { parseTenantId, type Scope } from '../objects/tenant-record.ts';
-import { admit, bearerToken } from '../request/authenticate.ts';
+import { admit, bearerToken, wrongKey } from '../request/authenticate.ts';
+import { clientAddress } from '../request/client-address.ts';
 import type { AppContext, AppEnv, Middleware, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
+import { isNoKey } from '../request/key-form.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 
 /** The cast: only workerd has this method, so the types of other runtimes lack it. */
@@ -29,12 +31,14 @@ export function requireTenantAccess(
   scope: Exclude<Scope, 'inference'> | 'operator',
 ): Middleware<TenantAccessEnv> {
   return async function requireTenantAccess(c, next) {
-    const { isOperator, digest } = await whoAsks(c);
+    const { isOperator, key, digest } = await whoAsks(c);
     if (!isOperator && scope === 'operator') throw needsOperator();
     if (isOperator || scope === 'operator') {
       c.set('access', { tenant: parseTenantId(c.req.param('id')), actor: 'operator' });
     } else {
-      const caller = admit(await directory.lookupTruth(digest, c.env), { scope, now: Date.now() });
+      if (await isNoKey(key)) throw wrongKey();
+      const asking = { env: c.env, address: clientAddress(c.req.raw) };
+      const caller = admit(await directory.lookupTruth(digest, asking), { scope, now: Date.now() });
       if (caller.tenant !== c.req.param('id')) throw noSuchTenant();
       c.set('access', { tenant: caller.tenant, actor: `key:${caller.key}` });
     }
@@ -50,9 +54,10 @@ const needsOperator = () => new PlimsollError('invalid_api_key', 'This route nee
 
 async function whoAsks<E extends AppEnv>(
   c: Pick<AppContext<E>, 'req' | 'var'>,
-): Promise<{ isOperator: boolean; digest: string }> {
-  const digest = await sha256Hex(bearerToken(c.req.header('authorization')));
+): Promise<{ isOperator: boolean; key: string; digest: string }> {
+  const key = bearerToken(c.req.header('authorization'));
+  const digest = await sha256Hex(key);
   const encoder = new TextEncoder();
   const isOperator = subtle.timingSafeEqual(encoder.encode(digest), encoder.encode(c.var.config.operatorKeySha256));
-  return { isOperator, digest };
+  return { isOperator, key, digest };
 }
