@@ -34,6 +34,7 @@ const TENANTS = {
   crash: { requests_per_minute: 2, concurrent_streams: 1 },
   long: { concurrent_streams: 1 },
   again: { tokens_per_day: 10_000 },
+  grown: { tokens_per_day: 250 },
   free: {},
 } satisfies Record<string, Partial<Limits>>;
 type Tenant = keyof typeof TENANTS;
@@ -286,6 +287,23 @@ test('an answer that goes on for long keeps its lease', async () => {
   await charges('long');
   under.backends[0]!.behaviour = 'answer';
   await ok(await chat('long'));
+});
+
+test('an answer that is longer than the edge thought possible ends where the budget does', async () => {
+  // As when a backend's context has grown since the edge last heard of it: 200 tokens are reserved.
+  under.backends[0]!.behaviour = 'answer-forever';
+  const reader = (await chat('grown', { stream: true })).body!.getReader();
+  let text = '';
+  for (let pieces = 0; pieces < 600; pieces++) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    text += new TextDecoder().decode(value);
+  }
+  await reader.cancel();
+  under.backends[0]!.behaviour = 'answer';
+  expect(text).toContain('insufficient_quota');
+  expect(text).not.toContain('[DONE]');
+  expect(await tokensOf('grown')).toEqual([250]);
 });
 
 test('requests at the same time cannot spend a budget twice', async () => {
