@@ -126,6 +126,7 @@ describe('scopes', () => {
       inference: (await newKey('scoped')).key,
       read: (await newKey('scoped', { scopes: ['read'] })).key,
       admin: (await newKey('scoped', { scopes: ['admin'] })).key,
+      owner: (await newKey('scoped', { scopes: ['admin', 'inference'], policy: { floor: 0.8 } })).key,
     };
     const own = '/admin/v1/tenants/scoped';
     expect(await outcome(keys.inference)).toEqual(OK);
@@ -145,7 +146,14 @@ describe('scopes', () => {
     const asTenant = (key: string) => adminClient(under.edge.url, key).tenants[':id'];
     const param = { id: 'scoped' };
     expect((await asTenant(keys.read).keys.$post({ param, json: {} })).status).toBe(403);
-    expect((await asTenant(keys.admin).keys.$post({ param, json: { id: 'own' } })).status).toBe(201);
+    // A key opens no more than the one that made it, and under no looser policy.
+    expect((await asTenant(keys.admin).keys.$post({ param, json: { id: 'own' } })).status).toBe(403);
+    for (const policy of [{ floor: 0.6, budget: 3 }, null]) {
+      const made = await (await asTenant(keys.owner).keys.$post({ param, json: { policy } })).json();
+      const answer = await post(under.edge, '/v1/chat/completions', ask('Hi'), made.key);
+      const { plimsoll } = (await answer.json()) as { plimsoll: { floor: number; budget: number | null } };
+      expect(plimsoll).toMatchObject({ floor: 0.8, budget: policy?.budget ?? null });
+    }
     expect((await asTenant(keys.admin).$patch({ param, json: { plan: null } }, any)).status).toBe(401);
     expect((await asTenant(keys.admin).$delete({ param, query: { data: 'keep' } }, any)).status).toBe(401);
     const audit = await (await asTenant(keys.admin).audit.$get({ param, query: {} })).json();

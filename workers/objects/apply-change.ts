@@ -4,7 +4,7 @@
  */
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import type { AuditEntry } from './audit-chain.ts';
-import { MAX_KEYS } from './tenant-record.ts';
+import { MAX_KEYS, type Scope } from './tenant-record.ts';
 import type {
   ActivationRecord,
   KeyDraft,
@@ -14,6 +14,9 @@ import type {
   TenantChange,
   TenantState,
 } from './tenant-state.ts';
+
+/** How the audit log names the operator. Everybody else is `key:ID`. */
+const OPERATOR = 'operator';
 
 /** What the pure part cannot know by itself. */
 export type Known = {
@@ -89,7 +92,7 @@ function consequence(state: TenantState | null, change: TenantChange, known: Kno
     case 'erase':
       return remove(state, 'tenant-delete', known);
     case 'key-create':
-      return createKey(state, change.key, known);
+      return createKey(state, change, known);
     case 'key-rotate':
       return rotateKey(state, change, known);
     case 'key-revoke':
@@ -184,9 +187,13 @@ function patch(state: TenantState, { name, plan }: { name?: string; plan?: strin
   return changed(known, { state: after, action: 'tenant-change', detail });
 }
 
-function createKey(before: TenantState, draft: KeyDraft, known: Known): Applied {
+function createKey(
+  before: TenantState,
+  { key: draft, under = null }: Extract<TenantChange, { type: 'key-create' }>,
+  known: Known,
+): Applied {
   const state = withoutOldKeys(before, known);
-  const problem = keyProblem(state, draft);
+  const problem = keyProblem(state, draft) ?? beyondItsMaker(before, { ...draft, under }, known);
   if (problem !== null) return problem;
   const key = keyRecord(draft, [], known);
   return changed(known, {
@@ -197,20 +204,26 @@ function createKey(before: TenantState, draft: KeyDraft, known: Known): Applied 
   });
 }
 
-/** The new key has the old one's scopes and policy. The old one ends after the overlap. */
+/**
+ * The new key has the old one's scopes and policy (joined with its maker's). The old one ends after
+ * the overlap.
+ */
 function rotateKey(
   before: TenantState,
-  { id, key: draft, oldExpiresAt }: Extract<TenantChange, { type: 'key-rotate' }>,
+  { id, key: { policy, ...draft }, oldExpiresAt, under = null }: Extract<TenantChange, { type: 'key-rotate' }>,
   known: Known,
 ): Applied {
   const state = withoutOldKeys(before, known);
   const old = state.keys.find((key) => key.id === id);
   if (old === undefined) return refuse('not_found', 'This tenant has no such key.', 'key');
-  const problem = keyProblem(state, draft);
+  const { scopes } = old;
+  const problem = keyProblem(state, draft) ?? beyondItsMaker(before, { ...draft, scopes, under }, known);
   if (problem !== null) return problem;
   const expires_at = old.expires_at !== null && old.expires_at < oldExpiresAt ? old.expires_at : oldExpiresAt;
-  const replacement = { ...old, ...draft, created_at: known.now, replaces: old.id };
+  const policy_version = policy === undefined ? old.policy_version : (policy?.version ?? null);
+  const replacement = { ...old, ...draft, policy_version, created_at: known.now, replaces: old.id };
   return changed(known, {
+    policies: [policy ?? null],
     state: {
       ...state,
       keys: [...state.keys.map((key) => (key.id === id ? { ...key, expires_at } : key)), replacement],
@@ -244,6 +257,42 @@ function keyProblem(state: TenantState, { id, sha256 }: { id: string; sha256: st
   }
   const isTaken = state.keys.some((key) => key.id === id || key.sha256 === sha256);
   return isTaken ? refuse('conflict', `This tenant has a key '${id}' already.`, 'id') : null;
+}
+
+/**
+ * Whoever has a key could otherwise make one that lives longer, opens more or has a looser policy.
+ * The operator may make any.
+ */
+function beyondItsMaker(
+  { keys }: TenantState,
+  { expires_at, scopes, under }: { expires_at: string | null; scopes: readonly Scope[]; under: string | null },
+  { actor }: Known,
+): Applied | null {
+  if (actor === OPERATOR) return null;
+  const maker = keys.find(({ id }) => `key:${id}` === actor);
+  if (maker === undefined) return refuse('permission_denied', 'The key that makes this one is gone.', null);
+  const wide = scopes.find((scope) => !mayGive(maker.scopes, scope));
+  if (wide !== undefined) {
+    return refuse(
+      'permission_denied',
+      `A key gives no scope that it lacks: '${maker.id}' does not have '${wide}'. Name other 'scopes', or ask the operator.`,
+      'scopes',
+    );
+  }
+  if (maker.expires_at !== null && (expires_at === null || expires_at > maker.expires_at)) {
+    return refuse(
+      'permission_denied',
+      `A key makes none that outlives it: '${maker.id}' expires at ${maker.expires_at}. Name an 'expires_at' up to then, or ask the operator.`,
+      'expires_at',
+    );
+  }
+  if (maker.policy_version === under) return null;
+  return refuse('conflict', `The policy of the key '${maker.id}' has just changed. Try again.`, null);
+}
+
+/** Whoever may change may read. */
+function mayGive(scopes: readonly Scope[], scope: Scope): boolean {
+  return scopes.includes(scope) || (scope === 'read' && scopes.includes('admin'));
 }
 
 function activate(state: TenantState, { version, share }: { version: string; share: number }, known: Known): Applied {
