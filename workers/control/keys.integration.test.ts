@@ -11,6 +11,7 @@ import {
   storageOf,
 } from '../testing/edge-under-test.ts';
 import { adminClient } from './admin-client.ts';
+import { MOST_CALLS } from './require-access.ts';
 
 let under: EdgeUnderTest;
 let admin: ReturnType<typeof adminClient>;
@@ -159,6 +160,22 @@ describe('scopes', () => {
     const audit = await (await asTenant(keys.admin).audit.$get({ param, query: {} })).json();
     expect(audit.data[0]).toMatchObject({ actor: expect.stringMatching(/^key:key-/), action: 'key-create' });
   });
+});
+
+test('the keys of a tenant call the admin API only so often, and another tenant and the operator do not notice', async () => {
+  await Promise.all([make('busy'), make('quiet')]);
+  const [busy, other, quiet] = await Promise.all(
+    ['busy', 'busy', 'quiet'].map(async (id) => (await newKey(id, { scopes: ['read'] })).key),
+  );
+  for (let called = 0; called < MOST_CALLS; called += 20) {
+    const calls = Array.from({ length: 20 }, () => outcome(busy!, '/admin/v1/tenants/busy/keys'));
+    expect(new Set((await Promise.all(calls)).map(String))).toEqual(new Set([String(OK)]));
+  }
+  for (const key of [busy!, other!]) {
+    expect(await outcome(key, '/admin/v1/tenants/busy/keys')).toEqual([429, 'rate_limit_exceeded']);
+  }
+  expect(await outcome(quiet!, '/admin/v1/tenants/quiet/keys')).toEqual(OK);
+  expect(await outcome(OPERATOR_KEY, '/admin/v1/tenants/busy/keys')).toEqual(OK);
 });
 
 describe('a tenant', () => {

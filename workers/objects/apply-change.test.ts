@@ -11,6 +11,7 @@ const known: Known = {
   nextActivation: 1,
   lastAudit: null,
   storedCharacters: 0,
+  changesByKeys: { minute: 0, day: 0 },
 };
 const policy = { version: 'v', document: '{}' };
 const draft = (id: string, expires_at: string | null = null): KeyDraft => ({
@@ -121,4 +122,14 @@ describe('a key that a key makes', () => {
     expect(under('strict')).toBeNull();
     expect(under(null)).toMatchObject({ code: 'conflict' });
   });
+});
+
+test('the keys of a tenant make only so many changes a minute and a day, the operator any number', () => {
+  const state = tenantWith([{ ...draft('owner'), scopes: ['admin', 'inference'] }]);
+  const refusal = (actor: string, recent: { minute: number; day: number }) =>
+    applyChange(state, { type: 'key-revoke', id: 'owner' }, { ...known, actor, changesByKeys: recent }).refused;
+  expect(refusal('key:owner', { minute: 29, day: 499 })).toBeNull();
+  expect(refusal('key:owner', { minute: 30, day: 30 })).toMatchObject({ code: 'rate_limit_exceeded' });
+  expect(refusal('key:owner', { minute: 0, day: 500 })).toMatchObject({ code: 'rate_limit_exceeded' });
+  expect(refusal('operator', { minute: 30, day: 500 })).toBeNull();
 });

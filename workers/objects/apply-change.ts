@@ -29,6 +29,8 @@ export type Known = {
   lastAudit: AuditEntry | null;
   /** Of all policies' texts together. */
   storedCharacters: number;
+  /** How many changes the tenant's own keys have made in the last minute, and in the last day. */
+  changesByKeys: { minute: number; day: number };
 };
 
 export type Applied =
@@ -57,9 +59,17 @@ type Changed = Pick<Extract<Applied, { changed: true }>, 'action' | 'detail'> & 
  */
 export const MAX_STORED_CHARACTERS = 4 * 1024 * 1024;
 
+/**
+ * How many changes the tenant's own keys may make in any minute and in any day. Each is an entry of
+ * two audit logs, which are kept for good. A deployment of policies as code makes a handful.
+ */
+const MOST_CHANGES_BY_KEYS = { minute: 30, day: 500 };
+
 export function applyChange(state: TenantState | null, change: TenantChange, known: Known): Applied {
   const applied = consequence(state, change, known);
   if (applied.refused !== null || !applied.changed) return applied;
+  const tooMany = known.actor === OPERATOR ? null : tooManyChanges(known);
+  if (tooMany !== null) return tooMany;
   const news = applied.policies.filter(({ version }) => known.documentOf(version) === null);
   const more = news.reduce((sum, { document }) => sum + document.length, 0);
   if (more === 0 || known.storedCharacters + more <= MAX_STORED_CHARACTERS) return applied;
@@ -68,6 +78,19 @@ export function applyChange(state: TenantState | null, change: TenantChange, kno
     `The tenant's policies would have more than ${MAX_STORED_CHARACTERS} characters, all versions together. Activate one that is stored already.`,
     'policy',
   );
+}
+
+function tooManyChanges({ changesByKeys: { minute, day } }: Known): Applied | null {
+  const isDay = day >= MOST_CHANGES_BY_KEYS.day;
+  if (!isDay && minute < MOST_CHANGES_BY_KEYS.minute) return null;
+  const { code, message, param } = {
+    code: 'rate_limit_exceeded' as const,
+    message: isDay
+      ? `The keys of a tenant make at most ${MOST_CHANGES_BY_KEYS.day} changes in 24 hours. Ask the operator, or try again later.`
+      : `The keys of a tenant make at most ${MOST_CHANGES_BY_KEYS.minute} changes in a minute. Try again in a minute.`,
+    param: null,
+  };
+  return { refused: { code, message, param, ...(!isDay && { retryAfterSeconds: 60 }) } };
 }
 
 function consequence(state: TenantState | null, change: TenantChange, known: Known): Applied {

@@ -31,6 +31,7 @@ import {
 import type { SnapshotLevel, TenantSnapshot } from './tenant-record.ts';
 import {
   auditHead,
+  countChangesByKeys,
   documentOf,
   latestAudit,
   readAudit,
@@ -360,6 +361,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   }
 
   #known(now: string, actor: string): Known {
+    const countSince = (ms: number) => countChangesByKeys(this.#sql, new Date(Date.parse(now) - ms).toISOString());
     return {
       now,
       actor,
@@ -369,6 +371,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
         (this.#sql.exec<{ last: number | null }>('SELECT MAX(seq) AS last FROM activations').one().last ?? 0) + 1,
       storedCharacters:
         this.#sql.exec<{ sum: number | null }>('SELECT SUM(LENGTH(document)) AS sum FROM policies').one().sum ?? 0,
+      changesByKeys: { minute: countSince(60_000), day: countSince(24 * 60 * 60_000) },
       lastAudit: latestAudit(this.#sql, { limit: 1, before: null })[0] ?? null,
     };
   }

@@ -59,6 +59,8 @@ export const TENANT_STEPS: readonly string[] = [
    CREATE TABLE unsettled (tenant TEXT PRIMARY KEY, erasing INTEGER NOT NULL);
    -- A row once the object has taken over what the old store held of this tenant.
    CREATE TABLE adopted (at TEXT NOT NULL);`,
+  `-- How many changes the tenant's own keys have made lately.
+   CREATE INDEX audit_of_keys ON audit (at) WHERE actor <> 'operator';`,
 ];
 
 type TenantRowRaw = {
@@ -174,6 +176,13 @@ export function latestAudit(
       ...[before ?? Number.MAX_SAFE_INTEGER, limit],
     )
     .toArray();
+}
+
+/** How many changes since a moment were not the operator's. */
+export function countChangesByKeys(sql: SqlStorage, since: string): number {
+  return sql
+    .exec<{ count: number }>(`SELECT COUNT(*) AS count FROM audit WHERE actor <> 'operator' AND at > ?`, since)
+    .one().count;
 }
 
 export function auditHead(sql: SqlStorage): AuditHead {

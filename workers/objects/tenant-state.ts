@@ -100,4 +100,5 @@ export type Refusal = {
   param: string | null;
   /** The tenant that holds the key which was asked for. */
   holder?: string;
+  retryAfterSeconds?: number;
 };
