@@ -1,10 +1,11 @@
 /**
- * Backup and restore of all tenants and plans. A tenant is whole in one line, with the digests of
- * its keys and its audit log. The deployment's own log stays where it is: a chain has one place.
+ * Backup and restore of all tenants and plans. A tenant is one line, with the digests of its keys,
+ * after the lines with its audit log and its activations. The deployment's own log stays where it
+ * is: a chain has one place.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
-import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
+import { type TenantBackup, tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
 import { logError } from '../request/log.ts';
 import { parseJson } from '../request/read-body.ts';
 import { BackupLine, type ImportAnswer } from './backup-lines.ts';
@@ -59,11 +60,33 @@ async function* backupLines({ env }: OperatorContext): AsyncGenerator<BackupLine
       // One that is only just being made.
       if (backup === null) continue;
       tenants += 1;
+      yield* historyLines(id, backup, env);
       yield { type: 'tenant', id, ...backup };
     }
     if (rows.length < PAGE) break;
   }
   yield { type: 'end', plans: plans.length, tenants };
+}
+
+/** All up to what the tenant's line names. What has come since then is not in the backup. */
+async function* historyLines(
+  tenant: string,
+  { audit, activations }: TenantBackup,
+  env: OperatorContext['env'],
+): AsyncGenerator<BackupLine, void, void> {
+  const object = tenantObject(env, tenant);
+  const after = { audit: 0, activations: 0 };
+  let left = activations;
+  while (after.audit < audit.seq || left > 0) {
+    const part = await object.historyPart(tenant, after);
+    const entries = part.audit.filter(({ seq }) => seq <= audit.seq);
+    const records = part.activations.slice(0, left);
+    if (entries.length === 0 && records.length === 0) throw new Error(`the history of '${tenant}' has a gap`);
+    yield { type: 'history', tenant, audit: entries, activations: records };
+    after.audit = entries.at(-1)?.seq ?? after.audit;
+    after.activations = records.at(-1)?.seq ?? after.activations;
+    left -= records.length;
+  }
 }
 
 /**
@@ -95,6 +118,12 @@ export async function importTenants(
         const result = await asking(() => tenantIndex(c.env).putPlan(plan, { actor: c.var.operator, ifMatch: 'any' }));
         if (result.refused === null) count(done.plans, result.changed);
         break;
+      }
+      case 'history': {
+        const { tenant, audit, activations } = parsed;
+        const refused = await asking(() => tenantObject(c.env, tenant).stage(tenant, { audit, activations }));
+        if (refused === null) break;
+        throw new PlimsollError(refused.code, `Line ${number}: ${refused.message}`, { param: refused.param });
       }
       case 'tenant': {
         seen.tenants += 1;

@@ -11,13 +11,21 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import { type Applied, applyChange, type Known, restore } from './apply-change.ts';
-import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, verifyChain } from './audit-chain.ts';
+import {
+  type AuditEntry,
+  type AuditVerdict,
+  chainEvents,
+  NO_AUDIT,
+  problemAfter,
+  verifyChain,
+} from './audit-chain.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
 import {
   type ChangeResult,
   type Claim,
+  type HistoryPart,
   type PolicyHistory,
   type PolicyRow,
   type TenantBackup,
@@ -30,20 +38,29 @@ import {
 } from './tenant-contracts.ts';
 import type { SnapshotLevel, TenantSnapshot } from './tenant-record.ts';
 import {
+  AUDIT_PAGE,
+  adoptStaged,
   auditHead,
+  auditPage,
+  clearStaged,
   countChangesByKeys,
   documentOf,
   latestAudit,
   readAudit,
   readKey,
+  readStaged,
   readState,
   TENANT_STEPS,
   writeActivation,
   writeAudit,
   writePolicy,
+  writeStaged,
   writeState,
 } from './tenant-rows.ts';
 import type { ActivationRecord, Refusal, TenantChange, TenantState } from './tenant-state.ts';
+
+/** How many activations are read at once. */
+const HISTORY_PAGE = 1_000;
 
 type ObjectEnv = TenantIndexBinding & TenantStoreBinding;
 
@@ -53,6 +70,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   readonly #sql: SqlStorage;
   readonly #exclusive = createExclusive();
   #adopting: Promise<void> | undefined;
+  #verifying: Promise<AuditVerdict> | undefined;
 
   constructor(ctx: DurableObjectState, env: ObjectEnv) {
     super(ctx, env);
@@ -126,7 +144,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       versions: this.#sql
         .exec<PolicyRow>('SELECT version, created_at FROM policies ORDER BY created_at DESC, version')
         .toArray(),
-      activations: this.#activations('ORDER BY seq DESC'),
+      activations: this.#activations(`ORDER BY seq DESC LIMIT ${HISTORY_PAGE}`),
     };
   }
 
@@ -148,9 +166,18 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   async verifyAudit(tenant: string): Promise<AuditVerdict> {
     await this.#adopted(tenant);
-    return this.#exclusive(async () => {
-      return verifyChain(readAudit(this.#sql), await tenantIndex(this.env).auditHead(tenant));
+    // Entries are only ever appended, so no change waits for this, however long the log is. Whoever
+    // asks meanwhile gets the same verdict.
+    this.#verifying ??= this.#verify(tenant).finally(() => {
+      this.#verifying = undefined;
     });
+    return this.#verifying;
+  }
+
+  async #verify(tenant: string): Promise<AuditVerdict> {
+    // The index first: what it knows is in the log already.
+    const known = await tenantIndex(this.env).auditHead(tenant);
+    return verifyChain(readAudit(this.#sql), known);
   }
 
   async backup(tenant: string): Promise<TenantBackup | null> {
@@ -162,22 +189,57 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       policies: this.#sql
         .exec<TenantBackup['policies'][number]>('SELECT version, document, created_at FROM policies ORDER BY version')
         .toArray(),
-      activations: this.#activations('ORDER BY seq'),
-      audit: [...readAudit(this.#sql)],
+      activations: this.#sql.exec<{ count: number }>('SELECT COUNT(*) AS count FROM activations').one().count,
+      audit: auditHead(this.#sql),
     };
+  }
+
+  async historyPart(tenant: string, after: { audit: number; activations: number }): Promise<HistoryPart> {
+    await this.#adopted(tenant);
+    return {
+      audit: auditPage(this.#sql, after.audit),
+      activations: this.#activations(
+        `WHERE seq > ${Math.trunc(after.activations)} ORDER BY seq LIMIT ${HISTORY_PAGE}`,
+      ),
+    };
+  }
+
+  async stage(tenant: string, part: HistoryPart): Promise<Refusal | null> {
+    await this.#adopted(tenant);
+    return this.#exclusive(async () => {
+      if (part.audit[0]?.seq === 1) clearStaged(this.#sql);
+      const problem = await problemAfter(readStaged(this.#sql).audit, part.audit);
+      const stranger = part.audit.find((entry) => entry.tenant !== tenant);
+      if (problem === null && stranger === undefined) {
+        this.ctx.storage.transactionSync(() => writeStaged(this.#sql, part));
+        return null;
+      }
+      clearStaged(this.#sql);
+      const why =
+        problem === null
+          ? `: entry ${stranger?.seq} is about '${stranger?.tenant}', not about '${tenant}'`
+          : ` at entry ${problem.seq}: ${problem.why}`;
+      return { code: 'invalid_value', message: `The audit log of '${tenant}' is damaged${why}.`, param: 'audit' };
+    });
   }
 
   async restore(tenant: string, backup: TenantBackup, { actor }: { actor: string }): Promise<ChangeResult> {
     await this.#adopted(tenant);
     return this.#exclusive(async () => {
-      const { valid, problem } = await verifyChain(backup.audit);
-      if (!valid) {
-        const message = `The audit log of '${tenant}' is damaged at entry ${problem?.seq}: ${problem?.why}.`;
+      // What an earlier try has left, which broke off.
+      if (backup.audit.seq === 0) clearStaged(this.#sql);
+      const staged = readStaged(this.#sql);
+      const isWhole = staged.audit.hash === backup.audit.hash && staged.activations === backup.activations;
+      if (!isWhole) {
+        clearStaged(this.#sql);
+        const message = `The history of '${tenant}' is not whole: ${backup.audit.seq} entries of its audit log and ${backup.activations} activations were wanted, and ${staged.audit.seq} and ${staged.activations} were there.`;
         return { refused: { code: 'invalid_value', message, param: 'audit' }, current: null };
       }
       const apply = (state: TenantState | null, known: Known) =>
-        restore(state, { state: backup.state, head: backup.audit.at(-1)?.hash ?? NO_AUDIT.hash }, known);
-      return this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
+        restore(state, { state: backup.state, head: backup.audit.hash }, known);
+      const result = await this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
+      clearStaged(this.#sql);
+      return result;
     });
   }
 
@@ -219,16 +281,19 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       return refuse(refused);
     }
     const event = { at: now, actor, action: applied.action, tenant, detail: JSON.stringify(applied.detail) };
-    const adopted = before === null ? (restoring?.audit ?? []) : [];
     // A tenant that is restored where there is none has the log that it had, and nothing more.
-    const events = adopted.length > 0 ? [] : [event];
+    const withAudit = before === null && (restoring?.audit.seq ?? 0) > 0;
+    const events = withAudit ? [] : [event];
     const entries = await chainEvents(auditHead(this.#sql), events);
     this.ctx.storage.transactionSync(() => {
-      if (restoring !== null) this.#replaceHistory(restoring);
+      for (const { version, document, created_at } of restoring?.policies ?? []) {
+        writePolicy(this.#sql, { version, document }, created_at);
+      }
+      if (restoring !== null) adoptStaged(this.#sql, { withAudit });
       for (const policy of applied.policies) writePolicy(this.#sql, policy, now);
       if (applied.activation !== null) writeActivation(this.#sql, applied.activation);
       writeState(this.#sql, tenant, state);
-      for (const entry of [...adopted, ...entries]) writeAudit(this.#sql, entry);
+      for (const entry of entries) writeAudit(this.#sql, entry);
     });
     const kept = new Set(state.keys.map(({ sha256 }) => sha256));
     const removedKeys = (before?.keys ?? []).map(({ sha256 }) => sha256).filter((key) => !kept.has(key));
@@ -283,12 +348,17 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     const index = tenantIndex(this.env);
     const isGone = (state?.deleted_at ?? null) !== null;
     const isErased = isGone && note.erasing === 1;
-    await index.settle(tenant, {
-      state: state === null ? null : isErased ? 'erased' : isGone ? 'deleted' : 'live',
+    const truth = {
+      state: state === null ? null : isErased ? ('erased' as const) : isGone ? ('deleted' as const) : ('live' as const),
       keys: (state?.keys ?? []).map(({ sha256 }) => sha256),
       plan: state?.plan ?? null,
-      audit: [...readAudit(this.#sql, (await index.auditHead(tenant)).seq)],
-    });
+    };
+    // A call takes 32 MiB, and the log of a tenant that was restored may be longer.
+    let audit = auditPage(this.#sql, (await index.auditHead(tenant)).seq);
+    do {
+      await index.settle(tenant, { ...truth, audit });
+      audit = audit.length < AUDIT_PAGE ? [] : auditPage(this.#sql, audit.at(-1)?.seq ?? 0);
+    } while (audit.length > 0);
     if (isErased) await this.#destroy(tenant);
     else await this.#forgetNote();
   }
@@ -344,14 +414,6 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       });
       for (const entry of entries) writeAudit(this.#sql, entry);
     });
-  }
-
-  #replaceHistory({ policies, activations }: TenantBackup): void {
-    for (const { version, document, created_at } of policies) {
-      writePolicy(this.#sql, { version, document }, created_at);
-    }
-    this.#sql.exec('DELETE FROM activations');
-    for (const record of activations) writeActivation(this.#sql, record);
   }
 
   #activations(clause: string): ActivationRecord[] {
