@@ -116,11 +116,61 @@ test.each<[string, (lines: string[]) => string[], RegExp]>([
     (lines) => lines.map((line) => line.replace('"action":"tenant-put"', '"action":"tenant-get"')),
     /^Line \d+: The audit log of '[\w-]+' is damaged at entry 1/,
   ],
+  [
+    'in which somebody changed the policy of a plan',
+    (lines) => lines.map((line) => (line.startsWith('{"type":"plan"') ? line.replace('0.1', '0.0') : line)),
+    /^Line 2: The policy of the plan 'gold' is not the one that its version '[0-9a-f]{32}' stands for/,
+  ],
+  [
+    "in which somebody changed a tenant's policy",
+    (lines) => lines.map((line) => line.replace(/(\\"floor\\":)0.6/, '$10.0')),
+    /^Line \d+: The text of 'acme's version '[0-9a-f]{32}' is not/,
+  ],
 ])('a backup %s is refused', async (_name, change, message) => {
   const lines = (await backup(first)).trimEnd().split('\n');
   const answer = await restore(second, change(lines).join('\n'));
   expect(answer.status).toBe(400);
   expect(((await answer.json()) as ErrorBody).error.message).toMatch(message);
+});
+
+test('a log that tells of another tenant is refused', async () => {
+  const at = '2026-11-29T00:00:00.000Z';
+  const event = { at, actor: 'operator', action: 'tenant-put', tenant: 'somebody-else', detail: '{}' };
+  const document = canonicalPolicy(Policy.parse({ floor: 0.5, budget: null }));
+  const version = await policyVersion(document);
+  const state = {
+    ...{ name: 'B', plan: null, policy_version: version, activation: 1, canary: null, suspended: null },
+    ...{ deleted_at: null, created_at: at, updated_at: at, revision: 1, keys: [] },
+  };
+  const activations = [{ seq: 1, at, actor: 'operator', version, share: 1, previous: null }];
+  const policies = [{ version, document, created_at: at }];
+  const audit = await chainEvents(NO_AUDIT, [event]);
+  const lines = [
+    { type: 'plimsoll-backup', version: 1, at },
+    { type: 'history', tenant: 'borrowed', audit, activations },
+    { type: 'tenant', id: 'borrowed', state, policies, activations: 1, audit: { seq: 1, hash: audit[0]!.hash } },
+    { type: 'end', plans: 0, tenants: 1 },
+  ];
+  const answer = await restore(second, lines.map((line) => JSON.stringify(line)).join('\n'));
+  expect(answer.status).toBe(400);
+  expect(((await answer.json()) as ErrorBody).error.message).toMatch(
+    /^Line 2: .*entry 1 is about 'somebody-else', not about 'borrowed'/,
+  );
+});
+
+test('an id that an import buries is in the log of the deployment', async () => {
+  const lines = [
+    { type: 'plimsoll-backup', version: 1, at: '' },
+    { type: 'erased', id: 'buried' },
+    { type: 'end', plans: 0, tenants: 0 },
+  ];
+  const body = lines.map((line) => JSON.stringify(line)).join('\n');
+  for (let i = 0; i < 2; i++) await restored(second, body);
+  const { data } = await (await adminOf(second).audit.$get({ query: {} })).json();
+  expect(data.filter(({ tenant }) => tenant === 'buried')).toMatchObject([
+    { action: 'tenant-bury', actor: 'operator' },
+  ]);
+  expect(await (await adminOf(second).audit.verify.$get({ query: {} })).json()).toMatchObject({ valid: true });
 });
 
 test('a backup may be longer than any other body', async () => {

@@ -3,6 +3,7 @@
  * after the lines with its audit log and its activations. The deployment's own log stays where it
  * is: a chain has one place.
  */
+import { isTextOf } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
 import { type TenantBackup, tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
@@ -114,6 +115,7 @@ export async function importTenants(
       case 'plan': {
         seen.plans += 1;
         const { id, name, policy_version: version, document } = parsed;
+        await atLine(number, () => demandWholePlan(parsed));
         const plan = { id, name, policy: { version, document } };
         const result = await asking(() => tenantIndex(c.env).putPlan(plan, { actor: c.var.operator, ifMatch: 'any' }));
         if (result.refused === null) count(done.plans, result.changed);
@@ -129,6 +131,7 @@ export async function importTenants(
         seen.tenants += 1;
         const { type: _, id, ...backup } = parsed;
         const actor = c.var.operator;
+        await atLine(number, () => demandWholePolicies(parsed));
         const result = await atLine(number, () =>
           changed(id, (object) => object.restore(id, backup, { actor }), { c, admin }),
         );
@@ -136,10 +139,7 @@ export async function importTenants(
         break;
       }
       case 'erased': {
-        const { id } = parsed;
-        const isNew = (await asking(() => tenantIndex(c.env).tenant(id))) === null;
-        const grave = { state: 'erased', keys: [], plan: null, audit: [] } as const;
-        if (isNew) await asking(() => tenantIndex(c.env).settle(id, grave));
+        await asking(() => tenantIndex(c.env).bury(parsed.id, { actor: c.var.operator }));
         break;
       }
       case 'end':
@@ -160,6 +160,29 @@ export async function importTenants(
   }
   return done;
 }
+
+/**
+ * A version stands for one text. Another text under it would take the place of the right one,
+ * wherever that is stored already.
+ */
+async function demandWholePlan({ id, policy_version, document }: Line<'plan'>): Promise<void> {
+  if (await isTextOf(document, policy_version)) return;
+  throw new PlimsollError(
+    'invalid_value',
+    `The policy of the plan '${id}' is not the one that its version '${policy_version}' stands for.`,
+    { param: 'document' },
+  );
+}
+
+async function demandWholePolicies({ id, policies }: Line<'tenant'>): Promise<void> {
+  for (const [index, { version, document }] of policies.entries()) {
+    if (await isTextOf(document, version)) continue;
+    const message = `The text of '${id}'s version '${version}' is not the one that it stands for.`;
+    throw new PlimsollError('invalid_value', message, { param: `policies[${index}].document` });
+  }
+}
+
+type Line<Type extends BackupLine['type']> = Extract<BackupLine, { type: Type }>;
 
 /** An error about a line says which it is. */
 async function atLine<T>(number: number, work: () => Promise<T>): Promise<T> {

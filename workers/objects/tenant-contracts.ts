@@ -50,6 +50,11 @@ export interface TenantIndexContract {
   /** The head of the tenant's chain that the index knows. */
   auditHead(tenant: string): Promise<AuditHead>;
   settle(tenant: string, settlement: Settlement): Promise<void>;
+  /**
+   * Notes that an id was used elsewhere, by a tenant that is erased. Does nothing if it is known
+   * here.
+   */
+  bury(tenant: string, options: { actor: string }): Promise<void>;
   tenant(id: string): Promise<TenantRow | null>;
   /** In the order of their ids, from the one after `after`. */
   listTenants(options: { after: string; limit: number }): Promise<TenantRow[]>;

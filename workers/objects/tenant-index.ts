@@ -155,6 +155,20 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
     });
   }
 
+  async bury(tenant: string, { actor }: { actor: string }): Promise<void> {
+    await this.#exclusive(async () => {
+      if (this.#tenant(tenant) !== null) return;
+      const at = new Date().toISOString();
+      await this.#change({ at, actor, action: 'tenant-bury', tenant, detail: '{}' }, () => {
+        // A tenant may have been made while the entry was hashed. Then it stays.
+        this.#sql.exec(
+          "INSERT OR IGNORE INTO tenants (id, state, plan, audit_seq, audit_hash) VALUES (?, 'erased', NULL, ?, ?)",
+          ...[tenant, NO_AUDIT.seq, NO_AUDIT.hash],
+        );
+      });
+    });
+  }
+
   async tenant(id: string): Promise<TenantRow | null> {
     return this.#tenant(id);
   }

@@ -37,6 +37,7 @@ export class TenantObject extends RealTenantObject {
           if (settlement.audit.some(({ seq }) => seq === 2)) crashOnce(tenant, 'crash-before-settle');
           await index.settle(tenant, settlement);
         },
+        bury: (tenant, options) => index.bury(tenant, options),
         tenant: (id) => index.tenant(id),
         listTenants: (options) => index.listTenants(options),
         plan: (id) => index.plan(id),
