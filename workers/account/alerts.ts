@@ -1,6 +1,7 @@
 /**
- * Alerts at shares of a day's or a month's tokens: once per share and window. They wait in the
- * account's own database until the receiver has taken them, so none is lost when the object moves.
+ * Alerts at shares of a day's or a month's tokens: once per share, window and limit. They wait in
+ * the account's own database until the receiver has taken them, so none is lost when the object
+ * moves.
  */
 import type { Budget } from './ledger.ts';
 import type { Store } from './store.ts';
@@ -42,10 +43,10 @@ export function createAlerts({
   shares: readonly number[];
   now?: () => number;
 }): Alerts {
-  const setNext = ({ window, share }: Alert, attempts: number, nextAt: number | null) =>
+  const setNext = ({ window, share, cap }: Alert, attempts: number, nextAt: number | null) =>
     exec(
-      'UPDATE alerts SET attempts = ?, next_at = ? WHERE window = ? AND share = ?',
-      ...[attempts, nextAt, window, share],
+      'UPDATE alerts SET attempts = ?, next_at = ? WHERE window = ? AND share = ? AND cap = ?',
+      ...[attempts, nextAt, window, share, cap],
     );
 
   return {

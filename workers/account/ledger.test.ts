@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type Limits, NO_LIMITS } from '../objects/tenant-account-contract.ts';
 import { SlowLedger } from '../testing/slow-ledger.ts';
 import { createSqliteStore } from '../testing/sqlite-store.ts';
-import { createLedger, FREE_REPEATS, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import { type Budget, createLedger, FREE_REPEATS, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
 import type { Store } from './store.ts';
 
 const NOON = Date.UTC(2026, 10, 29, 12);
@@ -15,7 +15,14 @@ const SPENDER = { key: 'first', model: 'scripted' };
 function startLedger({ time = NOON, store = createSqliteStore() }: { time?: number; store?: Store } = {}) {
   const clock = { time };
   const usage: UsageEvent[] = [];
-  const create = () => createLedger({ store, now: () => clock.time, keepUsage: (event) => usage.push({ ...event }) });
+  const budgets: Budget[] = [];
+  const create = () =>
+    createLedger({
+      store,
+      now: () => clock.time,
+      keepUsage: (event) => usage.push({ ...event }),
+      onBudget: (budget) => budgets.push(budget),
+    });
   let ledger = create();
   const window = (name: string) =>
     store
@@ -28,6 +35,7 @@ function startLedger({ time = NOON, store = createSqliteStore() }: { time?: numb
   return {
     clock,
     usage,
+    budgets,
     window,
     store,
     get ledger() {
@@ -40,9 +48,10 @@ function startLedger({ time = NOON, store = createSqliteStore() }: { time?: numb
     /** Reserves, and writes it down. */
     reserve(
       limits: Partial<Limits>,
-      { id = `r${asked++}`, tokens = 1, prompt = null, idempotency = null }: Partial<LedgerAsk> = {},
+      { id = `r${asked++}`, tokens = 1, prompt = null, idempotency = null, caps }: Partial<LedgerAsk> = {},
     ) {
-      const ask = { id, spender: SPENDER, tokens, limits: { ...NO_LIMITS, ...limits }, prompt, idempotency };
+      const all = { ...NO_LIMITS, ...limits };
+      const ask = { id, spender: SPENDER, tokens, limits: all, caps: caps ?? all, prompt, idempotency };
       const verdict = ledger.reserve(ask);
       ledger.save();
       return verdict;
@@ -143,7 +152,7 @@ describe('a limit', () => {
 
 test('a reservation that was not confirmed before a crash is as if it had never been', () => {
   const account = startLedger();
-  const ask = { spender: SPENDER, tokens: 7, limits: NO_LIMITS, prompt: null, idempotency: null };
+  const ask = { spender: SPENDER, tokens: 7, limits: NO_LIMITS, caps: NO_LIMITS, prompt: null, idempotency: null };
   account.ledger.reserve({ ...ask, id: 'a' });
   expect(account.ledger.confirm('a')).toBe(true);
   account.ledger.reserve({ ...ask, id: 'b' });
@@ -231,6 +240,17 @@ test('a lease that is renewed holds its place', () => {
     ledger.renew(['a', 'unknown']);
   }
   expect(reserve({ concurrent_streams: 1 }).outcome).toBe('denied');
+});
+
+test('a budget is what the whole tenant may spend, however little one of its keys may', () => {
+  const { reserve, settle, budgets } = startLedger();
+  const caps = { ...NO_LIMITS, tokens_per_day: 1_000 };
+  reserve({ tokens_per_day: 10 }, { id: 'a', tokens: 10, caps });
+  settle('a', 10);
+  expect(reserve({ tokens_per_day: 10 }, { tokens: 10, caps }).outcome).toBe('denied');
+  expect(budgets).toEqual([{ window: '2026-11-29', cap: 1_000, settled: 10, full: false }]);
+  expect(reserve({ tokens_per_day: 1_000 }, { tokens: 991, caps }).outcome).toBe('denied');
+  expect(budgets.at(-1)).toEqual({ window: '2026-11-29', cap: 1_000, settled: 10, full: true });
 });
 
 test('a reservation grows if there is room, and never shrinks', () => {
@@ -395,6 +415,7 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
             spender: SPENDER,
             tokens,
             limits,
+            caps: limits,
             prompt,
             idempotency,
           };

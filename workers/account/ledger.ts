@@ -17,6 +17,7 @@
  */
 import type {
   Allowances,
+  Caps,
   Denial,
   Growth,
   LimitName,
@@ -50,6 +51,7 @@ export type LedgerAsk = {
   spender: Omit<Spender, 'tenant'>;
   tokens: number;
   limits: Limits;
+  caps: Caps;
   prompt: string | null;
   idempotency: { key: string; body: string } | null;
 };
@@ -90,6 +92,7 @@ export type UsageEvent = {
 export type Budget = {
   /** '2026-11-29' or '2026-11' */
   window: string;
+  /** Of the whole tenant. */
   cap: number;
   settled: number;
   /** Whether a request was just turned away because of it. */
@@ -303,8 +306,10 @@ export function createLedger({
     const [dayWindow, monthWindow] = windowsOf(day);
     const denial = strictest(inTheWay(ask, counted, time));
     if (denial !== null) {
-      if (denial.limit === 'tokens_per_day' && !denial.tooLarge) report(dayWindow, true);
-      if (denial.limit === 'tokens_per_month' && !denial.tooLarge) report(monthWindow, true);
+      setCaps(ask.caps, day);
+      // What is full for one key need not be full for its tenant.
+      if (isFull('tokens_per_day', ask, denial)) report(dayWindow, true);
+      if (isFull('tokens_per_month', ask, denial)) report(monthWindow, true);
       return { outcome: 'denied', denial, allowances: allowances(limits) };
     }
 
@@ -320,8 +325,7 @@ export function createLedger({
       prompt,
       idempotency: idempotency?.key ?? null,
     };
-    windows.setCap(dayWindow, limits.tokens_per_day);
-    windows.setCap(monthWindow, limits.tokens_per_month);
+    setCaps(ask.caps, day);
     for (const window of windowsOf(day)) windows.add(window, { charged: counted, settled: 0 });
     unsaved.push(charge);
     if (idempotency !== null) {
@@ -334,6 +338,12 @@ export function createLedger({
     minute.add(entry);
     hold({ charge, entry });
     return granted();
+  }
+
+  function setCaps(caps: Caps, day: string): void {
+    const [dayWindow, monthWindow] = windowsOf(day);
+    windows.setCap(dayWindow, caps.tokens_per_day);
+    windows.setCap(monthWindow, caps.tokens_per_month);
   }
 
   function insert({ id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency }: Charge): void {
@@ -504,6 +514,11 @@ export function createLedger({
   }
 
   return { reserve, save, confirm, grow, renew, settle, tidy };
+}
+
+/** Whether a denial says that the tenant has reached this cap. */
+function isFull(name: keyof Caps, { caps }: LedgerAsk, { limit, most, tooLarge }: Denial): boolean {
+  return limit === name && most === caps[name] && !tooLarge;
 }
 
 /** Of all limits that are in the way, the one to name; null if none is. */

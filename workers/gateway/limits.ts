@@ -120,7 +120,8 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   }
 
   async function askAccount(account: TenantAccountContract, { total, digest }: Cost): Promise<Verdict> {
-    const ask = { id: requestId, spender: spender(), tokens: total, limits, prompt: digest, idempotency };
+    const { caps } = caller;
+    const ask = { id: requestId, spender: spender(), tokens: total, limits, caps, prompt: digest, idempotency };
     for (let tries = 1; ; tries++) {
       try {
         // Asking twice with the same id reserves once.

@@ -21,6 +21,8 @@ export type Limits = {
 };
 export type LimitName = keyof Limits;
 
+export type Caps = Pick<Limits, 'tokens_per_day' | 'tokens_per_month'>;
+
 export const NO_LIMITS: Limits = {
   requests_per_minute: null,
   tokens_per_minute: null,
@@ -45,6 +47,11 @@ export type Ask = {
   /** The most tokens that the request can cost: prompt and answer together. */
   tokens: number;
   limits: Limits;
+  /**
+   * What the whole tenant may spend, which alerts are about. A key may have less under a policy of
+   * its own, and then `limits` are lower.
+   */
+  caps: Caps;
   /** SHA-256 of the prompt, in hex. The account keeps only a salted digest of it, for a minute. */
   prompt: string;
   /** null if the client sent no `Idempotency-Key`. Both are SHA-256 in hex. */

@@ -18,7 +18,9 @@ import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
 import { effectivePolicy, type Level, readLevel } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
+import { tightenAll } from '#policies/tighten.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { Caps } from '../objects/tenant-account-contract.ts';
 import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
 import { type Scope, TenantSnapshot } from '../objects/tenant-record.ts';
 import type { Env } from './env.ts';
@@ -61,6 +63,8 @@ export type Caller = Standing & {
   suspended: boolean;
   /** Unix milliseconds; null: the key does not expire. */
   expiresAtMs: number | null;
+  /** What the tenant may spend with all its keys: without this key's own policy. */
+  caps: Caps;
   /** What a share of requests, chosen by their hash, gets instead. */
   canary: (Standing & { share: number }) | null;
 };
@@ -169,9 +173,12 @@ export function createTenantDirectory({
   async function toCaller(snapshot: TenantSnapshot): Promise<Caller> {
     const { tenant, key, plan, scopes, suspended, expires_at, canary } = snapshot;
     const levels = await readLevels(tenant, snapshot.levels);
+    const ofTenant = levels.filter(({ level }) => level !== 'key').map(({ policy }) => policy);
+    const { tokens_per_day, tokens_per_month } = tightenAll(ofTenant).limits;
+    const caps = { tokens_per_day, tokens_per_month };
     const instead = snapshot.levels.map((level) => (level.level === 'tenant' ? { ...level, ...canary } : level));
     return {
-      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at },
+      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at, caps },
       ...(await effectivePolicy(levels)),
       canary:
         canary === null ? null : { share: canary.share, ...(await effectivePolicy(await readLevels(tenant, instead))) },
