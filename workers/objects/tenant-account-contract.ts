@@ -128,6 +128,13 @@ export interface TenantAccountContract {
    * spent.
    */
   settle(settlement: Settlement): Promise<void>;
+  /**
+   * Erases all that the account holds, and the tenant's usage. From then on it takes nothing: a
+   * request that was under way is not booked any more. Erasing twice changes nothing.
+   */
+  erase(tenant: string): Promise<void>;
+  /** Makes it an account again, for a tenant that comes back out of a backup. */
+  revive(tenant: string): Promise<void>;
 }
 
 export type TenantAccountBinding = { TENANT_ACCOUNT?: { getByName(name: string): TenantAccountContract } };
@@ -146,5 +153,7 @@ export function tenantAccount(
     grow: (id, tokens, limits) => account().grow(id, tokens, limits),
     renew: (ids) => account().renew(ids),
     settle: (settlement) => account().settle(settlement),
+    erase: (id) => account().erase(id),
+    revive: (id) => account().revive(id),
   };
 }

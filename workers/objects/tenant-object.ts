@@ -22,6 +22,7 @@ import {
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
+import { type TenantAccountBinding, tenantAccount } from './tenant-account-contract.ts';
 import {
   type ChangeResult,
   type Claim,
@@ -62,7 +63,7 @@ import type { ActivationRecord, Refusal, TenantChange, TenantState } from './ten
 /** How many activations are read at once. */
 const HISTORY_PAGE = 1_000;
 
-type ObjectEnv = TenantIndexBinding & TenantStoreBinding;
+type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding;
 
 export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
   /** How soon what a crash left half done is finished, if nobody comes before. */
@@ -235,6 +236,9 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
         const message = `The history of '${tenant}' is not whole: ${backup.audit.seq} entries of its audit log and ${backup.activations} activations were wanted, and ${staged.audit.seq} and ${staged.activations} were there.`;
         return { refused: { code: 'invalid_value', message, param: 'audit' }, current: null };
       }
+      // An erased tenant that comes back spends again.
+      const row = await tenantIndex(this.env).tenant(tenant);
+      if (row?.state === 'erased') await tenantAccount(this.env, tenant)?.revive(tenant);
       const apply = (state: TenantState | null, known: Known) =>
         restore(state, { state: backup.state, head: backup.audit.hash }, known);
       const result = await this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
@@ -365,6 +369,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   async #destroy(tenant: string): Promise<void> {
     await tenantStore(this.env).forgetTenant(tenant);
+    await tenantAccount(this.env, tenant)?.erase(tenant);
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     migrate(this.ctx.storage, TENANT_STEPS);
