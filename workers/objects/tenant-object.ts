@@ -68,6 +68,8 @@ type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding;
 export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
   /** How soon what a crash left half done is finished, if nobody comes before. */
   protected readonly healAfterMs: number = 10_000;
+  /** How soon it is tried again if that fails. */
+  protected readonly healAgainMs: number = 60_000;
   readonly #sql: SqlStorage;
   readonly #exclusive = createExclusive();
   #adopting: Promise<void> | undefined;
@@ -134,8 +136,16 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   override async alarm(): Promise<void> {
     const [row] = this.#sql.exec<{ tenant: string }>('SELECT tenant FROM unsettled').toArray();
-    // An alarm that throws is tried again, a few times in all. After that, the next change heals.
-    if (row !== undefined) await this.heal(row.tenant);
+    if (row === undefined) return;
+    try {
+      await this.heal(row.tenant);
+    } catch (cause) {
+      // An alarm that throws is tried again a few times and then never. The index may be away
+      // longer. One line of the log, as request/log.ts writes it; that folder imports this one.
+      const entry = { level: 'error', event: 'not-healed', tenant: row.tenant, because: String(cause) };
+      console.error(JSON.stringify(entry));
+      await this.ctx.storage.setAlarm(Date.now() + this.healAgainMs);
+    }
   }
 
   async history(tenant: string): Promise<PolicyHistory | null> {
