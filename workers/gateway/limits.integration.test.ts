@@ -4,12 +4,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
+import { adminClient } from '../control/admin-client.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
 import type { Limits } from '../objects/tenant-account-contract.ts';
 import {
   ask,
   type EdgeUnderTest,
   eventually,
+  OPERATOR_KEY,
   openaiClient,
   post,
   startEdgeUnderTest,
@@ -35,6 +37,7 @@ const TENANTS = {
   long: { concurrent_streams: 1 },
   again: { tokens_per_day: 10_000 },
   grown: { tokens_per_day: 250 },
+  shared: {},
   free: {},
 } satisfies Record<string, Partial<Limits>>;
 type Tenant = keyof typeof TENANTS;
@@ -304,6 +307,19 @@ test('an answer that is longer than the edge thought possible ends where the bud
   expect(text).toContain('insufficient_quota');
   expect(text).not.toContain('[DONE]');
   expect(await tokensOf('grown')).toEqual([250]);
+});
+
+test("under the limits of a key's own policy, requests of the tenant's other keys count, while they run", async () => {
+  const admin = adminClient(under.edge.url, OPERATOR_KEY).tenants[':id'];
+  const json = { policy: { limits: { concurrent_streams: 1 } } };
+  const { key } = await (await admin.keys.$post({ param: { id: 'shared' }, json })).json();
+  const withKey = () => post(under.edge, '/v1/chat/completions', ask('Hi'), key);
+  await ok(await withKey());
+  under.backends[0]!.behaviour = 'answer-forever';
+  const first = await chat('shared', { stream: true });
+  expect(await errorOf(await withKey())).toMatchObject({ status: 429, code: 'rate_limit_exceeded' });
+  await first.body?.cancel();
+  under.backends[0]!.behaviour = 'answer';
 });
 
 test('requests at the same time cannot spend a budget twice', async () => {

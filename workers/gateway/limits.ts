@@ -94,8 +94,10 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
 
   async function reserve(asked: Cost): Promise<void> {
     cost = asked;
-    if (idempotency === null && Object.keys(NO_LIMITS).every((name) => limits[name as keyof Limits] === null)) {
-      // Nothing can be in the way, so nobody waits for the account.
+    const isUnlimited = Object.keys(NO_LIMITS).every((name) => limits[name as keyof Limits] === null);
+    if (isUnlimited && idempotency === null && !caller.counted) {
+      // Nothing can be in the way, for this request or because of it. So nobody waits for the
+      // account.
       if (account === null) return;
       state = 'recording';
       c.executionCtx.waitUntil(isSettled.promise);

@@ -98,6 +98,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       suspended: (state?.suspended ?? null) !== null,
       expires_at: key.expires_at === null ? null : Date.parse(key.expires_at),
       scopes: key.scopes,
+      counted: (state?.keys ?? []).some(({ policy_version }) => policy_version !== null),
       levels,
       canary: canary === null ? null : { ...text(canary.version), share: canary.share },
     };

@@ -63,6 +63,8 @@ export type Caller = Standing & {
   suspended: boolean;
   /** Unix milliseconds; null: the key does not expire. */
   expiresAtMs: number | null;
+  /** Whether limits of another key of the tenant may count this key's requests. */
+  counted: boolean;
   /** What the tenant may spend with all its keys: without this key's own policy. */
   caps: Caps;
   /** What a share of requests, chosen by their hash, gets instead. */
@@ -171,14 +173,14 @@ export function createTenantDirectory({
   }
 
   async function toCaller(snapshot: TenantSnapshot): Promise<Caller> {
-    const { tenant, key, plan, scopes, suspended, expires_at, canary } = snapshot;
+    const { tenant, key, plan, scopes, suspended, expires_at, counted, canary } = snapshot;
     const levels = await readLevels(tenant, snapshot.levels);
     const ofTenant = levels.filter(({ level }) => level !== 'key').map(({ policy }) => policy);
     const { tokens_per_day, tokens_per_month } = tightenAll(ofTenant).limits;
     const caps = { tokens_per_day, tokens_per_month };
     const instead = snapshot.levels.map((level) => (level.level === 'tenant' ? { ...level, ...canary } : level));
     return {
-      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at, caps },
+      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at, counted, caps },
       ...(await effectivePolicy(levels)),
       canary:
         canary === null ? null : { share: canary.share, ...(await effectivePolicy(await readLevels(tenant, instead))) },
