@@ -178,7 +178,7 @@ describe('a settlement', () => {
         prompt_tokens: 30,
         completion_tokens: 0,
         charged_tokens: 30,
-        revision: 2,
+        revision: 1,
       },
     ]);
   });
@@ -251,6 +251,24 @@ test('a budget is what the whole tenant may spend, however little one of its key
   expect(budgets).toEqual([{ window: '2026-11-29', cap: 1_000, settled: 10, full: false }]);
   expect(reserve({ tokens_per_day: 1_000 }, { tokens: 991, caps }).outcome).toBe('denied');
   expect(budgets.at(-1)).toEqual({ window: '2026-11-29', cap: 1_000, settled: 10, full: true });
+});
+
+test('a renewal that comes after the lease has run out takes the place back, and the books stay right', () => {
+  const { reserve, settle, ledger, clock, window, usage } = startLedger();
+  reserve({ concurrent_streams: 1 }, { id: 'a', tokens: 50 });
+  for (const revision of [1, 2]) {
+    clock.time += LEASE_MS;
+    ledger.tidy();
+    expect(window('2026-11-29')).toEqual({ charged: 50, settled: 50 });
+    expect(usage.at(-1)).toMatchObject({ request: 'a', charged_tokens: 50, revision });
+    ledger.renew(['a']);
+    expect(window('2026-11-29')).toEqual({ charged: 50, settled: 0 });
+    expect(reserve({ concurrent_streams: 1 }).outcome).toBe('denied');
+  }
+  settle('a', 20);
+  expect(window('2026-11-29')).toEqual({ charged: 20, settled: 20 });
+  expect(usage.at(-1)).toMatchObject({ request: 'a', charged_tokens: 20, revision: 3 });
+  expect(reserve({ concurrent_streams: 1 }).outcome).toBe('granted');
 });
 
 test('a reservation grows if there is room, and never shrinks', () => {

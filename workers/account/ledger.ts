@@ -69,6 +69,8 @@ type Charge = {
   model: string;
   prompt: string | null;
   idempotency: string | null;
+  /** How often its cost was booked. */
+  revision: number;
 };
 type Open = { charge: Charge; entry: Entry };
 
@@ -209,14 +211,27 @@ export function createLedger({
     charge.state = 'lapsed';
     open.delete(charge.id);
     settleWindows(charge.day, { charged: 0, settled: charge.tokens });
-    book(charge, { prompt: 0, completion: 0, revision: 1 });
+    book(charge, { prompt: 0, completion: 0 });
   }
 
-  function book(
-    charge: Charge,
-    { prompt, completion, revision }: { prompt: number; completion: number; revision: number },
-  ): void {
-    const { id, key, model, day, tokens } = charge;
+  /** Its lease has run out, and yet somebody is still at work. */
+  function reopen(id: string): Charge | undefined {
+    const charge = find(id);
+    if (charge?.state !== 'lapsed') return undefined;
+    store.transaction(() => {
+      store.exec("UPDATE charges SET state = 'open' WHERE id = ?", id);
+      charge.state = 'open';
+      settleWindows(charge.day, { charged: 0, settled: -charge.tokens });
+    });
+    // A lease is no shorter than a minute, so the request has left the minute.
+    hold({ charge, entry: { at: charge.at, tokens: charge.tokens, prompt: charge.prompt } });
+    return charge;
+  }
+
+  function book(charge: Charge, { prompt, completion }: { prompt: number; completion: number }): void {
+    charge.revision += 1;
+    const { id, key, model, day, tokens, revision } = charge;
+    store.exec('UPDATE charges SET revision = ? WHERE id = ?', revision, id);
     keepUsage?.({
       request: id,
       key,
@@ -324,6 +339,7 @@ export function createLedger({
       ...spender,
       prompt,
       idempotency: idempotency?.key ?? null,
+      revision: 0,
     };
     setCaps(ask.caps, day);
     for (const window of windowsOf(day)) windows.add(window, { charged: counted, settled: 0 });
@@ -346,11 +362,12 @@ export function createLedger({
     windows.setCap(monthWindow, caps.tokens_per_month);
   }
 
-  function insert({ id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency }: Charge): void {
+  function insert(charge: Charge): void {
+    const { id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision } = charge;
     store.exec(
-      `INSERT INTO charges (id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency],
+      `INSERT INTO charges (id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision],
     );
   }
 
@@ -388,8 +405,8 @@ export function createLedger({
     save();
     moveTo(time);
     for (const id of ids) {
-      const charge = open.get(id)?.charge;
-      // Whose lease has run out has lost its place among the answers under way.
+      // An answer that goes on is under way, though its renewals came too late for a while.
+      const charge = open.get(id)?.charge ?? reopen(id);
       if (charge === undefined) continue;
       charge.expires_at = time + LEASE_MS;
       store.exec('UPDATE charges SET expires_at = ? WHERE id = ?', charge.expires_at, id);
@@ -417,7 +434,7 @@ export function createLedger({
         charged: charged - reserved,
         settled: charged - (state === 'lapsed' ? reserved : 0),
       });
-      book(charge, { ...spent, revision: 2 });
+      book(charge, spent);
     });
     open.delete(id);
   };
@@ -441,11 +458,12 @@ export function createLedger({
       ...spender,
       prompt: null,
       idempotency: null,
+      revision: 0,
     };
     store.transaction(() => {
       insert(charge);
       settleWindows(charge.day, { charged: total, settled: total });
-      book(charge, { ...spent, revision: 2 });
+      book(charge, spent);
     });
     minute.add({ at: time, tokens: total, prompt: null });
   }

@@ -81,6 +81,8 @@ const STEPS: readonly string[] = [
    ) WITHOUT ROWID;
    INSERT INTO alerts SELECT window, share, cap, settled, at, attempts, next_at FROM alerts_before;
    DROP TABLE alerts_before;`,
+  // Of rows from before, some are booked once.
+  'ALTER TABLE charges ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;',
 ];
 
 export function migrate({ exec, transaction }: Store): void {

@@ -138,7 +138,9 @@ export class SlowLedger {
   renew(id: string, time: number): void {
     this.moveTo(time);
     const request = this.find(id);
-    if (request?.state === 'open') request.expiresAt = time + LEASE_MS;
+    if (request === undefined || request.state === 'settled') return;
+    request.state = 'open';
+    request.expiresAt = time + LEASE_MS;
   }
 
   grow(id: string, tokens: number, limits: Limits, time: number): 'granted' | 'denied' | 'lapsed' {
