@@ -228,6 +228,17 @@ describe('a tenant', () => {
     expect(await (await admin.audit.verify.$get({ query: {} })).json()).toMatchObject({ valid: true });
   });
 
+  test('that is deleted opens nothing, though a row of a key were left', async () => {
+    await make('haunted');
+    const { key } = await newKey('haunted');
+    expect(await outcome(key)).toEqual(OK);
+    const storage = await storageOf(under, 'haunted');
+    await storage.exec("UPDATE tenant SET deleted_at = '2026-11-29T00:00:00.000Z'");
+    const kv = await under.edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS');
+    await kv.delete(`key:${sha256(key)}`);
+    await expect.poll(() => outcome(key), { timeout: 5_000 }).toEqual([401, 'invalid_api_key']);
+  });
+
   test('is listed in pages', async () => {
     const ids: string[] = [];
     let after = '';

@@ -87,6 +87,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     if (key === null) return null;
     // Without a tenant there is no policy, and the strictest one stands in for it.
     const state = readState(this.#sql);
+    // It has no keys any more. Whatever row is left, it opens nothing.
+    if ((state?.deleted_at ?? null) !== null) return null;
     const text = (version: string | null) => ({ version, document: documentOf(this.#sql, version) });
     const levels: SnapshotLevel[] = [{ level: 'tenant', ...text(state?.policy_version ?? null) }];
     if (key.policy_version !== null) levels.push({ level: 'key', ...text(key.policy_version) });
