@@ -11,6 +11,7 @@ import { generateBody } from '#shared/protocol/generate-body.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { chooseStanding } from '../request/choose-standing.ts';
 import type { AppContext } from '../request/context.ts';
+import { onAbort } from '../request/on-abort.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
@@ -95,12 +96,12 @@ export function chatCompletions({
     };
 
     const client = new AbortController();
-    c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
+    onAbort(c.req.raw.signal, () => client.abort());
     const waits = Promise.withResolvers<void>();
     let hasWaited = false;
     // The answer may go on after the request's own span has ended.
     const answered = requestTrace.hold();
-    client.signal.addEventListener('abort', answered);
+    onAbort(client.signal, answered);
     const call = {
       requestId,
       trace: requestTrace,

@@ -19,6 +19,7 @@ import {
 } from '../objects/tenant-account-contract.ts';
 import type { AppContext, BodyEnv, CallerEnv, Middleware } from '../request/context.ts';
 import { logError } from '../request/log.ts';
+import { onAbort } from '../request/on-abort.ts';
 import { within } from '../request/within.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import type { Cost } from './limits-cost.ts';
@@ -207,7 +208,7 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
 
   function follow(begun: Promise<BegunAnswer>, signal: AbortSignal): Promise<BegunAnswer> {
     isFollowed = true;
-    signal.addEventListener('abort', settle, { once: true });
+    onAbort(signal, settle);
     return begun.then(
       (answer) => ({ ...answer, events: count(answer.events) }),
       (thrown: unknown) => {
