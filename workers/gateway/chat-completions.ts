@@ -51,7 +51,7 @@ export function chatCompletions({
   return async (c: AppContext<MeterEnv>): Promise<Response> => {
     const { config, requestId, meter, trace: requestTrace } = c.var;
     const chat = parseChatRequest(parseJson(c.var.body));
-    const caller = await chooseStanding(c.var.caller, chat.messages);
+    const caller = await chooseStanding(c.var.caller, chat.messages, config.directiveKey);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
     const listMembers = async () => allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
