@@ -133,3 +133,31 @@ test('the keys of a tenant make only so many changes a minute and a day, the ope
   expect(refusal('key:owner', { minute: 0, day: 500 })).toMatchObject({ code: 'rate_limit_exceeded' });
   expect(refusal('operator', { minute: 30, day: 500 })).toBeNull();
 });
+
+describe('a canary that ends', () => {
+  const running = { ...tenantWith([]), canary: { version: 'next', share: 0.1 } };
+
+  test('by a rollback is in the history', () => {
+    expect(applyChange(running, { type: 'policy-rollback' }, { ...known, nextActivation: 7 })).toMatchObject({
+      state: { canary: null, policy_version: 'v', activation: 1 },
+      activation: { seq: 7, version: 'v', share: 1 },
+    });
+  });
+
+  test('by a put is in the history and in the audit log', () => {
+    const put = { type: 'put', name: 'A', plan: null, policy, keys: null, onlyNew: false } as const;
+    const canary = { from: { version: 'next', share: 0.1 }, to: null };
+    expect(applyChange(running, put, { ...known, nextActivation: 7 })).toMatchObject({
+      activation: { seq: 7, version: 'v', share: 1 },
+      detail: { canary },
+    });
+    const other = { ...put, policy: { version: 'w', document: '{}' } };
+    expect(applyChange(running, other, known)).toMatchObject({ detail: { canary } });
+  });
+
+  test('with its tenant is in the audit log', () => {
+    expect(applyChange(running, { type: 'delete' }, known)).toMatchObject({
+      detail: { canary: { from: { version: 'next', share: 0.1 }, to: null } },
+    });
+  });
+});

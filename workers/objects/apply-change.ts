@@ -155,8 +155,10 @@ function put(state: TenantState | null, change: Extract<TenantChange, { type: 'p
     sameKeys(state.keys, keys) &&
     [policy, ...policiesOf(change.keys)].every(({ version, document }) => known.documentOf(version) === document);
   if (asBefore) return unchanged(state);
-  const activation =
-    state?.policy_version === policy.version ? undefined : activationOf(policy.version, 1, state, known);
+  const isActive = state?.policy_version === policy.version;
+  const activation = isActive ? undefined : activationOf(policy.version, 1, state, known);
+  const canaryEnds = isActive && state.canary !== null ? activationOf(policy.version, 1, state, known) : undefined;
+  const record = activation ?? canaryEnds;
   return changed(known, {
     state: {
       suspended: null,
@@ -174,7 +176,7 @@ function put(state: TenantState | null, change: Extract<TenantChange, { type: 'p
       ...(activation !== undefined && { activation: activation.seq }),
     },
     policies: [policy, ...policiesOf(change.keys)],
-    ...(activation !== undefined && { activation }),
+    ...(record !== undefined && { activation: record }),
     action: 'tenant-put',
     detail: {
       name,
@@ -188,6 +190,7 @@ function put(state: TenantState | null, change: Extract<TenantChange, { type: 'p
           .map(({ id }) => id),
       },
       ...((state?.plan ?? null) !== plan && { plan: { from: state?.plan ?? null, to: plan } }),
+      ...endOfCanary(state),
     },
   });
 }
@@ -196,8 +199,14 @@ function remove(state: TenantState, action: string, known: Known): Applied {
   return changed(known, {
     state: { ...state, deleted_at: state.deleted_at ?? known.now, keys: [], canary: null },
     action,
-    detail: { keys: state.keys.map(({ id }) => id) },
+    detail: { keys: state.keys.map(({ id }) => id), ...endOfCanary(state) },
   });
+}
+
+/** For the audit log, of a change that ends the canary beside something else. */
+function endOfCanary(state: TenantState | null): { canary?: { from: NonNullable<TenantState['canary']>; to: null } } {
+  const from = state?.canary ?? null;
+  return from === null ? {} : { canary: { from, to: null } };
 }
 
 function patch(state: TenantState, { name, plan }: { name?: string; plan?: string | null }, known: Known): Applied {
@@ -350,7 +359,9 @@ function rollback(state: TenantState, known: Known): Applied {
   const from = { version: state.policy_version, canary: state.canary };
   if (state.canary !== null) {
     const detail = { from, to: { version: state.policy_version } };
-    return changed(known, { state: { ...state, canary: null }, action: 'policy-rollback', detail });
+    // For the history. The active version goes on, so the next rollback goes where it would have.
+    const activation = activationOf(state.policy_version, 1, state, known);
+    return changed(known, { state: { ...state, canary: null }, activation, action: 'policy-rollback', detail });
   }
   const before = known.activation(known.activation(state.activation)?.previous ?? 0);
   if (before === null) return refuse('conflict', 'No version was active before this one.', null);
