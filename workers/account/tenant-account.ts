@@ -32,6 +32,8 @@ type Parts = {
 
 /** How long usage gathers before it goes to the queue. */
 const GATHER_MS = 500;
+/** Each has up to 100 events. A busy tenant has many more than one message can take. */
+const MESSAGES_PER_ALARM = 20;
 /** How long we wait after the queue did not take something. */
 const QUEUE_RETRY_MS = 5_000;
 
@@ -142,7 +144,14 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
 
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
-    const waits = [await this.#sendUsage(), await this.#sendAlerts(), this.#do(null, () => this.#parts.ledger.tidy())];
+    // The ledger first, and nobody waits for anybody: a receiver of alerts may take its ten
+    // seconds. Not by `#do`, which arms the alarm again: an account with nothing to do would ring
+    // for ever.
+    const tidied = this.#guard(() => {
+      this.#parts.alerts?.alerts.tidy();
+      return this.#parts.ledger.tidy();
+    });
+    const waits = [tidied, ...(await Promise.all([this.#sendUsage(), this.#sendAlerts()]))];
     for (const wait of waits) if (wait !== null) this.#arm(wait);
   }
 
@@ -186,7 +195,9 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
   async #sendUsage(): Promise<number | null> {
     if (this.#parts.outbox === null) return null;
     try {
-      await this.#parts.outbox.send(this.#tenant());
+      for (let sent = 0; sent < MESSAGES_PER_ALARM && !this.#parts.outbox.isEmpty(); sent++) {
+        await this.#parts.outbox.send(this.#tenant());
+      }
       return this.#parts.outbox.isEmpty() ? null : 0;
     } catch (cause) {
       logError({ event: 'usage-not-sent', tenant: this.#tenant(), cause });
@@ -198,15 +209,17 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
     if (this.#parts.alerts === null) return null;
     const { alerts, settings } = this.#parts.alerts;
     const tenant = this.#tenant();
-    for (const alert of alerts.due()) {
-      try {
-        await sendAlert(alert, { tenant, ...settings, fetch: (input, init) => fetch(input, init) });
-        alerts.delivered(alert);
-      } catch (cause) {
-        const goesOn = alerts.failed(alert);
-        logError({ event: goesOn ? 'alert-not-sent' : 'alert-given-up', tenant, window: alert.window, cause });
-      }
-    }
+    await Promise.all(
+      alerts.due().map(async (alert) => {
+        try {
+          await sendAlert(alert, { tenant, ...settings, fetch: (input, init) => fetch(input, init) });
+          alerts.delivered(alert);
+        } catch (cause) {
+          const goesOn = alerts.failed(alert);
+          logError({ event: goesOn ? 'alert-not-sent' : 'alert-given-up', tenant, window: alert.window, cause });
+        }
+      }),
+    );
     return alerts.wait();
   }
 

@@ -6,7 +6,7 @@ type Row = Window & { name: string };
 
 /** A month's sum is asked for at most this long after the month. */
 const KEEP_DAYS = 100;
-const DAY_MS = 24 * 60 * 60_000;
+export const DAY_MS = 24 * 60 * 60_000;
 /** More than a day and a month are asked for only by late settlements. */
 const MAX_HELD = 16;
 
