@@ -16,6 +16,7 @@ import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
 import { allowedMembers, allowedTrace } from './allowed.ts';
+import { demandShaping } from './allowed-shaping.ts';
 import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, type PoolMember, refuseTooLong } from './backend-pool.ts';
@@ -50,7 +51,11 @@ export function chatCompletions({
   const signerOf = createEdgeSigner();
   return async (c: AppContext<MeterEnv>): Promise<Response> => {
     const { config, requestId, meter, trace: requestTrace } = c.var;
-    const chat = parseChatRequest(parseJson(c.var.body));
+    const asked = parseJson(c.var.body);
+    // A canary need not be asked: what shapes an answer is not supported yet, whatever a policy
+    // says.
+    demandShaping(asked, c.var.caller.policy);
+    const chat = parseChatRequest(asked);
     const caller = await chooseStanding(c.var.caller, chat.messages, config.directiveKey);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
