@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { type Limits, NO_LIMITS } from '../objects/tenant-account-contract.ts';
 import { SlowLedger } from '../testing/slow-ledger.ts';
 import { createSqliteStore } from '../testing/sqlite-store.ts';
-import { type Budget, createLedger, FREE_REPEATS, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import { type Budget, createLedger, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import { FREE_REPEATS } from './repeats.ts';
 import type { Store } from './store.ts';
 
 const NOON = Date.UTC(2026, 10, 29, 12);

@@ -15,20 +15,12 @@
  * Everything here is synchronous, so no two requests are ever inside at once. What the clock and
  * the limits need is held in memory and read back from the rows when the object starts.
  */
-import type {
-  Allowances,
-  Caps,
-  Denial,
-  Growth,
-  LimitName,
-  Limits,
-  Settlement,
-  Spender,
-  Verdict,
-} from '../objects/tenant-account-contract.ts';
+import type { Caps, Growth, Limits, Settlement, Spender, Verdict } from '../objects/tenant-account-contract.ts';
+import { createDenials, isFull } from './denials.ts';
 import { createMinute, type Entry, MINUTE_MS } from './minute.ts';
+import { createRepeats } from './repeats.ts';
 import type { Store } from './store.ts';
-import { createWindows, dayOf, untilNextDay, untilNextMonth, windowsOf } from './windows.ts';
+import { createWindows, dayOf, windowsOf } from './windows.ts';
 
 /** A worker at a stream renews its lease every third of this. */
 export const LEASE_MS = 60_000;
@@ -37,13 +29,8 @@ export const LEASE_MS = 60_000;
  * again. Callers repeat a call within seconds.
  */
 const KEEP_SETTLED_MS = 10 * 60_000;
-/** How long a late settlement is waited for, and how long an `Idempotency-Key` holds. */
+/** How long a late settlement is waited for. */
 export const KEEP_MS = 24 * 60 * 60_000;
-/**
- * How often a request with an `Idempotency-Key` may be repeated without being charged again. Each
- * time it is worked on again, so a key must not be a ticket for any amount of work.
- */
-export const FREE_REPEATS = 3;
 
 /** An `Ask` whose digests are salted already. `prompt` is null unless its tries are limited. */
 export type LedgerAsk = {
@@ -137,7 +124,9 @@ export function createLedger({
 }): Ledger {
   const minute = createMinute();
   const windows = createWindows(store);
+  const repeats = createRepeats(store);
   const open = new Map<string, Open>();
+  const denials = createDenials({ minute, windows, underWay: () => open.size });
   // Granted, and not written yet.
   let unsaved: Charge[] = [];
   // No lease runs out before this.
@@ -260,72 +249,28 @@ export function createLedger({
     return held ?? store.exec<Charge>('SELECT * FROM charges WHERE id = ?', id).toArray()[0] ?? null;
   }
 
-  function allowances({ requests_per_minute, tokens_per_minute }: Limits): Allowances {
-    const resetMs = minute.untilEmpty();
-    const of = (limit: number | null, used: number) =>
-      limit === null ? null : { limit, remaining: Math.max(0, limit - used), resetMs };
-    return { requests: of(requests_per_minute, minute.requests()), tokens: of(tokens_per_minute, minute.tokens()) };
-  }
-
-  /** The limits on tokens that `more` of them would break. */
-  function tokensInTheWay(limits: Limits, more: number, { time, day: date }: { time: number; day: string }): Denial[] {
-    const [day, month] = windowsOf(date);
-    const check = (
-      limit: 'tokens_per_minute' | 'tokens_per_day' | 'tokens_per_month',
-      used: number,
-      wait: () => number,
-    ) => {
-      const most = limits[limit];
-      if (most === null || more === 0 || used + more <= most) return [];
-      const tooLarge = more > most;
-      return [{ limit, most, used, retryAfterMs: tooLarge ? null : wait(), tooLarge }];
-    };
-    return [
-      ...check('tokens_per_minute', minute.tokens(), () => minute.untilTokens(limits.tokens_per_minute ?? 0, more)),
-      ...check('tokens_per_day', windows.read(day).charged, () => untilNextDay(time)),
-      ...check('tokens_per_month', windows.read(month).charged, () => untilNextMonth(time)),
-    ];
-  }
-
-  function inTheWay({ limits, prompt }: LedgerAsk, counted: number, time: number): Denial[] {
-    const check = (limit: LimitName, used: number, wait: (most: number) => number | null): Denial[] => {
-      const most = limits[limit];
-      if (most === null || used < most) return [];
-      return [{ limit, most, used, retryAfterMs: most === 0 ? null : wait(most), tooLarge: most === 0 }];
-    };
-    return [
-      ...check('requests_per_minute', minute.requests(), (most) => minute.untilRequest(most)),
-      ...(prompt === null
-        ? []
-        : check('tries_per_prompt_per_minute', minute.tries(prompt), (most) => minute.untilTry(most, prompt))),
-      // No clock tells when an answer will end.
-      ...check('concurrent_streams', open.size, () => null),
-      ...tokensInTheWay(limits, counted, { time, day: dayOf(time) }),
-    ];
-  }
-
   function reserve(ask: LedgerAsk): Verdict {
     const time = now();
     moveTo(time);
     const { id, limits, spender, prompt, idempotency } = ask;
-    const granted = (): Verdict => ({ outcome: 'granted', leaseMs: LEASE_MS, allowances: allowances(limits) });
+    const granted = (): Verdict => ({ outcome: 'granted', leaseMs: LEASE_MS, allowances: denials.allowances(limits) });
     if (find(id) !== null) return granted();
 
-    const earlier = idempotency && recall(idempotency.key, time);
+    const earlier = idempotency && repeats.recall(idempotency.key, time);
     if (earlier !== null && earlier.body !== idempotency?.body) return { outcome: 'key-reused' };
     if (earlier !== null && open.has(earlier.request)) return { outcome: 'key-in-use' };
-    const credit = earlier === null ? 0 : creditOf(earlier, 1);
+    const credit = earlier === null ? 0 : repeats.creditOf(earlier, 1);
     const counted = Math.max(0, ask.tokens - credit);
 
     const day = dayOf(time);
     const [dayWindow, monthWindow] = windowsOf(day);
-    const denial = strictest(inTheWay(ask, counted, time));
+    const denial = denials.ofRequest(ask, counted, time);
     if (denial !== null) {
       setCaps(ask.caps, day);
       // What is full for one key need not be full for its tenant.
       if (isFull('tokens_per_day', ask, denial)) report(dayWindow, true);
       if (isFull('tokens_per_month', ask, denial)) report(monthWindow, true);
-      return { outcome: 'denied', denial, allowances: allowances(limits) };
+      return { outcome: 'denied', denial, allowances: denials.allowances(limits) };
     }
 
     const charge: Charge = {
@@ -347,7 +292,7 @@ export function createLedger({
     if (idempotency !== null) {
       store.transaction(() => {
         save();
-        remember(idempotency, { id, repeats: earlier && earlier.repeats + 1, time });
+        repeats.remember(idempotency, { id, repeats: earlier && earlier.repeats + 1, time });
       });
     }
     const entry = { at: time, tokens: counted, prompt };
@@ -378,9 +323,9 @@ export function createLedger({
     const charge = find(id);
     if (charge === null || charge.state === 'settled') return { outcome: 'granted' };
     if (charge.state === 'lapsed') return { outcome: 'lapsed' };
-    const more = tokens - paidBefore(charge) - charge.tokens;
+    const more = tokens - repeats.paidBefore(charge) - charge.tokens;
     if (more <= 0) return { outcome: 'granted' };
-    const denial = strictest(tokensInTheWay(limits, more, { time, day: charge.day }));
+    const denial = denials.ofTokens(limits, more, { time, day: charge.day });
     if (denial !== null) {
       const { limit, most, used } = denial;
       return { outcome: 'denied', limit, most, used };
@@ -422,14 +367,12 @@ export function createLedger({
     if (charge?.state === 'settled') return;
     if (charge === null) return record({ id, total, spender, spent, time });
     const { state, tokens: reserved } = charge;
-    const charged = Math.max(0, total - paidBefore(charge));
+    const charged = Math.max(0, total - repeats.paidBefore(charge));
     store.transaction(() => {
       setTokens(charge, charged);
       store.exec("UPDATE charges SET state = 'settled', expires_at = ? WHERE id = ?", time, id);
       charge.state = 'settled';
-      if (charge.idempotency !== null) {
-        store.exec('UPDATE idempotency SET paid = MAX(paid, ?) WHERE key = ?', total, charge.idempotency);
-      }
+      if (charge.idempotency !== null) repeats.paid(charge.idempotency, total);
       settleWindows(charge.day, {
         charged: charged - reserved,
         settled: charged - (state === 'lapsed' ? reserved : 0),
@@ -468,42 +411,6 @@ export function createLedger({
     minute.add({ at: time, tokens: total, prompt: null });
   }
 
-  type Remembered = { key: string; body: string; request: string; paid: number; repeats: number; at: number };
-
-  function recall(key: string, time: number): Remembered | null {
-    const [row] = store.exec<Remembered>('SELECT * FROM idempotency WHERE key = ?', key).toArray();
-    return row === undefined || time - row.at >= KEEP_MS ? null : row;
-  }
-
-  function remember(
-    { key, body }: { key: string; body: string },
-    { id, repeats, time }: { id: string; repeats: number | null; time: number },
-  ): void {
-    if (repeats !== null) {
-      store.exec('UPDATE idempotency SET request = ?, repeats = ? WHERE key = ?', id, repeats, key);
-      return;
-    }
-    store.exec(
-      'INSERT OR REPLACE INTO idempotency (key, body, request, paid, repeats, at) VALUES (?, ?, ?, 0, 0, ?)',
-      ...[key, body, id, time],
-    );
-  }
-
-  /** What a further request with this key need not pay. */
-  function creditOf({ paid, repeats }: Pick<Remembered, 'paid' | 'repeats'>, more: 0 | 1): number {
-    return repeats + more > FREE_REPEATS ? 0 : paid;
-  }
-
-  /**
-   * What others with the same `Idempotency-Key` have paid so far. If this request's lease ran out,
-   * that can be more than when it began.
-   */
-  function paidBefore({ credit, idempotency }: Charge): number {
-    if (idempotency === null) return 0;
-    const [row] = store.exec<Remembered>('SELECT * FROM idempotency WHERE key = ?', idempotency).toArray();
-    return row === undefined ? credit : Math.max(credit, creditOf(row, 0));
-  }
-
   function tidy(): number | null {
     const time = now();
     save();
@@ -513,7 +420,7 @@ export function createLedger({
        OR state = 'settled' AND idempotency IS NULL AND expires_at <= ?`,
       ...[time - KEEP_MS, time - KEEP_SETTLED_MS],
     );
-    store.exec('DELETE FROM idempotency WHERE at <= ?', time - KEEP_MS);
+    repeats.tidy(time);
     windows.tidy(time);
     const [next] = store
       .exec<{ at: number | null }>(
@@ -532,20 +439,4 @@ export function createLedger({
   }
 
   return { reserve, save, confirm, grow, renew, settle, tidy };
-}
-
-/** Whether a denial says that the tenant has reached this cap. */
-function isFull(name: keyof Caps, { caps }: LedgerAsk, { limit, most, tooLarge }: Denial): boolean {
-  return limit === name && most === caps[name] && !tooLarge;
-}
-
-/** Of all limits that are in the way, the one to name; null if none is. */
-function strictest(denials: readonly Denial[]): Denial | null {
-  const tooLarge = denials.find((denial) => denial.tooLarge);
-  if (tooLarge !== undefined) return tooLarge;
-  const [first, ...rest] = denials;
-  if (first === undefined) return null;
-  const longest = rest.reduce((a, b) => ((b.retryAfterMs ?? -1) > (a.retryAfterMs ?? -1) ? b : a), first);
-  // If one of them waits for no clock, neither does the request.
-  return denials.some(({ retryAfterMs }) => retryAfterMs === null) ? { ...longest, retryAfterMs: null } : longest;
 }

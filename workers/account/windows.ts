@@ -29,6 +29,8 @@ export function untilNextMonth(time: number): number {
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1) - time;
 }
 
+export type Windows = ReturnType<typeof createWindows>;
+
 export function createWindows({ exec }: Store) {
   const held = new Map<string, Window>();
   const unsaved = new Set<string>();
