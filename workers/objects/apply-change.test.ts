@@ -1,6 +1,7 @@
 /** What the integration tests do not reach: long times, and many keys. */
 import { describe, expect, test } from 'vitest';
-import { type Applied, applyChange, type Known, MAX_STORED_CHARACTERS } from './apply-change.ts';
+import type { Applied, Known } from './applied.ts';
+import { applyChange, MAX_STORED_CHARACTERS } from './apply-change.ts';
 import type { KeyDraft, TenantState } from './tenant-state.ts';
 
 const known: Known = {
@@ -77,7 +78,11 @@ test('a tenant stores no more policies than one line of a backup can hold', () =
 describe('a key that a key makes', () => {
   const owner: KeyDraft = { ...draft('owner', '2026-12-24T00:00:00.000Z'), scopes: ['admin', 'inference'] };
   const byOwner: Known = { ...known, actor: 'key:owner' };
-  const state = tenantWith([owner, { ...draft('reader'), scopes: ['read'] }, draft('writer', '2026-12-01T00:00:00.000Z')]);
+  const state = tenantWith([
+    owner,
+    { ...draft('reader'), scopes: ['read'] },
+    draft('writer', '2026-12-01T00:00:00.000Z'),
+  ]);
   const create = (key: Partial<KeyDraft>, by = byOwner, before = state) =>
     applyChange(before, { type: 'key-create', key: { ...draft('new', owner.expires_at), ...key } }, by).refused;
   const rotate = (id: string, expires_at: string | null, by = byOwner, before = state) => {

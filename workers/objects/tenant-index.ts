@@ -16,6 +16,7 @@ import {
   NO_AUDIT,
   verifyChain,
 } from './audit-chain.ts';
+import { auditHead, auditTable, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
@@ -29,7 +30,6 @@ import {
   type TenantStoreBinding,
   tenantStore,
 } from './tenant-contracts.ts';
-import { auditHead, latestAudit, readAudit, writeAudit } from './tenant-rows.ts';
 import type { PolicyText, Refusal } from './tenant-state.ts';
 
 const STEPS: readonly string[] = [
@@ -53,16 +53,7 @@ const STEPS: readonly string[] = [
      revision INTEGER NOT NULL
    );
    CREATE TABLE policies (version TEXT PRIMARY KEY, document TEXT NOT NULL, created_at TEXT NOT NULL);
-   CREATE TABLE audit (
-     seq INTEGER PRIMARY KEY,
-     at TEXT NOT NULL,
-     actor TEXT NOT NULL,
-     action TEXT NOT NULL,
-     tenant TEXT NOT NULL,
-     detail TEXT NOT NULL,
-     previous TEXT NOT NULL,
-     hash TEXT NOT NULL
-   );
+   ${auditTable('audit')}
    -- A row once the index has taken over what the old store held.
    CREATE TABLE adopted (at TEXT NOT NULL);`,
 ];

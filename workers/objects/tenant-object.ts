@@ -10,18 +10,22 @@
  * does not is nobody's, and opens nothing.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { type Applied, applyChange, type Known, restore } from './apply-change.ts';
+import type { Applied, Known } from './applied.ts';
+import { applyChange, restore } from './apply-change.ts';
+import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, problemAfter, verifyChain } from './audit-chain.ts';
 import {
-  type AuditEntry,
-  type AuditVerdict,
-  chainEvents,
-  NO_AUDIT,
-  problemAfter,
-  verifyChain,
-} from './audit-chain.ts';
+  AUDIT_PAGE,
+  auditHead,
+  auditPage,
+  countChangesByKeys,
+  latestAudit,
+  readAudit,
+  writeAudit,
+} from './audit-rows.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
+import { adoptStaged, clearStaged, readStaged, writeStaged } from './staged-history.ts';
 import { type TenantAccountBinding, tenantAccount } from './tenant-account-contract.ts';
 import {
   type ChangeResult,
@@ -39,23 +43,12 @@ import {
 } from './tenant-contracts.ts';
 import type { SnapshotLevel, TenantSnapshot } from './tenant-record.ts';
 import {
-  AUDIT_PAGE,
-  adoptStaged,
-  auditHead,
-  auditPage,
-  clearStaged,
-  countChangesByKeys,
   documentOf,
-  latestAudit,
-  readAudit,
   readKey,
-  readStaged,
   readState,
   TENANT_STEPS,
   writeActivation,
-  writeAudit,
   writePolicy,
-  writeStaged,
   writeState,
 } from './tenant-rows.ts';
 import type { ActivationRecord, Refusal, TenantChange, TenantState } from './tenant-state.ts';
@@ -212,9 +205,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     await this.#adopted(tenant);
     return {
       audit: auditPage(this.#sql, after.audit),
-      activations: this.#activations(
-        `WHERE seq > ${Math.trunc(after.activations)} ORDER BY seq LIMIT ${HISTORY_PAGE}`,
-      ),
+      activations: this.#activations(`WHERE seq > ${Math.trunc(after.activations)} ORDER BY seq LIMIT ${HISTORY_PAGE}`),
     };
   }
 
@@ -240,8 +231,6 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   async restore(tenant: string, backup: TenantBackup, { actor }: { actor: string }): Promise<ChangeResult> {
     await this.#adopted(tenant);
     return this.#exclusive(async () => {
-      // What an earlier try has left, which broke off.
-      if (backup.audit.seq === 0) clearStaged(this.#sql);
       const staged = readStaged(this.#sql);
       const isWhole = staged.audit.hash === backup.audit.hash && staged.activations === backup.activations;
       if (!isWhole) {

@@ -1,6 +1,5 @@
 /** A tenant's rows: the schema of its object's database, and how a state is read and written. */
-import type { AuditEntry, AuditHead } from './audit-chain.ts';
-import { NO_AUDIT } from './audit-chain.ts';
+import { auditTable } from './audit-rows.ts';
 import { Scopes } from './tenant-record.ts';
 import type { ActivationRecord, KeyRecord, PolicyText, TenantState } from './tenant-state.ts';
 
@@ -44,16 +43,7 @@ export const TENANT_STEPS: readonly string[] = [
      policy_version TEXT,
      replaces TEXT
    );
-   CREATE TABLE audit (
-     seq INTEGER PRIMARY KEY,
-     at TEXT NOT NULL,
-     actor TEXT NOT NULL,
-     action TEXT NOT NULL,
-     tenant TEXT NOT NULL,
-     detail TEXT NOT NULL,
-     previous TEXT NOT NULL,
-     hash TEXT NOT NULL
-   );
+   ${auditTable('audit')}
    -- A row while a change is under way that the index has to know of. What a crash leaves here is
    -- finished later.
    CREATE TABLE unsettled (tenant TEXT PRIMARY KEY, erasing INTEGER NOT NULL);
@@ -62,16 +52,7 @@ export const TENANT_STEPS: readonly string[] = [
   `-- How many changes the tenant's own keys have made lately.
    CREATE INDEX audit_of_keys ON audit (at) WHERE actor <> 'operator';
    -- A history that is being restored arrives in parts, and takes its place at once.
-   CREATE TABLE staged_audit (
-     seq INTEGER PRIMARY KEY,
-     at TEXT NOT NULL,
-     actor TEXT NOT NULL,
-     action TEXT NOT NULL,
-     tenant TEXT NOT NULL,
-     detail TEXT NOT NULL,
-     previous TEXT NOT NULL,
-     hash TEXT NOT NULL
-   );
+   ${auditTable('staged_audit')}
    CREATE TABLE staged_activations (
      seq INTEGER PRIMARY KEY,
      at TEXT NOT NULL,
@@ -168,93 +149,4 @@ export function writeActivation(sql: SqlStorage, record: ActivationRecord): void
     'INSERT INTO activations (seq, at, actor, version, share, previous) VALUES (?, ?, ?, ?, ?, ?)',
     ...[record.seq, record.at, record.actor, record.version, record.share, record.previous],
   );
-}
-
-export function writeAudit(sql: SqlStorage, entry: AuditEntry): void {
-  sql.exec(
-    'INSERT INTO audit (seq, at, actor, action, tenant, detail, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
-    ...[entry.seq, entry.at, entry.actor, entry.action, entry.tenant, entry.detail, entry.previous, entry.hash],
-  );
-}
-
-/** Room for a log that is being restored, in parts. */
-export function writeStaged(
-  sql: SqlStorage,
-  { audit, activations }: { audit: readonly AuditEntry[]; activations: readonly ActivationRecord[] },
-): void {
-  for (const { seq, at, actor, action, tenant, detail, previous, hash } of audit) {
-    sql.exec(
-      `INSERT INTO staged_audit (${AUDIT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[seq, at, actor, action, tenant, detail, previous, hash],
-    );
-  }
-  for (const { seq, at, actor, version, share, previous } of activations) {
-    sql.exec(
-      'INSERT INTO staged_activations (seq, at, actor, version, share, previous) VALUES (?, ?, ?, ?, ?, ?)',
-      ...[seq, at, actor, version, share, previous],
-    );
-  }
-}
-
-export function clearStaged(sql: SqlStorage): void {
-  sql.exec('DELETE FROM staged_audit');
-  sql.exec('DELETE FROM staged_activations');
-}
-
-/** What has been staged so far: the head of the log, and how many activations. */
-export function readStaged(sql: SqlStorage): { audit: AuditHead; activations: number } {
-  const [head = NO_AUDIT] = sql
-    .exec<AuditHead>('SELECT seq, hash FROM staged_audit ORDER BY seq DESC LIMIT 1')
-    .toArray();
-  const { count } = sql.exec<{ count: number }>('SELECT COUNT(*) AS count FROM staged_activations').one();
-  return { audit: head, activations: count };
-}
-
-/** Puts the staged history in the place of the one that is there; the log only where there is none. */
-export function adoptStaged(sql: SqlStorage, { withAudit }: { withAudit: boolean }): void {
-  sql.exec('DELETE FROM activations');
-  sql.exec('INSERT INTO activations SELECT * FROM staged_activations');
-  if (withAudit) sql.exec(`INSERT INTO audit (${AUDIT_COLUMNS}) SELECT ${AUDIT_COLUMNS} FROM staged_audit`);
-  clearStaged(sql);
-}
-
-const AUDIT_COLUMNS = 'seq, at, actor, action, tenant, detail, previous, hash';
-
-/** How many entries are read, told or sent at once. One may have some kilobytes. */
-export const AUDIT_PAGE = 500;
-
-/** In order, from the entry after `after`. */
-export function auditPage(sql: SqlStorage, after: number): AuditEntry[] {
-  return sql
-    .exec<AuditEntry>(`SELECT ${AUDIT_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ${AUDIT_PAGE}`, after)
-    .toArray();
-}
-
-/** All of the log, in order. It is read in pages, so whoever takes long over it holds up no change. */
-export function* readAudit(sql: SqlStorage): Generator<AuditEntry, void, void> {
-  for (let page = auditPage(sql, 0); page.length > 0; page = auditPage(sql, page.at(-1)?.seq ?? 0)) yield* page;
-}
-
-/** The latest entries before `before`, newest first. */
-export function latestAudit(
-  sql: SqlStorage,
-  { limit, before }: { limit: number; before: number | null },
-): AuditEntry[] {
-  return sql
-    .exec<AuditEntry>(
-      `SELECT ${AUDIT_COLUMNS} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?`,
-      ...[before ?? Number.MAX_SAFE_INTEGER, limit],
-    )
-    .toArray();
-}
-
-/** How many changes since a moment were not the operator's. */
-export function countChangesByKeys(sql: SqlStorage, since: string): number {
-  return sql
-    .exec<{ count: number }>(`SELECT COUNT(*) AS count FROM audit WHERE actor <> 'operator' AND at > ?`, since)
-    .one().count;
-}
-
-export function auditHead(sql: SqlStorage): AuditHead {
-  return sql.exec<AuditHead>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1').toArray()[0] ?? NO_AUDIT;
 }
