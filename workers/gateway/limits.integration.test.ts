@@ -38,6 +38,7 @@ const TENANTS = {
   again: { tokens_per_day: 10_000 },
   grown: { tokens_per_day: 250 },
   shared: {},
+  asleep: { tokens_per_day: 10_000 },
   free: {},
 } satisfies Record<string, Partial<Limits>>;
 type Tenant = keyof typeof TENANTS;
@@ -61,6 +62,8 @@ const accountOf = (tenant: Tenant) => ({
   forget: () => callAccount(tenant, 'forget', 0),
   crash: () => callAccount(tenant, 'crash', 0),
   rows: (query: string) => callAccount(tenant, 'rows', query),
+  // The cast: `ring` returns a moment, or null.
+  ring: async () => (await callAccount(tenant, 'ring', 0)) as unknown as number | null,
 });
 const chat = (tenant: Tenant, body: object = {}, headers: Record<string, string> = {}) =>
   fetch(`${under.edge.url}/v1/chat/completions`, {
@@ -320,6 +323,17 @@ test("under the limits of a key's own policy, requests of the tenant's other key
   expect(await errorOf(await withKey())).toMatchObject({ status: 429, code: 'rate_limit_exceeded' });
   await first.body?.cancel();
   under.backends[0]!.behaviour = 'answer';
+});
+
+test('an account with nothing left to do sleeps until it is asked again', async () => {
+  await ok(await chat('asleep'));
+  await charges('asleep');
+  const account = accountOf('asleep');
+  // What was settled is kept for a while, and somebody has to drop it then.
+  expect(await account.ring()).toBeGreaterThan(Date.now());
+  await account.advance(25 * 3_600_000);
+  await expect.poll(() => account.ring(), { timeout: 30_000 }).toBeNull();
+  expect(await account.rows('SELECT * FROM charges')).toEqual([]);
 });
 
 test('requests at the same time cannot spend a budget twice', async () => {
