@@ -144,8 +144,9 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
 
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
-    // The ledger first, and nobody waits for anybody: a receiver of alerts may take its ten seconds.
-    // Not by `#do`, which arms the alarm again: an account with nothing to do would ring for ever.
+    // The ledger first, and nobody waits for anybody: a receiver of alerts may take its ten
+    // seconds. Not by `#do`, which arms the alarm again: an account with nothing to do would ring
+    // for ever.
     const tidied = this.#guard(() => {
       this.#parts.alerts?.alerts.tidy();
       return this.#parts.ledger.tidy();

@@ -48,7 +48,9 @@ export type AuditVerdict = {
   problem: { seq: number; why: string } | null;
 };
 
-/** Checks that entries follow a chain that ends at `head`. Returns the first that does not, and why. */
+/**
+ * Checks that entries follow a chain that ends at `head`. Returns the first that does not, and why.
+ */
 export async function problemAfter(head: AuditHead, entries: readonly AuditEntry[]): Promise<AuditVerdict['problem']> {
   for (const entry of entries) {
     const problem = await problemOf(entry, { head, known: NO_AUDIT });
