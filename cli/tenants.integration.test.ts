@@ -41,6 +41,7 @@ test('puts a folder, exports it to a file, and imports that again', async () => 
   expect(lines.map((line) => (JSON.parse(line) as { type: string }).type)).toEqual([
     'plimsoll-backup',
     'plan',
+    'history',
     'tenant',
     'end',
   ]);

@@ -27,6 +27,12 @@ export async function policyVersion(canonical: string): Promise<string> {
   return (await sha256Hex(canonical)).slice(0, VERSION_LENGTH);
 }
 
+/** Whether a version stands for this text. */
+export async function isTextOf(canonical: string, version: string): Promise<boolean> {
+  const isVersion = VERSION.test(version) || OLDER_VERSION.test(version);
+  return isVersion && (await sha256Hex(canonical)).startsWith(version);
+}
+
 export type StoredPolicy = { policy: Policy; version: string; problem: string | null };
 
 /**
@@ -41,10 +47,7 @@ export async function readStoredPolicy(
 ): Promise<StoredPolicy> {
   const strictest = (problem: string) => ({ policy: STRICTEST, version: STRICTEST_VERSION, problem });
   if (canonical === null || version === null) return strictest('the policy is missing');
-  const isVersion = VERSION.test(version) || OLDER_VERSION.test(version);
-  if (!isVersion || !(await sha256Hex(canonical)).startsWith(version)) {
-    return strictest('the policy does not match its version');
-  }
+  if (!(await isTextOf(canonical, version))) return strictest('the policy does not match its version');
   let document: unknown;
   try {
     document = JSON.parse(canonical);

@@ -1,15 +1,20 @@
 /**
- * Alerts at shares of a day's or a month's tokens: once per share and window. They wait in the
- * account's own database until the receiver has taken them, so none is lost when the object moves.
+ * Alerts at shares of a day's or a month's tokens: once per share, window and limit. They wait in
+ * the account's own database until the receiver has taken them, so none is lost when the object
+ * moves.
  */
 import type { Budget } from './ledger.ts';
 import type { Store } from './store.ts';
+import { DAY_MS, dayOf } from './windows.ts';
 
 /** The first wait; each further one is four times as long. */
 const FIRST_WAIT_MS = 1_000;
 const LONGEST_WAIT_MS = 60 * 60_000;
 /** The waits add up to about fifteen hours. */
 const MAX_ATTEMPTS = 20;
+
+/** Longer than a month: what was told of this month has to be known until it is over. */
+const KEEP_DAYS = 40;
 
 export type Alert = {
   window: string;
@@ -31,6 +36,8 @@ export type Alerts = {
   failed(alert: Alert): boolean;
   /** When the next one is due, in ms from now; null if none waits. */
   wait(): number | null;
+  /** Drops what was told of days and months that are long over. */
+  tidy(): void;
 };
 
 export function createAlerts({
@@ -42,10 +49,10 @@ export function createAlerts({
   shares: readonly number[];
   now?: () => number;
 }): Alerts {
-  const setNext = ({ window, share }: Alert, attempts: number, nextAt: number | null) =>
+  const setNext = ({ window, share, cap }: Alert, attempts: number, nextAt: number | null) =>
     exec(
-      'UPDATE alerts SET attempts = ?, next_at = ? WHERE window = ? AND share = ?',
-      ...[attempts, nextAt, window, share],
+      'UPDATE alerts SET attempts = ?, next_at = ? WHERE window = ? AND share = ? AND cap = ?',
+      ...[attempts, nextAt, window, share, cap],
     );
 
   return {
@@ -72,6 +79,9 @@ export function createAlerts({
     wait() {
       const [first] = exec<{ at: number | null }>('SELECT MIN(next_at) AS at FROM alerts').toArray();
       return first?.at == null ? null : Math.max(0, first.at - now());
+    },
+    tidy() {
+      exec('DELETE FROM alerts WHERE next_at IS NULL AND window < ?', dayOf(now() - KEEP_DAYS * DAY_MS));
     },
   };
 }

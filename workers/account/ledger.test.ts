@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { type Limits, NO_LIMITS } from '../objects/tenant-account-contract.ts';
 import { SlowLedger } from '../testing/slow-ledger.ts';
 import { createSqliteStore } from '../testing/sqlite-store.ts';
-import { createLedger, FREE_REPEATS, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import { type Budget, createLedger, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import { FREE_REPEATS } from './repeats.ts';
 import type { Store } from './store.ts';
 
 const NOON = Date.UTC(2026, 10, 29, 12);
@@ -15,7 +16,14 @@ const SPENDER = { key: 'first', model: 'scripted' };
 function startLedger({ time = NOON, store = createSqliteStore() }: { time?: number; store?: Store } = {}) {
   const clock = { time };
   const usage: UsageEvent[] = [];
-  const create = () => createLedger({ store, now: () => clock.time, keepUsage: (event) => usage.push({ ...event }) });
+  const budgets: Budget[] = [];
+  const create = () =>
+    createLedger({
+      store,
+      now: () => clock.time,
+      keepUsage: (event) => usage.push({ ...event }),
+      onBudget: (budget) => budgets.push(budget),
+    });
   let ledger = create();
   const window = (name: string) =>
     store
@@ -28,6 +36,7 @@ function startLedger({ time = NOON, store = createSqliteStore() }: { time?: numb
   return {
     clock,
     usage,
+    budgets,
     window,
     store,
     get ledger() {
@@ -40,9 +49,10 @@ function startLedger({ time = NOON, store = createSqliteStore() }: { time?: numb
     /** Reserves, and writes it down. */
     reserve(
       limits: Partial<Limits>,
-      { id = `r${asked++}`, tokens = 1, prompt = null, idempotency = null }: Partial<LedgerAsk> = {},
+      { id = `r${asked++}`, tokens = 1, prompt = null, idempotency = null, caps }: Partial<LedgerAsk> = {},
     ) {
-      const ask = { id, spender: SPENDER, tokens, limits: { ...NO_LIMITS, ...limits }, prompt, idempotency };
+      const all = { ...NO_LIMITS, ...limits };
+      const ask = { id, spender: SPENDER, tokens, limits: all, caps: caps ?? all, prompt, idempotency };
       const verdict = ledger.reserve(ask);
       ledger.save();
       return verdict;
@@ -143,7 +153,7 @@ describe('a limit', () => {
 
 test('a reservation that was not confirmed before a crash is as if it had never been', () => {
   const account = startLedger();
-  const ask = { spender: SPENDER, tokens: 7, limits: NO_LIMITS, prompt: null, idempotency: null };
+  const ask = { spender: SPENDER, tokens: 7, limits: NO_LIMITS, caps: NO_LIMITS, prompt: null, idempotency: null };
   account.ledger.reserve({ ...ask, id: 'a' });
   expect(account.ledger.confirm('a')).toBe(true);
   account.ledger.reserve({ ...ask, id: 'b' });
@@ -169,7 +179,7 @@ describe('a settlement', () => {
         prompt_tokens: 30,
         completion_tokens: 0,
         charged_tokens: 30,
-        revision: 2,
+        revision: 1,
       },
     ]);
   });
@@ -231,6 +241,35 @@ test('a lease that is renewed holds its place', () => {
     ledger.renew(['a', 'unknown']);
   }
   expect(reserve({ concurrent_streams: 1 }).outcome).toBe('denied');
+});
+
+test('a budget is what the whole tenant may spend, however little one of its keys may', () => {
+  const { reserve, settle, budgets } = startLedger();
+  const caps = { ...NO_LIMITS, tokens_per_day: 1_000 };
+  reserve({ tokens_per_day: 10 }, { id: 'a', tokens: 10, caps });
+  settle('a', 10);
+  expect(reserve({ tokens_per_day: 10 }, { tokens: 10, caps }).outcome).toBe('denied');
+  expect(budgets).toEqual([{ window: '2026-11-29', cap: 1_000, settled: 10, full: false }]);
+  expect(reserve({ tokens_per_day: 1_000 }, { tokens: 991, caps }).outcome).toBe('denied');
+  expect(budgets.at(-1)).toEqual({ window: '2026-11-29', cap: 1_000, settled: 10, full: true });
+});
+
+test('a renewal that comes after the lease has run out takes the place back, and the books stay right', () => {
+  const { reserve, settle, ledger, clock, window, usage } = startLedger();
+  reserve({ concurrent_streams: 1 }, { id: 'a', tokens: 50 });
+  for (const revision of [1, 2]) {
+    clock.time += LEASE_MS;
+    ledger.tidy();
+    expect(window('2026-11-29')).toEqual({ charged: 50, settled: 50 });
+    expect(usage.at(-1)).toMatchObject({ request: 'a', charged_tokens: 50, revision });
+    ledger.renew(['a']);
+    expect(window('2026-11-29')).toEqual({ charged: 50, settled: 0 });
+    expect(reserve({ concurrent_streams: 1 }).outcome).toBe('denied');
+  }
+  settle('a', 20);
+  expect(window('2026-11-29')).toEqual({ charged: 20, settled: 20 });
+  expect(usage.at(-1)).toMatchObject({ request: 'a', charged_tokens: 20, revision: 3 });
+  expect(reserve({ concurrent_streams: 1 }).outcome).toBe('granted');
 });
 
 test('a reservation grows if there is room, and never shrinks', () => {
@@ -395,6 +434,7 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
             spender: SPENDER,
             tokens,
             limits,
+            caps: limits,
             prompt,
             idempotency,
           };

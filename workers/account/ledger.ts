@@ -15,19 +15,12 @@
  * Everything here is synchronous, so no two requests are ever inside at once. What the clock and
  * the limits need is held in memory and read back from the rows when the object starts.
  */
-import type {
-  Allowances,
-  Denial,
-  Growth,
-  LimitName,
-  Limits,
-  Settlement,
-  Spender,
-  Verdict,
-} from '../objects/tenant-account-contract.ts';
+import type { Caps, Growth, Limits, Settlement, Spender, Verdict } from '../objects/tenant-account-contract.ts';
+import { createDenials, isFull } from './denials.ts';
 import { createMinute, type Entry, MINUTE_MS } from './minute.ts';
+import { createRepeats } from './repeats.ts';
 import type { Store } from './store.ts';
-import { createWindows, dayOf, untilNextDay, untilNextMonth, windowsOf } from './windows.ts';
+import { createWindows, dayOf, windowsOf } from './windows.ts';
 
 /** A worker at a stream renews its lease every third of this. */
 export const LEASE_MS = 60_000;
@@ -36,13 +29,8 @@ export const LEASE_MS = 60_000;
  * again. Callers repeat a call within seconds.
  */
 const KEEP_SETTLED_MS = 10 * 60_000;
-/** How long a late settlement is waited for, and how long an `Idempotency-Key` holds. */
+/** How long a late settlement is waited for. */
 export const KEEP_MS = 24 * 60 * 60_000;
-/**
- * How often a request with an `Idempotency-Key` may be repeated without being charged again. Each
- * time it is worked on again, so a key must not be a ticket for any amount of work.
- */
-export const FREE_REPEATS = 3;
 
 /** An `Ask` whose digests are salted already. `prompt` is null unless its tries are limited. */
 export type LedgerAsk = {
@@ -50,6 +38,7 @@ export type LedgerAsk = {
   spender: Omit<Spender, 'tenant'>;
   tokens: number;
   limits: Limits;
+  caps: Caps;
   prompt: string | null;
   idempotency: { key: string; body: string } | null;
 };
@@ -67,6 +56,8 @@ type Charge = {
   model: string;
   prompt: string | null;
   idempotency: string | null;
+  /** How often its cost was booked. */
+  revision: number;
 };
 type Open = { charge: Charge; entry: Entry };
 
@@ -90,6 +81,7 @@ export type UsageEvent = {
 export type Budget = {
   /** '2026-11-29' or '2026-11' */
   window: string;
+  /** Of the whole tenant. */
   cap: number;
   settled: number;
   /** Whether a request was just turned away because of it. */
@@ -132,7 +124,9 @@ export function createLedger({
 }): Ledger {
   const minute = createMinute();
   const windows = createWindows(store);
+  const repeats = createRepeats(store);
   const open = new Map<string, Open>();
+  const denials = createDenials({ minute, windows, underWay: () => open.size });
   // Granted, and not written yet.
   let unsaved: Charge[] = [];
   // No lease runs out before this.
@@ -206,14 +200,27 @@ export function createLedger({
     charge.state = 'lapsed';
     open.delete(charge.id);
     settleWindows(charge.day, { charged: 0, settled: charge.tokens });
-    book(charge, { prompt: 0, completion: 0, revision: 1 });
+    book(charge, { prompt: 0, completion: 0 });
   }
 
-  function book(
-    charge: Charge,
-    { prompt, completion, revision }: { prompt: number; completion: number; revision: number },
-  ): void {
-    const { id, key, model, day, tokens } = charge;
+  /** Its lease has run out, and yet somebody is still at work. */
+  function reopen(id: string): Charge | undefined {
+    const charge = find(id);
+    if (charge?.state !== 'lapsed') return undefined;
+    store.transaction(() => {
+      store.exec("UPDATE charges SET state = 'open' WHERE id = ?", id);
+      charge.state = 'open';
+      settleWindows(charge.day, { charged: 0, settled: -charge.tokens });
+    });
+    // A lease is no shorter than a minute, so the request has left the minute.
+    hold({ charge, entry: { at: charge.at, tokens: charge.tokens, prompt: charge.prompt } });
+    return charge;
+  }
+
+  function book(charge: Charge, { prompt, completion }: { prompt: number; completion: number }): void {
+    charge.revision += 1;
+    const { id, key, model, day, tokens, revision } = charge;
+    store.exec('UPDATE charges SET revision = ? WHERE id = ?', revision, id);
     keepUsage?.({
       request: id,
       key,
@@ -242,70 +249,28 @@ export function createLedger({
     return held ?? store.exec<Charge>('SELECT * FROM charges WHERE id = ?', id).toArray()[0] ?? null;
   }
 
-  function allowances({ requests_per_minute, tokens_per_minute }: Limits): Allowances {
-    const resetMs = minute.untilEmpty();
-    const of = (limit: number | null, used: number) =>
-      limit === null ? null : { limit, remaining: Math.max(0, limit - used), resetMs };
-    return { requests: of(requests_per_minute, minute.requests()), tokens: of(tokens_per_minute, minute.tokens()) };
-  }
-
-  /** The limits on tokens that `more` of them would break. */
-  function tokensInTheWay(limits: Limits, more: number, { time, day: date }: { time: number; day: string }): Denial[] {
-    const [day, month] = windowsOf(date);
-    const check = (
-      limit: 'tokens_per_minute' | 'tokens_per_day' | 'tokens_per_month',
-      used: number,
-      wait: () => number,
-    ) => {
-      const most = limits[limit];
-      if (most === null || more === 0 || used + more <= most) return [];
-      const tooLarge = more > most;
-      return [{ limit, most, used, retryAfterMs: tooLarge ? null : wait(), tooLarge }];
-    };
-    return [
-      ...check('tokens_per_minute', minute.tokens(), () => minute.untilTokens(limits.tokens_per_minute ?? 0, more)),
-      ...check('tokens_per_day', windows.read(day).charged, () => untilNextDay(time)),
-      ...check('tokens_per_month', windows.read(month).charged, () => untilNextMonth(time)),
-    ];
-  }
-
-  function inTheWay({ limits, prompt }: LedgerAsk, counted: number, time: number): Denial[] {
-    const check = (limit: LimitName, used: number, wait: (most: number) => number | null): Denial[] => {
-      const most = limits[limit];
-      if (most === null || used < most) return [];
-      return [{ limit, most, used, retryAfterMs: most === 0 ? null : wait(most), tooLarge: most === 0 }];
-    };
-    return [
-      ...check('requests_per_minute', minute.requests(), (most) => minute.untilRequest(most)),
-      ...(prompt === null
-        ? []
-        : check('tries_per_prompt_per_minute', minute.tries(prompt), (most) => minute.untilTry(most, prompt))),
-      // No clock tells when an answer will end.
-      ...check('concurrent_streams', open.size, () => null),
-      ...tokensInTheWay(limits, counted, { time, day: dayOf(time) }),
-    ];
-  }
-
   function reserve(ask: LedgerAsk): Verdict {
     const time = now();
     moveTo(time);
     const { id, limits, spender, prompt, idempotency } = ask;
-    const granted = (): Verdict => ({ outcome: 'granted', leaseMs: LEASE_MS, allowances: allowances(limits) });
+    const granted = (): Verdict => ({ outcome: 'granted', leaseMs: LEASE_MS, allowances: denials.allowances(limits) });
     if (find(id) !== null) return granted();
 
-    const earlier = idempotency && recall(idempotency.key, time);
+    const earlier = idempotency && repeats.recall(idempotency.key, time);
     if (earlier !== null && earlier.body !== idempotency?.body) return { outcome: 'key-reused' };
     if (earlier !== null && open.has(earlier.request)) return { outcome: 'key-in-use' };
-    const credit = earlier === null ? 0 : creditOf(earlier, 1);
+    const credit = earlier === null ? 0 : repeats.creditOf(earlier, 1);
     const counted = Math.max(0, ask.tokens - credit);
 
     const day = dayOf(time);
     const [dayWindow, monthWindow] = windowsOf(day);
-    const denial = strictest(inTheWay(ask, counted, time));
+    const denial = denials.ofRequest(ask, counted, time);
     if (denial !== null) {
-      if (denial.limit === 'tokens_per_day' && !denial.tooLarge) report(dayWindow, true);
-      if (denial.limit === 'tokens_per_month' && !denial.tooLarge) report(monthWindow, true);
-      return { outcome: 'denied', denial, allowances: allowances(limits) };
+      setCaps(ask.caps, day);
+      // What is full for one key need not be full for its tenant.
+      if (isFull('tokens_per_day', ask, denial)) report(dayWindow, true);
+      if (isFull('tokens_per_month', ask, denial)) report(monthWindow, true);
+      return { outcome: 'denied', denial, allowances: denials.allowances(limits) };
     }
 
     const charge: Charge = {
@@ -319,15 +284,15 @@ export function createLedger({
       ...spender,
       prompt,
       idempotency: idempotency?.key ?? null,
+      revision: 0,
     };
-    windows.setCap(dayWindow, limits.tokens_per_day);
-    windows.setCap(monthWindow, limits.tokens_per_month);
+    setCaps(ask.caps, day);
     for (const window of windowsOf(day)) windows.add(window, { charged: counted, settled: 0 });
     unsaved.push(charge);
     if (idempotency !== null) {
       store.transaction(() => {
         save();
-        remember(idempotency, { id, repeats: earlier && earlier.repeats + 1, time });
+        repeats.remember(idempotency, { id, repeats: earlier && earlier.repeats + 1, time });
       });
     }
     const entry = { at: time, tokens: counted, prompt };
@@ -336,11 +301,18 @@ export function createLedger({
     return granted();
   }
 
-  function insert({ id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency }: Charge): void {
+  function setCaps(caps: Caps, day: string): void {
+    const [dayWindow, monthWindow] = windowsOf(day);
+    windows.setCap(dayWindow, caps.tokens_per_day);
+    windows.setCap(monthWindow, caps.tokens_per_month);
+  }
+
+  function insert(charge: Charge): void {
+    const { id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision } = charge;
     store.exec(
-      `INSERT INTO charges (id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency],
+      `INSERT INTO charges (id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      ...[id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision],
     );
   }
 
@@ -351,9 +323,9 @@ export function createLedger({
     const charge = find(id);
     if (charge === null || charge.state === 'settled') return { outcome: 'granted' };
     if (charge.state === 'lapsed') return { outcome: 'lapsed' };
-    const more = tokens - paidBefore(charge) - charge.tokens;
+    const more = tokens - repeats.paidBefore(charge) - charge.tokens;
     if (more <= 0) return { outcome: 'granted' };
-    const denial = strictest(tokensInTheWay(limits, more, { time, day: charge.day }));
+    const denial = denials.ofTokens(limits, more, { time, day: charge.day });
     if (denial !== null) {
       const { limit, most, used } = denial;
       return { outcome: 'denied', limit, most, used };
@@ -378,8 +350,8 @@ export function createLedger({
     save();
     moveTo(time);
     for (const id of ids) {
-      const charge = open.get(id)?.charge;
-      // Whose lease has run out has lost its place among the answers under way.
+      // An answer that goes on is under way, though its renewals came too late for a while.
+      const charge = open.get(id)?.charge ?? reopen(id);
       if (charge === undefined) continue;
       charge.expires_at = time + LEASE_MS;
       store.exec('UPDATE charges SET expires_at = ? WHERE id = ?', charge.expires_at, id);
@@ -395,19 +367,17 @@ export function createLedger({
     if (charge?.state === 'settled') return;
     if (charge === null) return record({ id, total, spender, spent, time });
     const { state, tokens: reserved } = charge;
-    const charged = Math.max(0, total - paidBefore(charge));
+    const charged = Math.max(0, total - repeats.paidBefore(charge));
     store.transaction(() => {
       setTokens(charge, charged);
       store.exec("UPDATE charges SET state = 'settled', expires_at = ? WHERE id = ?", time, id);
       charge.state = 'settled';
-      if (charge.idempotency !== null) {
-        store.exec('UPDATE idempotency SET paid = MAX(paid, ?) WHERE key = ?', total, charge.idempotency);
-      }
+      if (charge.idempotency !== null) repeats.paid(charge.idempotency, total);
       settleWindows(charge.day, {
         charged: charged - reserved,
         settled: charged - (state === 'lapsed' ? reserved : 0),
       });
-      book(charge, { ...spent, revision: 2 });
+      book(charge, spent);
     });
     open.delete(id);
   };
@@ -431,49 +401,14 @@ export function createLedger({
       ...spender,
       prompt: null,
       idempotency: null,
+      revision: 0,
     };
     store.transaction(() => {
       insert(charge);
       settleWindows(charge.day, { charged: total, settled: total });
-      book(charge, { ...spent, revision: 2 });
+      book(charge, spent);
     });
     minute.add({ at: time, tokens: total, prompt: null });
-  }
-
-  type Remembered = { key: string; body: string; request: string; paid: number; repeats: number; at: number };
-
-  function recall(key: string, time: number): Remembered | null {
-    const [row] = store.exec<Remembered>('SELECT * FROM idempotency WHERE key = ?', key).toArray();
-    return row === undefined || time - row.at >= KEEP_MS ? null : row;
-  }
-
-  function remember(
-    { key, body }: { key: string; body: string },
-    { id, repeats, time }: { id: string; repeats: number | null; time: number },
-  ): void {
-    if (repeats !== null) {
-      store.exec('UPDATE idempotency SET request = ?, repeats = ? WHERE key = ?', id, repeats, key);
-      return;
-    }
-    store.exec(
-      'INSERT OR REPLACE INTO idempotency (key, body, request, paid, repeats, at) VALUES (?, ?, ?, 0, 0, ?)',
-      ...[key, body, id, time],
-    );
-  }
-
-  /** What a further request with this key need not pay. */
-  function creditOf({ paid, repeats }: Pick<Remembered, 'paid' | 'repeats'>, more: 0 | 1): number {
-    return repeats + more > FREE_REPEATS ? 0 : paid;
-  }
-
-  /**
-   * What others with the same `Idempotency-Key` have paid so far. If this request's lease ran out,
-   * that can be more than when it began.
-   */
-  function paidBefore({ credit, idempotency }: Charge): number {
-    if (idempotency === null) return 0;
-    const [row] = store.exec<Remembered>('SELECT * FROM idempotency WHERE key = ?', idempotency).toArray();
-    return row === undefined ? credit : Math.max(credit, creditOf(row, 0));
   }
 
   function tidy(): number | null {
@@ -485,7 +420,7 @@ export function createLedger({
        OR state = 'settled' AND idempotency IS NULL AND expires_at <= ?`,
       ...[time - KEEP_MS, time - KEEP_SETTLED_MS],
     );
-    store.exec('DELETE FROM idempotency WHERE at <= ?', time - KEEP_MS);
+    repeats.tidy(time);
     windows.tidy(time);
     const [next] = store
       .exec<{ at: number | null }>(
@@ -504,15 +439,4 @@ export function createLedger({
   }
 
   return { reserve, save, confirm, grow, renew, settle, tidy };
-}
-
-/** Of all limits that are in the way, the one to name; null if none is. */
-function strictest(denials: readonly Denial[]): Denial | null {
-  const tooLarge = denials.find((denial) => denial.tooLarge);
-  if (tooLarge !== undefined) return tooLarge;
-  const [first, ...rest] = denials;
-  if (first === undefined) return null;
-  const longest = rest.reduce((a, b) => ((b.retryAfterMs ?? -1) > (a.retryAfterMs ?? -1) ? b : a), first);
-  // If one of them waits for no clock, neither does the request.
-  return denials.some(({ retryAfterMs }) => retryAfterMs === null) ? { ...longest, retryAfterMs: null } : longest;
 }

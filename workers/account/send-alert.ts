@@ -45,7 +45,7 @@ export async function sendAlert(
   { tenant, url, secret, fetch }: { tenant: string; fetch: typeof globalThis.fetch } & AlertSettings,
 ): Promise<void> {
   const { window, share, cap, settled, at } = alert;
-  const id = `budget_${tenant}_${window}_${share}`;
+  const id = `budget_${tenant}_${window}_${share}_${cap}`;
   const body = JSON.stringify({
     type: 'budget.share_reached',
     timestamp: new Date(at).toISOString(),

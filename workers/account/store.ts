@@ -67,6 +67,22 @@ const STEPS: readonly string[] = [
      PRIMARY KEY (window, share)
    ) WITHOUT ROWID;
    CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;`,
+  `-- A share of another cap is another alert: what was told of a lower cap must not hide it.
+   ALTER TABLE alerts RENAME TO alerts_before;
+   CREATE TABLE alerts (
+     window TEXT NOT NULL,
+     share REAL NOT NULL,
+     cap INTEGER NOT NULL,
+     settled INTEGER NOT NULL,
+     at INTEGER NOT NULL,
+     attempts INTEGER NOT NULL,
+     next_at INTEGER,
+     PRIMARY KEY (window, share, cap)
+   ) WITHOUT ROWID;
+   INSERT INTO alerts SELECT window, share, cap, settled, at, attempts, next_at FROM alerts_before;
+   DROP TABLE alerts_before;`,
+  // Of rows from before, some are booked once.
+  'ALTER TABLE charges ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;',
 ];
 
 export function migrate({ exec, transaction }: Store): void {

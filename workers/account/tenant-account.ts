@@ -12,17 +12,28 @@ import type {
   TenantAccountContract,
   Verdict,
 } from '../objects/tenant-account-contract.ts';
+import type { UsageDatabase } from '../objects/usage-database.ts';
 import { logError, logInfo } from '../request/log.ts';
 import { type Alerts, createAlerts } from './alerts.ts';
 import { createLedger, LEASE_MS, type Ledger } from './ledger.ts';
 import { createOutbox, type Outbox, type UsageQueue } from './outbox.ts';
 import { type AlertEnv, type AlertSettings, readAlertSettings, sendAlert } from './send-alert.ts';
 import { migrate, type Store } from './store.ts';
+import { eraseUsage, reviveUsage } from './usage-table.ts';
 
-export type AccountEnv = AlertEnv & { USAGE_QUEUE?: UsageQueue };
+export type AccountEnv = AlertEnv & { USAGE_QUEUE?: UsageQueue; USAGE_DB?: UsageDatabase };
+
+type Parts = {
+  ledger: Ledger;
+  outbox: Outbox | null;
+  alerts: { alerts: Alerts; settings: AlertSettings } | null;
+  salt: string;
+};
 
 /** How long usage gathers before it goes to the queue. */
 const GATHER_MS = 500;
+/** Each has up to 100 events. A busy tenant has many more than one message can take. */
+const MESSAGES_PER_ALARM = 20;
 /** How long we wait after the queue did not take something. */
 const QUEUE_RETRY_MS = 5_000;
 
@@ -30,10 +41,10 @@ let hasSaidNoUsage = false;
 
 export class TenantAccount extends DurableObject<AccountEnv> implements TenantAccountContract {
   readonly #store: Store;
-  readonly #ledger: Ledger;
-  readonly #outbox: Outbox | null;
-  readonly #alerts: { alerts: Alerts; settings: AlertSettings } | null;
-  readonly #salt: string;
+  /** Made anew when the account is erased. */
+  #parts: Parts;
+  /** Whether its tenant was erased. */
+  #erased: boolean;
   /** On the runtime's clock. null: not known to be set. */
   #alarmAt: number | null = null;
 
@@ -45,24 +56,50 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
       exec: ((query: string, ...bindings: (string | number | null)[]) => sql.exec(query, ...bindings)) as Store['exec'],
       transaction: (work) => ctx.storage.transactionSync(work),
     };
-    const now = () => this.now();
-    const settings = readAlertSettings(env);
     migrate(store);
     this.#store = store;
-    this.#outbox = env.USAGE_QUEUE === undefined ? null : createOutbox({ store, queue: env.USAGE_QUEUE });
-    if (this.#outbox === null && !hasSaidNoUsage) {
+    if (env.USAGE_QUEUE === undefined && !hasSaidNoUsage) {
       hasSaidNoUsage = true;
       logInfo({ event: 'usage-not-kept', because: 'the deployment has no queue USAGE_QUEUE' });
     }
-    this.#ledger = createLedger({
+    this.#parts = this.#makeParts();
+    this.#erased = this.#fact('erased', () => '') !== '';
+    this.#armForWork();
+  }
+
+  #makeParts(): Parts {
+    const store = this.#store;
+    const now = () => this.now();
+    const { USAGE_QUEUE: queue } = this.env;
+    const outbox = queue === undefined ? null : createOutbox({ store, queue });
+    const settings = readAlertSettings(this.env);
+    const alerts = settings && { settings, alerts: createAlerts({ store, shares: settings.shares, now }) };
+    const ledger = createLedger({
       store,
       now,
-      keepUsage: (event) => this.#outbox?.put(event),
-      onBudget: (budget) => this.#alerts?.alerts.note(budget),
+      keepUsage: (event) => outbox?.put(event),
+      onBudget: (budget) => alerts?.alerts.note(budget),
     });
-    this.#alerts = settings && { settings, alerts: createAlerts({ store, shares: settings.shares, now }) };
-    this.#salt = this.#fact('salt', () => crypto.randomUUID());
-    this.#armForWork();
+    return { outbox, alerts, ledger, salt: this.#fact('salt', () => crypto.randomUUID()) };
+  }
+
+  async erase(tenant: string): Promise<void> {
+    this.#erased = true;
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+    migrate(this.#store);
+    this.#facts.clear();
+    this.#alarmAt = null;
+    this.#parts = this.#makeParts();
+    this.#fact('erased', () => new Date().toISOString());
+    if (this.env.USAGE_DB !== undefined) await eraseUsage(tenant, this.env.USAGE_DB);
+  }
+
+  async revive(tenant: string): Promise<void> {
+    if (this.env.USAGE_DB !== undefined) await reviveUsage(tenant, this.env.USAGE_DB);
+    this.#store.exec("DELETE FROM facts WHERE name = 'erased'");
+    this.#facts.delete('erased');
+    this.#erased = false;
   }
 
   /** Tests have a clock of their own. */
@@ -71,6 +108,7 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
   }
 
   async reserve({ spender: { tenant, ...spender }, prompt, idempotency, ...ask }: Ask): Promise<Verdict> {
+    if (this.#erased) throw new Error('the account was erased with its tenant');
     const salted = {
       prompt: ask.limits.tries_per_prompt_per_minute === null ? null : await this.#salted(prompt),
       idempotency: idempotency && {
@@ -80,36 +118,47 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
     };
     // Whatever becomes of the caller, what was granted is written. A timer, because an answer waits
     // for every write that was begun before it.
-    this.ctx.waitUntil(scheduler.wait(0).then(() => this.#do(tenant, () => this.#ledger.save())));
-    return this.#guard(() => this.#ledger.reserve({ ...ask, ...salted, spender }));
+    this.ctx.waitUntil(scheduler.wait(0).then(() => this.#do(tenant, () => this.#parts.ledger.save())));
+    return this.#guard(() => this.#parts.ledger.reserve({ ...ask, ...salted, spender }));
   }
 
   async confirm(id: string): Promise<boolean> {
-    return this.#do(null, () => this.#ledger.confirm(id));
+    if (this.#erased) return false;
+    return this.#do(null, () => this.#parts.ledger.confirm(id));
   }
 
   async grow(id: string, tokens: number, limits: Limits): Promise<Growth> {
-    return this.#do(null, () => this.#ledger.grow(id, tokens, limits));
+    if (this.#erased) return { outcome: 'lapsed' };
+    return this.#do(null, () => this.#parts.ledger.grow(id, tokens, limits));
   }
 
   async renew(ids: readonly string[]): Promise<void> {
-    this.#do(null, () => this.#ledger.renew(ids));
+    if (this.#erased) return;
+    this.#do(null, () => this.#parts.ledger.renew(ids));
   }
 
   async settle({ spender: { tenant, ...spender }, ...settlement }: Settlement): Promise<void> {
-    this.#do(tenant, () => this.#ledger.settle({ ...settlement, spender }));
+    if (this.#erased) return;
+    this.#do(tenant, () => this.#parts.ledger.settle({ ...settlement, spender }));
   }
 
   override async alarm(): Promise<void> {
     this.#alarmAt = null;
-    const waits = [await this.#sendUsage(), await this.#sendAlerts(), this.#do(null, () => this.#ledger.tidy())];
+    // The ledger first, and nobody waits for anybody: a receiver of alerts may take its ten
+    // seconds. Not by `#do`, which arms the alarm again: an account with nothing to do would ring
+    // for ever.
+    const tidied = this.#guard(() => {
+      this.#parts.alerts?.alerts.tidy();
+      return this.#parts.ledger.tidy();
+    });
+    const waits = [tidied, ...(await Promise.all([this.#sendUsage(), this.#sendAlerts()]))];
     for (const wait of waits) if (wait !== null) this.#arm(wait);
   }
 
   /** Work that may write. It also sees to it that the alarm rings in time. */
   #do<T>(tenant: string | null, work: () => T): T {
     return this.#guard(() => {
-      if (tenant !== null) this.#fact('tenant', () => tenant);
+      if (tenant !== null && !this.#erased) this.#fact('tenant', () => tenant);
       const result = work();
       this.#arm(LEASE_MS);
       this.#armForWork();
@@ -129,8 +178,8 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
   }
 
   #armForWork(): void {
-    if (this.#outbox?.isEmpty() === false) this.#arm(GATHER_MS);
-    const wait = this.#alerts?.alerts.wait() ?? null;
+    if (this.#parts.outbox?.isEmpty() === false) this.#arm(GATHER_MS);
+    const wait = this.#parts.alerts?.alerts.wait() ?? null;
     if (wait !== null) this.#arm(wait);
   }
 
@@ -144,10 +193,12 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
   }
 
   async #sendUsage(): Promise<number | null> {
-    if (this.#outbox === null) return null;
+    if (this.#parts.outbox === null) return null;
     try {
-      await this.#outbox.send(this.#tenant());
-      return this.#outbox.isEmpty() ? null : 0;
+      for (let sent = 0; sent < MESSAGES_PER_ALARM && !this.#parts.outbox.isEmpty(); sent++) {
+        await this.#parts.outbox.send(this.#tenant());
+      }
+      return this.#parts.outbox.isEmpty() ? null : 0;
     } catch (cause) {
       logError({ event: 'usage-not-sent', tenant: this.#tenant(), cause });
       return QUEUE_RETRY_MS;
@@ -155,18 +206,20 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
   }
 
   async #sendAlerts(): Promise<number | null> {
-    if (this.#alerts === null) return null;
-    const { alerts, settings } = this.#alerts;
+    if (this.#parts.alerts === null) return null;
+    const { alerts, settings } = this.#parts.alerts;
     const tenant = this.#tenant();
-    for (const alert of alerts.due()) {
-      try {
-        await sendAlert(alert, { tenant, ...settings, fetch: (input, init) => fetch(input, init) });
-        alerts.delivered(alert);
-      } catch (cause) {
-        const goesOn = alerts.failed(alert);
-        logError({ event: goesOn ? 'alert-not-sent' : 'alert-given-up', tenant, window: alert.window, cause });
-      }
-    }
+    await Promise.all(
+      alerts.due().map(async (alert) => {
+        try {
+          await sendAlert(alert, { tenant, ...settings, fetch: (input, init) => fetch(input, init) });
+          alerts.delivered(alert);
+        } catch (cause) {
+          const goesOn = alerts.failed(alert);
+          logError({ event: goesOn ? 'alert-not-sent' : 'alert-given-up', tenant, window: alert.window, cause });
+        }
+      }),
+    );
     return alerts.wait();
   }
 
@@ -190,6 +243,6 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
 
   /** A digest that is good in this account only, so nobody can look up what was sent. */
   async #salted(text: string): Promise<string> {
-    return (await sha256Hex(`${this.#salt}:${text}`)).slice(0, 32);
+    return (await sha256Hex(`${this.#parts.salt}:${text}`)).slice(0, 32);
   }
 }

@@ -46,6 +46,8 @@ const SCHEMA: readonly string[] = [
      charged_tokens INTEGER NOT NULL DEFAULT 0,
      PRIMARY KEY (day, tenant, key, model)
    ) WITHOUT ROWID`,
+  // A queue may bring the usage of a tenant after the tenant was erased.
+  'CREATE TABLE IF NOT EXISTS usage_erased (tenant TEXT PRIMARY KEY) WITHOUT ROWID',
   `CREATE TRIGGER IF NOT EXISTS usage_added AFTER INSERT ON usage_requests BEGIN ${ADD('NEW', '+')} END`,
   `CREATE TRIGGER IF NOT EXISTS usage_corrected AFTER UPDATE ON usage_requests BEGIN ${ADD('OLD', '-')} ${ADD('NEW', '+')} END`,
 ];
@@ -71,17 +73,35 @@ export async function addUsage(
        (request, day, tenant, key, model, prompt_tokens, completion_tokens, charged_tokens, revision)
      SELECT value ->> 'request', value ->> 'day', ?, value ->> 'key', value ->> 'model', value ->> 'prompt_tokens',
        value ->> 'completion_tokens', value ->> 'charged_tokens', value ->> 'revision'
-     FROM json_each(?) WHERE true
+     FROM json_each(?) WHERE NOT EXISTS (SELECT 1 FROM usage_erased WHERE tenant = ?)
      ON CONFLICT (request) DO UPDATE SET
        day = excluded.day, tenant = excluded.tenant, key = excluded.key, model = excluded.model,
        prompt_tokens = excluded.prompt_tokens, completion_tokens = excluded.completion_tokens,
        charged_tokens = excluded.charged_tokens, revision = excluded.revision
      WHERE excluded.revision > usage_requests.revision`,
   );
-  const rows = messages.map(({ tenant, events }) => insert.bind(tenant, JSON.stringify(events)));
+  const rows = messages.map(({ tenant, events }) => insert.bind(tenant, JSON.stringify(events), tenant));
   const oldest = new Date(now() - KEEP_REQUESTS_DAYS * 24 * 60 * 60_000).toISOString().slice(0, 10);
   const forget = database.prepare('DELETE FROM usage_requests WHERE day < ?').bind(oldest);
   await database.batch([...rows, forget]);
+}
+
+/** Erases what a tenant has spent, and whatever of it is still on its way. */
+export async function eraseUsage(tenant: string, database: UsageDatabase): Promise<void> {
+  await migrated(database);
+  await database.batch(
+    [
+      'INSERT OR IGNORE INTO usage_erased (tenant) VALUES (?)',
+      'DELETE FROM usage_requests WHERE tenant = ?',
+      'DELETE FROM usage_days WHERE tenant = ?',
+    ].map((statement) => database.prepare(statement).bind(tenant)),
+  );
+}
+
+/** From now on usage of the tenant is kept again. */
+export async function reviveUsage(tenant: string, database: UsageDatabase): Promise<void> {
+  await migrated(database);
+  await database.batch([database.prepare('DELETE FROM usage_erased WHERE tenant = ?').bind(tenant)]);
 }
 
 export const UsageRow = z.strictObject({

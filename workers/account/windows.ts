@@ -6,7 +6,7 @@ type Row = Window & { name: string };
 
 /** A month's sum is asked for at most this long after the month. */
 const KEEP_DAYS = 100;
-const DAY_MS = 24 * 60 * 60_000;
+export const DAY_MS = 24 * 60 * 60_000;
 /** More than a day and a month are asked for only by late settlements. */
 const MAX_HELD = 16;
 
@@ -28,6 +28,8 @@ export function untilNextMonth(time: number): number {
   const date = new Date(time);
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1) - time;
 }
+
+export type Windows = ReturnType<typeof createWindows>;
 
 export function createWindows({ exec }: Store) {
   const held = new Map<string, Window>();

@@ -37,7 +37,7 @@ import {
   validTenantId,
   validVersion,
 } from './request-parts.ts';
-import { requireOperator, requireTenantAccess } from './require-access.ts';
+import { boundOnCalls, requireOperator, requireTenantAccess } from './require-access.ts';
 import {
   type Admin,
   changeOwnTenant,
@@ -64,10 +64,11 @@ export function createAdminApi({ bodyPatience, poolOf, ...admin }: AdminApiOptio
   const operatorAndBody = readBodyAfter(operator, bodyPatience);
   // Of the tenant in the path: what its own keys may read and change, and what only the operator
   // may.
-  const reader = requireTenantAccess(directory, 'read');
-  const owner = requireTenantAccess(directory, 'admin');
+  const calls = boundOnCalls();
+  const reader = requireTenantAccess(directory, 'read', calls);
+  const owner = requireTenantAccess(directory, 'admin', calls);
   const ownerAndBody = readBodyAfter(owner, bodyPatience);
-  const landlord = requireTenantAccess(directory, 'operator');
+  const landlord = requireTenantAccess(directory, 'operator', calls);
   const landlordAndBody = readBodyAfter(landlord, bodyPatience);
   return (
     new Hono<AppEnv>()

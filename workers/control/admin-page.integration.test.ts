@@ -32,10 +32,11 @@ test.skipIf(missing.length > 0)('the commands do what the page says', async () =
   const { stdout } = await promisify(execFile)('bash', ['-euc', script], { cwd: folder });
   const [digest, ...answers] = stdout.split('\n').filter((line) => line !== '');
   expect(digest).toMatch(/^[0-9a-f]{64}$/);
-  const [made, answer, activated, audit, verdict, put] = answers.map(
+  const [plan, made, answer, activated, audit, verdict, put] = answers.map(
     (line) => JSON.parse(line) as Record<string, unknown>,
   );
-  expect(made).toMatchObject({ id: 'acme', name: 'Acme Ltd', state: 'active', keys: [] });
+  expect(plan).toMatchObject({ id: 'starter', policy: { limits: { tokens_per_day: 200_000 } } });
+  expect(made).toMatchObject({ id: 'acme', name: 'Acme Ltd', state: 'active', plan: 'starter', keys: [] });
   expect(answer).toMatchObject({ plimsoll: { floor: 0.5, budget: 10, policy: { tenant: 'acme' } } });
   expect(activated).toMatchObject({ id: 'acme', policy: { floor: 0.8 }, keys: [{ id: 'web' }] });
   expect(audit).toMatchObject({

@@ -1,4 +1,7 @@
-/** A backup as JSON Lines: a head, the plans, the tenants, and an end that counts them. */
+/**
+ * A backup as JSON Lines: a head, the plans, the tenants, and an end that counts them. The history
+ * of a tenant comes before its line, in parts, because it may be of any length.
+ */
 import * as z from 'zod';
 import { Id, Scopes } from '../objects/tenant-record.ts';
 
@@ -53,12 +56,18 @@ export const BackupLine = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('plimsoll-backup'), version: z.literal(1), at: Moment }),
   z.strictObject({ type: z.literal('plan'), id: Id, name: z.string(), policy_version: Version, document: z.string() }),
   z.strictObject({
+    type: z.literal('history'),
+    tenant: Id,
+    audit: z.array(AuditEntry),
+    activations: z.array(Activation),
+  }),
+  z.strictObject({
     type: z.literal('tenant'),
     id: Id,
     state: TenantState,
     policies: z.array(z.strictObject({ version: Version, document: z.string(), created_at: Moment })),
-    activations: z.array(Activation),
-    audit: z.array(AuditEntry),
+    activations: z.int().describe('how many'),
+    audit: z.strictObject({ seq: z.int(), hash: z.string() }).describe('the last entry'),
   }),
   // Its id is not used again.
   z.strictObject({ type: z.literal('erased'), id: Id }),

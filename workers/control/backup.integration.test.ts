@@ -97,9 +97,18 @@ test('restoring again changes nothing, and restoring over later changes takes th
 
 test.each<[string, (lines: string[]) => string[], RegExp]>([
   ['that was cut off', (lines) => lines.slice(0, -1), /has no line of the type 'end'/],
-  ['without a line', (lines) => lines.toSpliced(2, 1), /Lines are missing/],
+  [
+    'without a line',
+    (lines) => lines.filter((line) => !line.startsWith('{"type":"tenant","id":"acme"')),
+    /Lines are missing/,
+  ],
   ['without its head', (lines) => lines.slice(1), /^Line 1: a backup begins/],
   ['of another kind', () => ['{"type":"plimsoll-backup","version":2,"at":""}'], /^Line 1: .*'version'/],
+  [
+    'in which a part of a log is missing',
+    (lines) => lines.filter((line) => !line.startsWith('{"type":"history","tenant":"demo-open"')),
+    /^Line \d+: The history of 'demo-open' is not whole: \d+ entries/,
+  ],
   ['that is no JSON', () => ['nonsense'], /^Line 1: .*JSON/],
   ['with nothing in it', () => [], /has no line of the type 'end'/],
   [
@@ -107,11 +116,61 @@ test.each<[string, (lines: string[]) => string[], RegExp]>([
     (lines) => lines.map((line) => line.replace('"action":"tenant-put"', '"action":"tenant-get"')),
     /^Line \d+: The audit log of '[\w-]+' is damaged at entry 1/,
   ],
+  [
+    'in which somebody changed the policy of a plan',
+    (lines) => lines.map((line) => (line.startsWith('{"type":"plan"') ? line.replace('0.1', '0.0') : line)),
+    /^Line 2: The policy of the plan 'gold' is not the one that its version '[0-9a-f]{32}' stands for/,
+  ],
+  [
+    "in which somebody changed a tenant's policy",
+    (lines) => lines.map((line) => line.replace(/(\\"floor\\":)0.6/, '$10.0')),
+    /^Line \d+: The text of 'acme's version '[0-9a-f]{32}' is not/,
+  ],
 ])('a backup %s is refused', async (_name, change, message) => {
   const lines = (await backup(first)).trimEnd().split('\n');
   const answer = await restore(second, change(lines).join('\n'));
   expect(answer.status).toBe(400);
   expect(((await answer.json()) as ErrorBody).error.message).toMatch(message);
+});
+
+test('a log that tells of another tenant is refused', async () => {
+  const at = '2026-11-29T00:00:00.000Z';
+  const event = { at, actor: 'operator', action: 'tenant-put', tenant: 'somebody-else', detail: '{}' };
+  const document = canonicalPolicy(Policy.parse({ floor: 0.5, budget: null }));
+  const version = await policyVersion(document);
+  const state = {
+    ...{ name: 'B', plan: null, policy_version: version, activation: 1, canary: null, suspended: null },
+    ...{ deleted_at: null, created_at: at, updated_at: at, revision: 1, keys: [] },
+  };
+  const activations = [{ seq: 1, at, actor: 'operator', version, share: 1, previous: null }];
+  const policies = [{ version, document, created_at: at }];
+  const audit = await chainEvents(NO_AUDIT, [event]);
+  const lines = [
+    { type: 'plimsoll-backup', version: 1, at },
+    { type: 'history', tenant: 'borrowed', audit, activations },
+    { type: 'tenant', id: 'borrowed', state, policies, activations: 1, audit: { seq: 1, hash: audit[0]!.hash } },
+    { type: 'end', plans: 0, tenants: 1 },
+  ];
+  const answer = await restore(second, lines.map((line) => JSON.stringify(line)).join('\n'));
+  expect(answer.status).toBe(400);
+  expect(((await answer.json()) as ErrorBody).error.message).toMatch(
+    /^Line 2: .*entry 1 is about 'somebody-else', not about 'borrowed'/,
+  );
+});
+
+test('an id that an import buries is in the log of the deployment', async () => {
+  const lines = [
+    { type: 'plimsoll-backup', version: 1, at: '' },
+    { type: 'erased', id: 'buried' },
+    { type: 'end', plans: 0, tenants: 0 },
+  ];
+  const body = lines.map((line) => JSON.stringify(line)).join('\n');
+  for (let i = 0; i < 2; i++) await restored(second, body);
+  const { data } = await (await adminOf(second).audit.$get({ query: {} })).json();
+  expect(data.filter(({ tenant }) => tenant === 'buried')).toMatchObject([
+    { action: 'tenant-bury', actor: 'operator' },
+  ]);
+  expect(await (await adminOf(second).audit.verify.$get({ query: {} })).json()).toMatchObject({ valid: true });
 });
 
 test('a backup may be longer than any other body', async () => {
@@ -126,10 +185,13 @@ test('a backup may be longer than any other body', async () => {
     ...{ deleted_at: null, created_at: at, updated_at: at, revision: 1_500, keys: [] },
   };
   const activations = [{ seq: 1, at, actor: 'operator', version, share: 1, previous: null }];
-  const tenant = { id: 'long', state, policies: [{ version, document, created_at: at }], activations, audit };
+  const policies = [{ version, document, created_at: at }];
+  const { seq, hash } = audit.at(-1)!;
   const lines = [
     { type: 'plimsoll-backup', version: 1, at },
-    { type: 'tenant', ...tenant },
+    { type: 'history', tenant: 'long', audit: audit.slice(0, 1_000), activations },
+    { type: 'history', tenant: 'long', audit: audit.slice(1_000), activations: [] },
+    { type: 'tenant', id: 'long', state, policies, activations: 1, audit: { seq, hash } },
     { type: 'end', plans: 0, tenants: 1 },
   ].map((line) => JSON.stringify(line));
   const body = lines.join('\n');
@@ -137,6 +199,12 @@ test('a backup may be longer than any other body', async () => {
   expect(await restored(second, body)).toMatchObject({ tenants: { restored: 1 } });
   const verdict = await (await adminOf(second).tenants[':id'].audit.verify.$get({ param: { id: 'long' } })).json();
   expect(verdict).toMatchObject({ valid: true, entries: 1_500 });
+  // It comes out in parts as well, so that no line has more than a reader takes.
+  const written = (await backup(second)).split('\n').filter((line) => line.includes('"tenant":"long"'));
+  expect(written.map((line) => JSON.parse(line).audit.length)).toEqual([500, 500, 500]);
+  // And all of it is in the log of the deployment.
+  const whole = await (await adminOf(second).audit.verify.$get({ query: {} })).json();
+  expect(whole.entries).toBeGreaterThan(1_500);
 });
 
 test('only the operator may take a backup or restore one', async () => {

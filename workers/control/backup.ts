@@ -1,10 +1,12 @@
 /**
- * Backup and restore of all tenants and plans. A tenant is whole in one line, with the digests of
- * its keys and its audit log. The deployment's own log stays where it is: a chain has one place.
+ * Backup and restore of all tenants and plans. A tenant is one line, with the digests of its keys,
+ * after the lines with its audit log and its activations. The deployment's own log stays where it
+ * is: a chain has one place.
  */
+import { isTextOf } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
-import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
+import { type TenantBackup, tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
 import { logError } from '../request/log.ts';
 import { parseJson } from '../request/read-body.ts';
 import { BackupLine, type ImportAnswer } from './backup-lines.ts';
@@ -59,11 +61,33 @@ async function* backupLines({ env }: OperatorContext): AsyncGenerator<BackupLine
       // One that is only just being made.
       if (backup === null) continue;
       tenants += 1;
+      yield* historyLines(id, backup, env);
       yield { type: 'tenant', id, ...backup };
     }
     if (rows.length < PAGE) break;
   }
   yield { type: 'end', plans: plans.length, tenants };
+}
+
+/** All up to what the tenant's line names. What has come since then is not in the backup. */
+async function* historyLines(
+  tenant: string,
+  { audit, activations }: TenantBackup,
+  env: OperatorContext['env'],
+): AsyncGenerator<BackupLine, void, void> {
+  const object = tenantObject(env, tenant);
+  const after = { audit: 0, activations: 0 };
+  let left = activations;
+  while (after.audit < audit.seq || left > 0) {
+    const part = await object.historyPart(tenant, after);
+    const entries = part.audit.filter(({ seq }) => seq <= audit.seq);
+    const records = part.activations.slice(0, left);
+    if (entries.length === 0 && records.length === 0) throw new Error(`the history of '${tenant}' has a gap`);
+    yield { type: 'history', tenant, audit: entries, activations: records };
+    after.audit = entries.at(-1)?.seq ?? after.audit;
+    after.activations = records.at(-1)?.seq ?? after.activations;
+    left -= records.length;
+  }
 }
 
 /**
@@ -91,15 +115,23 @@ export async function importTenants(
       case 'plan': {
         seen.plans += 1;
         const { id, name, policy_version: version, document } = parsed;
+        await atLine(number, () => demandWholePlan(parsed));
         const plan = { id, name, policy: { version, document } };
         const result = await asking(() => tenantIndex(c.env).putPlan(plan, { actor: c.var.operator, ifMatch: 'any' }));
         if (result.refused === null) count(done.plans, result.changed);
         break;
       }
+      case 'history': {
+        const { tenant, audit, activations } = parsed;
+        const refused = await asking(() => tenantObject(c.env, tenant).stage(tenant, { audit, activations }));
+        if (refused === null) break;
+        throw new PlimsollError(refused.code, `Line ${number}: ${refused.message}`, { param: refused.param });
+      }
       case 'tenant': {
         seen.tenants += 1;
         const { type: _, id, ...backup } = parsed;
         const actor = c.var.operator;
+        await atLine(number, () => demandWholePolicies(parsed));
         const result = await atLine(number, () =>
           changed(id, (object) => object.restore(id, backup, { actor }), { c, admin }),
         );
@@ -107,10 +139,7 @@ export async function importTenants(
         break;
       }
       case 'erased': {
-        const { id } = parsed;
-        const isNew = (await asking(() => tenantIndex(c.env).tenant(id))) === null;
-        const grave = { state: 'erased', keys: [], plan: null, audit: [] } as const;
-        if (isNew) await asking(() => tenantIndex(c.env).settle(id, grave));
+        await asking(() => tenantIndex(c.env).bury(parsed.id, { actor: c.var.operator }));
         break;
       }
       case 'end':
@@ -131,6 +160,29 @@ export async function importTenants(
   }
   return done;
 }
+
+/**
+ * A version stands for one text. Another text under it would take the place of the right one,
+ * wherever that is stored already.
+ */
+async function demandWholePlan({ id, policy_version, document }: Line<'plan'>): Promise<void> {
+  if (await isTextOf(document, policy_version)) return;
+  throw new PlimsollError(
+    'invalid_value',
+    `The policy of the plan '${id}' is not the one that its version '${policy_version}' stands for.`,
+    { param: 'document' },
+  );
+}
+
+async function demandWholePolicies({ id, policies }: Line<'tenant'>): Promise<void> {
+  for (const [index, { version, document }] of policies.entries()) {
+    if (await isTextOf(document, version)) continue;
+    const message = `The text of '${id}'s version '${version}' is not the one that it stands for.`;
+    throw new PlimsollError('invalid_value', message, { param: `policies[${index}].document` });
+  }
+}
+
+type Line<Type extends BackupLine['type']> = Extract<BackupLine, { type: Type }>;
 
 /** An error about a line says which it is. */
 async function atLine<T>(number: number, work: () => Promise<T>): Promise<T> {

@@ -11,6 +11,7 @@ import {
   storageOf,
 } from '../testing/edge-under-test.ts';
 import { adminClient } from './admin-client.ts';
+import { MOST_CALLS } from './require-access.ts';
 
 let under: EdgeUnderTest;
 let admin: ReturnType<typeof adminClient>;
@@ -45,7 +46,7 @@ describe('a key', () => {
     await make('shown');
     const made = await newKey('shown', { id: 'web' });
     expect(made).toMatchObject({ id: 'web', scopes: ['inference'], expires_at: null, sha256: sha256(made.key) });
-    expect(made.key).toMatch(/^pk-[0-9a-f]{64}$/);
+    expect(made.key).toMatch(/^pk-[0-9a-f]{64}-[0-9a-f]{8}$/);
     expect(await outcome(made.key)).toEqual(OK);
     const listed = await (await admin.tenants[':id'].keys.$get({ param: { id: 'shown' } })).json();
     expect(listed.data).toMatchObject([{ id: 'web', sha256: made.sha256 }]);
@@ -126,6 +127,7 @@ describe('scopes', () => {
       inference: (await newKey('scoped')).key,
       read: (await newKey('scoped', { scopes: ['read'] })).key,
       admin: (await newKey('scoped', { scopes: ['admin'] })).key,
+      owner: (await newKey('scoped', { scopes: ['admin', 'inference'], policy: { floor: 0.8 } })).key,
     };
     const own = '/admin/v1/tenants/scoped';
     expect(await outcome(keys.inference)).toEqual(OK);
@@ -145,12 +147,35 @@ describe('scopes', () => {
     const asTenant = (key: string) => adminClient(under.edge.url, key).tenants[':id'];
     const param = { id: 'scoped' };
     expect((await asTenant(keys.read).keys.$post({ param, json: {} })).status).toBe(403);
-    expect((await asTenant(keys.admin).keys.$post({ param, json: { id: 'own' } })).status).toBe(201);
+    // A key opens no more than the one that made it, and under no looser policy.
+    expect((await asTenant(keys.admin).keys.$post({ param, json: { id: 'own' } })).status).toBe(403);
+    for (const policy of [{ floor: 0.6, budget: 3 }, null]) {
+      const made = await (await asTenant(keys.owner).keys.$post({ param, json: { policy } })).json();
+      const answer = await post(under.edge, '/v1/chat/completions', ask('Hi'), made.key);
+      const { plimsoll } = (await answer.json()) as { plimsoll: { floor: number; budget: number | null } };
+      expect(plimsoll).toMatchObject({ floor: 0.8, budget: policy?.budget ?? null });
+    }
     expect((await asTenant(keys.admin).$patch({ param, json: { plan: null } }, any)).status).toBe(401);
     expect((await asTenant(keys.admin).$delete({ param, query: { data: 'keep' } }, any)).status).toBe(401);
     const audit = await (await asTenant(keys.admin).audit.$get({ param, query: {} })).json();
     expect(audit.data[0]).toMatchObject({ actor: expect.stringMatching(/^key:key-/), action: 'key-create' });
   });
+});
+
+test('the keys of a tenant call the admin API only so often, and another tenant and the operator do not notice', async () => {
+  await Promise.all([make('busy'), make('quiet')]);
+  const [busy, other, quiet] = await Promise.all(
+    ['busy', 'busy', 'quiet'].map(async (id) => (await newKey(id, { scopes: ['read'] })).key),
+  );
+  for (let called = 0; called < MOST_CALLS; called += 20) {
+    const calls = Array.from({ length: 20 }, () => outcome(busy!, '/admin/v1/tenants/busy/keys'));
+    expect(new Set((await Promise.all(calls)).map(String))).toEqual(new Set([String(OK)]));
+  }
+  for (const key of [busy!, other!]) {
+    expect(await outcome(key, '/admin/v1/tenants/busy/keys')).toEqual([429, 'rate_limit_exceeded']);
+  }
+  expect(await outcome(quiet!, '/admin/v1/tenants/quiet/keys')).toEqual(OK);
+  expect(await outcome(OPERATOR_KEY, '/admin/v1/tenants/busy/keys')).toEqual(OK);
 });
 
 describe('a tenant', () => {
@@ -201,6 +226,17 @@ describe('a tenant', () => {
       'tenant-put',
     ]);
     expect(await (await admin.audit.verify.$get({ query: {} })).json()).toMatchObject({ valid: true });
+  });
+
+  test('that is deleted opens nothing, though a row of a key were left', async () => {
+    await make('haunted');
+    const { key } = await newKey('haunted');
+    expect(await outcome(key)).toEqual(OK);
+    const storage = await storageOf(under, 'haunted');
+    await storage.exec("UPDATE tenant SET deleted_at = '2026-11-29T00:00:00.000Z'");
+    const kv = await under.edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS');
+    await kv.delete(`key:${sha256(key)}`);
+    await expect.poll(() => outcome(key), { timeout: 5_000 }).toEqual([401, 'invalid_api_key']);
   });
 
   test('is listed in pages', async () => {

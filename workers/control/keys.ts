@@ -1,15 +1,14 @@
 /** Keys of a tenant: made here, shown once, stored as their digest only. */
+import { readLevel } from '#policies/effective.ts';
+import { LOOSEST, type Policy } from '#policies/schema.ts';
+import { tighten } from '#policies/tighten.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import type { TenantView } from '../objects/tenant-contracts.ts';
+import { type TenantView, tenantObject } from '../objects/tenant-contracts.ts';
 import type { NewKey, Rotation } from '../objects/tenant-record.ts';
+import { makeKey } from '../request/key-form.ts';
 import type { KeyAnswer, NewKeyAnswer, RotationAnswer } from './admin-answers.ts';
-import { type Admin, changeOwnTenant, keyDraft, type TenantContext } from './tenants.ts';
-
-/** 256 bits: nobody guesses one. */
-const KEY_BYTES = 32;
-/** So that people, and what scans for leaked secrets, know a key when they see one. */
-const KEY_PREFIX = 'pk-';
+import { type Admin, asking, changeOwnTenant, keyDraft, policyText, type TenantContext, viewOf } from './tenants.ts';
 
 export async function createKey(
   { id = newId(), scopes, expires_at, policy }: NewKey,
@@ -17,8 +16,10 @@ export async function createKey(
 ): Promise<NewKeyAnswer> {
   demandFuture(expires_at);
   const { key, sha256 } = await newSecret();
-  const draft = await keyDraft({ id, sha256, scopes, expires_at, policy });
-  const { tenant } = await changeOwnTenant({ type: 'key-create', key: draft }, { c, admin });
+  const maker = await makerOf(c);
+  const joined = maker.policy === null ? policy : tightenedBy(maker.policy, policy ?? LOOSEST);
+  const draft = await keyDraft({ id, sha256, scopes, expires_at, policy: joined });
+  const { tenant } = await changeOwnTenant({ type: 'key-create', key: draft, under: maker.version }, { c, admin });
   return { ...keyOf(tenant, id), key };
 }
 
@@ -29,9 +30,41 @@ export async function rotateKey(
   demandFuture(expires_at);
   const { key, sha256 } = await newSecret();
   const oldExpiresAt = new Date(Date.now() + overlap_seconds * 1000).toISOString();
-  const change = { type: 'key-rotate', id: old, key: { id, sha256, expires_at }, oldExpiresAt } as const;
+  const maker = await makerOf(c);
+  const before = maker.keys.find((each) => each.id === old)?.policy_version ?? null;
+  // The operator, a key without a policy, and a key that replaces itself have nothing to add.
+  const policy =
+    maker.policy === null || maker.version === before
+      ? undefined
+      : tightenedBy(maker.policy, (await keyPolicy(before, c)) ?? LOOSEST);
+  const draft = { id, sha256, expires_at, ...(policy && { policy: await policyText(policy) }) };
+  const change = { type: 'key-rotate', id: old, key: draft, oldExpiresAt, under: maker.version } as const;
   const { tenant } = await changeOwnTenant(change, { c, admin });
   return { key: { ...keyOf(tenant, id), key }, replaced: keyOf(tenant, old) };
+}
+
+/**
+ * Who makes a key: the tenant's keys, and the policy of the one that asks. The operator has none.
+ */
+async function makerOf(c: TenantContext) {
+  const { keys } = await viewOf(c);
+  const maker = keys.find(({ id }) => `key:${id}` === c.var.access.actor);
+  const version = maker?.policy_version ?? null;
+  return { keys, version, policy: await keyPolicy(version, c) };
+}
+
+/** A key's own policy, as it counts: the strictest if its text is lost or broken. */
+async function keyPolicy(version: string | null, c: TenantContext): Promise<Policy | null> {
+  if (version === null) return null;
+  const { tenant } = c.var.access;
+  const stored = await asking(() => tenantObject(c.env, tenant).policy(tenant, version));
+  return (await readLevel('key', stored?.document ?? null, version)).policy;
+}
+
+/** Both joined; the words are those of the new key, or else its maker's. */
+function tightenedBy(maker: Policy, policy: Policy): Policy {
+  const { description, refusal, tests } = policy;
+  return { ...tighten(maker, policy), description, tests, refusal: refusal ?? maker.refusal };
 }
 
 function keyOf({ keys }: TenantView, id: string): KeyAnswer {
@@ -41,15 +74,13 @@ function keyOf({ keys }: TenantView, id: string): KeyAnswer {
 }
 
 async function newSecret(): Promise<{ key: string; sha256: string }> {
-  const key = `${KEY_PREFIX}${randomHex(KEY_BYTES)}`;
+  const key = await makeKey();
   return { key, sha256: await sha256Hex(key) };
 }
 
-const newId = () => `key-${randomHex(4)}`;
-
-function randomHex(bytes: number): string {
-  const random = crypto.getRandomValues(new Uint8Array(bytes));
-  return Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('');
+function newId(): string {
+  const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
+  return `key-${random.toString(16).padStart(8, '0')}`;
 }
 
 function demandFuture(expiresAt: string | null): void {

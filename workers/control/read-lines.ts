@@ -2,7 +2,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { within } from '../request/within.ts';
 
-/** The audit log of one tenant is one line, so a line may be long. */
+/** All policies of one tenant are in one line, so a line may be long. */
 const MAX_LINE_CHARACTERS = 16 * 1024 * 1024;
 
 /** @param silenceMs the longest wait between two pieces of the body */

@@ -2,12 +2,20 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { parseTenantId, type Scope } from '../objects/tenant-record.ts';
-import { admit, bearerToken } from '../request/authenticate.ts';
+import { admit, bearerToken, wrongKey } from '../request/authenticate.ts';
+import { clientAddress } from '../request/client-address.ts';
 import type { AppContext, AppEnv, Middleware, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
+import { isNoKey } from '../request/key-form.ts';
+import { createRateBound, type RateBound } from '../request/rate-bound.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 
 /** The cast: only workerd has this method, so the types of other runtimes lack it. */
 const subtle = crypto.subtle as typeof crypto.subtle & { timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean };
+
+/** Shared by all routes that a tenant's keys may call. */
+export function boundOnCalls(): RateBound {
+  return createRateBound({ most: MOST_CALLS, periodMs: CALLS_PERIOD_MS });
+}
 
 /** Lets only the operator's key through. */
 export function requireOperator(): Middleware<OperatorEnv> {
@@ -22,19 +30,23 @@ export function requireOperator(): Middleware<OperatorEnv> {
 /**
  * Lets the operator's key through, and keys of the tenant in the path that have the scope. For a
  * key of another tenant there is no such tenant. The truth decides, not a copy of it. `operator`:
- * no key of a tenant.
+ * no key of a tenant. `calls` bounds how often a tenant's keys may ask.
  */
 export function requireTenantAccess(
   directory: TenantDirectory,
   scope: Exclude<Scope, 'inference'> | 'operator',
+  calls: RateBound,
 ): Middleware<TenantAccessEnv> {
   return async function requireTenantAccess(c, next) {
-    const { isOperator, digest } = await whoAsks(c);
+    const { isOperator, key, digest } = await whoAsks(c);
     if (!isOperator && scope === 'operator') throw needsOperator();
     if (isOperator || scope === 'operator') {
       c.set('access', { tenant: parseTenantId(c.req.param('id')), actor: 'operator' });
     } else {
-      const caller = admit(await directory.lookupTruth(digest, c.env), { scope, now: Date.now() });
+      if (await isNoKey(key)) throw wrongKey();
+      const asking = { env: c.env, address: clientAddress(c.req.raw) };
+      const caller = admit(await directory.lookupTruth(digest, asking), { scope, now: Date.now() });
+      demandRoom(calls, caller.tenant);
       if (caller.tenant !== c.req.param('id')) throw noSuchTenant();
       c.set('access', { tenant: caller.tenant, actor: `key:${caller.key}` });
     }
@@ -46,13 +58,29 @@ export function noSuchTenant(): PlimsollError {
   return new PlimsollError('not_found', 'There is no such tenant.', { param: 'id' });
 }
 
+/**
+ * How often all keys of a tenant may call the admin API in a minute, in one isolate. Each call asks
+ * two objects, and some read a whole log.
+ */
+export const MOST_CALLS = 300;
+const CALLS_PERIOD_MS = 60_000;
+
+function demandRoom(calls: RateBound, tenant: string): void {
+  const waitMs = calls.take(tenant);
+  if (waitMs === null) return;
+  const retryAfterSeconds = Math.ceil(waitMs / 1000);
+  const message = `The keys of a tenant call the admin API at most ${MOST_CALLS} times a minute. Try again in ${retryAfterSeconds} s.`;
+  throw new PlimsollError('rate_limit_exceeded', message, { retryAfterSeconds });
+}
+
 const needsOperator = () => new PlimsollError('invalid_api_key', 'This route needs the operator key.');
 
 async function whoAsks<E extends AppEnv>(
   c: Pick<AppContext<E>, 'req' | 'var'>,
-): Promise<{ isOperator: boolean; digest: string }> {
-  const digest = await sha256Hex(bearerToken(c.req.header('authorization')));
+): Promise<{ isOperator: boolean; key: string; digest: string }> {
+  const key = bearerToken(c.req.header('authorization'));
+  const digest = await sha256Hex(key);
   const encoder = new TextEncoder();
   const isOperator = subtle.timingSafeEqual(encoder.encode(digest), encoder.encode(c.var.config.operatorKeySha256));
-  return { isOperator, digest };
+  return { isOperator, key, digest };
 }

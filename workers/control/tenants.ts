@@ -173,12 +173,13 @@ export async function changed(
     result = await ask();
   }
   if (result.refused !== null) {
-    const { code, message, param } = result.refused;
+    const { code, message, param, retryAfterSeconds } = result.refused;
     const { current } = result;
     const isAboutCurrent = current !== null && code.startsWith('precondition_');
     const value = isAboutCurrent && (await describeTenant(current, { c, admin }));
     throw new PlimsollError(code, message, {
       param,
+      ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
       ...(isAboutCurrent && { current: { etag: etagOf(current.revision), value } }),
     });
   }

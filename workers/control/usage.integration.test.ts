@@ -2,6 +2,7 @@
 import { csvParse } from 'd3-dsv';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { addUsage, readUsage } from '../account/usage-table.ts';
+import { sha256 } from '../local/seed-demo-tenants.ts';
 import type { UsageDatabase } from '../objects/usage-database.ts';
 import {
   ask,
@@ -12,6 +13,7 @@ import {
   startEdgeUnderTest,
   testKey,
 } from '../testing/edge-under-test.ts';
+import { adminClient } from './admin-client.ts';
 
 type Row = Record<string, string | number>;
 let under: EdgeUnderTest;
@@ -96,6 +98,36 @@ test('each answer is in the books of its day, tenant, key and model, with limits
     rows.map((each) => Object.fromEntries(Object.entries(each).map(([name, value]) => [name, String(value)]))),
   );
   expect(text.split('\n')[0]).toBe('day,tenant,key,model,requests,prompt_tokens,completion_tokens,charged_tokens');
+});
+
+test('what a tenant has spent is erased with it, and what comes later is not kept', async () => {
+  const key = testKey('fleeting');
+  const json = {
+    name: 'x',
+    policy: { floor: 0, budget: null, limits: { tokens_per_day: 10_000 } },
+    keys: [{ id: 'main', sha256: sha256(key) }],
+  };
+  const admin = adminClient(under.edge.url, OPERATOR_KEY).tenants[':id'];
+  const param = { id: 'fleeting' };
+  await admin.$put({ param, json });
+  await (await post(under.edge, '/v1/chat/completions', ask('Hi'), key)).text();
+  expect(await usageOf('?tenant=fleeting', 1)).toHaveLength(1);
+  const rows = async (table: string) => {
+    const call = { tenant: 'fleeting', call: 'rows', argument: `SELECT * FROM ${table}` };
+    const answer = await fetch(`${under.edge.url}/testing/account`, { method: 'POST', body: JSON.stringify(call) });
+    return answer.json();
+  };
+  expect(await rows('charges')).toHaveLength(1);
+  const removed = await admin.$delete({ param, query: { data: 'erase' } }, { headers: { 'if-match': '*' } });
+  expect(removed.status).toBe(200);
+  for (const table of ['charges', 'windows', 'idempotency', 'outbox', 'alerts']) {
+    expect(await rows(table), table).toEqual([]);
+  }
+  expect(await rowsOf('?tenant=fleeting')).toEqual([]);
+  const late = { ...message('late-one', 10), tenant: 'fleeting' };
+  await addUsage([late], { database });
+  const { results } = await database.prepare("SELECT * FROM usage_requests WHERE tenant = 'fleeting'").all();
+  expect([results, await rowsOf(`?tenant=fleeting&from=${YESTERDAY}`)]).toEqual([[], []]);
 });
 
 test('a message that is delivered twice counts once', async () => {

@@ -11,10 +11,12 @@ import { generateBody } from '#shared/protocol/generate-body.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { chooseStanding } from '../request/choose-standing.ts';
 import type { AppContext } from '../request/context.ts';
+import { onAbort } from '../request/on-abort.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
 import { allowedMembers, allowedTrace } from './allowed.ts';
+import { demandShaping } from './allowed-shaping.ts';
 import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, type PoolMember, refuseTooLong } from './backend-pool.ts';
@@ -49,8 +51,12 @@ export function chatCompletions({
   const signerOf = createEdgeSigner();
   return async (c: AppContext<MeterEnv>): Promise<Response> => {
     const { config, requestId, meter, trace: requestTrace } = c.var;
-    const chat = parseChatRequest(parseJson(c.var.body));
-    const caller = await chooseStanding(c.var.caller, chat.messages);
+    const asked = parseJson(c.var.body);
+    // A canary need not be asked: what shapes an answer is not supported yet, whatever a policy
+    // says.
+    demandShaping(asked, c.var.caller.policy);
+    const chat = parseChatRequest(asked);
+    const caller = await chooseStanding(c.var.caller, chat.messages, config.directiveKey);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
     const listMembers = async () => allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
@@ -95,12 +101,12 @@ export function chatCompletions({
     };
 
     const client = new AbortController();
-    c.req.raw.signal.addEventListener('abort', () => client.abort(), { once: true });
+    onAbort(c.req.raw.signal, () => client.abort());
     const waits = Promise.withResolvers<void>();
     let hasWaited = false;
     // The answer may go on after the request's own span has ended.
     const answered = requestTrace.hold();
-    client.signal.addEventListener('abort', answered);
+    onAbort(client.signal, answered);
     const call = {
       requestId,
       trace: requestTrace,

@@ -10,7 +10,7 @@
 import type { ChatRequest } from '#shared/api/chat-request.ts';
 import { utf8Bytes } from '#shared/api/context-length.ts';
 import { lesser } from '#shared/line/order.ts';
-import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { promptDigest } from '../request/prompt-digest.ts';
 import type { PoolMember } from './backend-pool.ts';
 
 /** For the system prompt that many templates write of their own. */
@@ -51,19 +51,4 @@ export async function costOf(
     total: Math.min(context, prompt + answer),
     digest: await promptDigest(messages),
   };
-}
-
-/** Zero-width spaces, soft hyphens, marks of direction and the like. */
-const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu;
-
-/**
- * Capitals, white space and characters that nobody sees do not make another prompt. Neither do the
- * seed and the temperature, or every try would be the first.
- */
-async function promptDigest(messages: ChatRequest['messages']): Promise<string> {
-  const seen = messages.map(({ role, content }) => [
-    role,
-    content.normalize('NFKC').replace(UNSEEN, '').toLowerCase().replace(/\s+/gu, ' ').trim(),
-  ]);
-  return sha256Hex(JSON.stringify(seen));
 }

@@ -50,6 +50,14 @@ export function promptTooCostly(limit: LimitName, { most, used }: { most: number
   );
 }
 
+/** The answer has become longer than was thought possible, and there is no room for more of it. */
+export function answerTooCostly(limit: LimitName, { most, used }: { most: number; used: number }): PlimsollError {
+  return new PlimsollError(
+    CODES[limit],
+    `The limit on ${NAMES[limit]} is reached: it is ${most}, ${used} are in use, and the answer has used up what that left.`,
+  );
+}
+
 /** OpenAI's clients read these two before `retry-after`. */
 export function retryHeaders({ retryAfterMs, limit, tooLarge }: Denial): Record<string, string> {
   return {

@@ -4,12 +4,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
+import { adminClient } from '../control/admin-client.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
 import type { Limits } from '../objects/tenant-account-contract.ts';
 import {
   ask,
   type EdgeUnderTest,
   eventually,
+  OPERATOR_KEY,
   openaiClient,
   post,
   startEdgeUnderTest,
@@ -34,6 +36,9 @@ const TENANTS = {
   crash: { requests_per_minute: 2, concurrent_streams: 1 },
   long: { concurrent_streams: 1 },
   again: { tokens_per_day: 10_000 },
+  grown: { tokens_per_day: 250 },
+  shared: {},
+  asleep: { tokens_per_day: 10_000 },
   free: {},
 } satisfies Record<string, Partial<Limits>>;
 type Tenant = keyof typeof TENANTS;
@@ -57,6 +62,8 @@ const accountOf = (tenant: Tenant) => ({
   forget: () => callAccount(tenant, 'forget', 0),
   crash: () => callAccount(tenant, 'crash', 0),
   rows: (query: string) => callAccount(tenant, 'rows', query),
+  // The cast: `ring` returns a moment, or null.
+  ring: async () => (await callAccount(tenant, 'ring', 0)) as unknown as number | null,
 });
 const chat = (tenant: Tenant, body: object = {}, headers: Record<string, string> = {}) =>
   fetch(`${under.edge.url}/v1/chat/completions`, {
@@ -286,6 +293,47 @@ test('an answer that goes on for long keeps its lease', async () => {
   await charges('long');
   under.backends[0]!.behaviour = 'answer';
   await ok(await chat('long'));
+});
+
+test('an answer that is longer than the edge thought possible ends where the budget does', async () => {
+  // As when a backend's context has grown since the edge last heard of it: 200 tokens are reserved.
+  under.backends[0]!.behaviour = 'answer-forever';
+  const reader = (await chat('grown', { stream: true })).body!.getReader();
+  let text = '';
+  for (let pieces = 0; pieces < 600; pieces++) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    text += new TextDecoder().decode(value);
+  }
+  await reader.cancel();
+  under.backends[0]!.behaviour = 'answer';
+  expect(text).toContain('insufficient_quota');
+  expect(text).not.toContain('[DONE]');
+  expect(await tokensOf('grown')).toEqual([250]);
+});
+
+test("under the limits of a key's own policy, requests of the tenant's other keys count, while they run", async () => {
+  const admin = adminClient(under.edge.url, OPERATOR_KEY).tenants[':id'];
+  const json = { policy: { limits: { concurrent_streams: 1 } } };
+  const { key } = await (await admin.keys.$post({ param: { id: 'shared' }, json })).json();
+  const withKey = () => post(under.edge, '/v1/chat/completions', ask('Hi'), key);
+  await ok(await withKey());
+  under.backends[0]!.behaviour = 'answer-forever';
+  const first = await chat('shared', { stream: true });
+  expect(await errorOf(await withKey())).toMatchObject({ status: 429, code: 'rate_limit_exceeded' });
+  await first.body?.cancel();
+  under.backends[0]!.behaviour = 'answer';
+});
+
+test('an account with nothing left to do sleeps until it is asked again', async () => {
+  await ok(await chat('asleep'));
+  await charges('asleep');
+  const account = accountOf('asleep');
+  // What was settled is kept for a while, and somebody has to drop it then.
+  expect(await account.ring()).toBeGreaterThan(Date.now());
+  await account.advance(25 * 3_600_000);
+  await expect.poll(() => account.ring(), { timeout: 30_000 }).toBeNull();
+  expect(await account.rows('SELECT * FROM charges')).toEqual([]);
 });
 
 test('requests at the same time cannot spend a budget twice', async () => {

@@ -9,6 +9,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import {
+  type Growth,
   type Limits,
   NO_LIMITS,
   type Spender,
@@ -18,12 +19,13 @@ import {
 } from '../objects/tenant-account-contract.ts';
 import type { AppContext, BodyEnv, CallerEnv, Middleware } from '../request/context.ts';
 import { logError } from '../request/log.ts';
+import { onAbort } from '../request/on-abort.ts';
 import { within } from '../request/within.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import type { Cost } from './limits-cost.ts';
-import { limitExceeded, promptTooCostly, rateLimitHeaders, retryHeaders } from './limits-errors.ts';
+import { answerTooCostly, limitExceeded, promptTooCostly, rateLimitHeaders, retryHeaders } from './limits-errors.ts';
 import { limitsOfPolicy } from './limits-of-policy.ts';
-import type { AnswerEvents } from './read-answer.ts';
+import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
 
 /** How long the account may take to answer, each time that it is asked. */
 const ACCOUNT_TIMEOUT_MS = 2_000;
@@ -31,6 +33,8 @@ const RESERVE_TRIES = 2;
 /** A settlement that never arrives leaves too much charged, so it is worth some patience. */
 const SETTLE_WAITS_MS = [100, 1_000, 5_000, 15_000];
 const MAX_KEY_CHARS = 255;
+/** By how much a reservation grows under an answer that is longer than was thought possible. */
+const MORE_TOKENS = 256;
 
 type Meter = {
   /**
@@ -77,6 +81,8 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   const idempotency = await readIdempotency(c);
   const headers: Record<string, string> = {};
   const spent = { prompt: 0, completion: 0 };
+  /** How many tokens are reserved. The answer may not have more. */
+  let room = Number.POSITIVE_INFINITY;
   let state: 'idle' | 'reserved' | 'recording' | 'settled' = 'idle';
   let cost: Cost | null = null;
   let isFollowed = false;
@@ -89,8 +95,10 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
 
   async function reserve(asked: Cost): Promise<void> {
     cost = asked;
-    if (idempotency === null && Object.keys(NO_LIMITS).every((name) => limits[name as keyof Limits] === null)) {
-      // Nothing can be in the way, so nobody waits for the account.
+    const isUnlimited = Object.keys(NO_LIMITS).every((name) => limits[name as keyof Limits] === null);
+    if (isUnlimited && idempotency === null && !caller.counted) {
+      // Nothing can be in the way, for this request or because of it. So nobody waits for the
+      // account.
       if (account === null) return;
       state = 'recording';
       c.executionCtx.waitUntil(isSettled.promise);
@@ -105,6 +113,7 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
       isSettled.resolve();
       throw refusalOf(verdict, asked);
     }
+    room = asked.total;
     Object.assign(headers, rateLimitHeaders(verdict.allowances));
     // Writing to disk takes longer than all the rest. Meanwhile a backend can be asked.
     confirmed = timely(account.confirm(requestId));
@@ -114,7 +123,8 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   }
 
   async function askAccount(account: TenantAccountContract, { total, digest }: Cost): Promise<Verdict> {
-    const ask = { id: requestId, spender: spender(), tokens: total, limits, prompt: digest, idempotency };
+    const { caps } = caller;
+    const ask = { id: requestId, spender: spender(), tokens: total, limits, caps, prompt: digest, idempotency };
     for (let tries = 1; ; tries++) {
       try {
         // Asking twice with the same id reserves once.
@@ -162,21 +172,43 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   async function promptCounted(tokens: number): Promise<void> {
     spent.prompt = tokens;
     await untilConfirmed();
-    if (state !== 'reserved' || cost === null || account === null || tokens <= cost.prompt) return;
-    const total = Math.min(cost.context, tokens + cost.answer);
+    if (cost === null || tokens <= cost.prompt) return;
+    // A prompt that is longer than the context: the context has grown since we heard of it.
+    const most = tokens > cost.context ? Number.POSITIVE_INFINITY : cost.context;
+    const denial = await growTo(Math.min(most, tokens + cost.answer));
+    if (denial === null) return;
+    // No more than was reserved may be charged, though the backend has read all of the prompt.
+    spent.prompt = Math.min(tokens, room);
+    throw promptTooCostly(denial.limit, denial);
+  }
+
+  /** Makes the reservation larger. Returns the limit that is in the way, or null. */
+  async function growTo(total: number): Promise<Extract<Growth, { outcome: 'denied' }> | null> {
+    if (state !== 'reserved' || account === null || total <= room) return null;
     const growth = await timely(account.grow(requestId, total, limits)).catch((cause: unknown) => {
       throw unreachable(cause);
     });
-    if (growth.outcome === 'granted') return;
-    // No more than was reserved may be charged, though the backend has read all of the prompt.
-    spent.prompt = Math.min(tokens, cost.total);
     if (growth.outcome === 'lapsed') throw unreachable('the lease has run out');
-    throw promptTooCostly(growth.limit, growth);
+    if (growth.outcome === 'denied') return growth;
+    room = total;
+    return null;
+  }
+
+  /**
+   * Makes room for a longer answer. A backend stops at its context, and the reservation covers the
+   * context that we heard of. So this is for a context that has grown since.
+   */
+  async function demandRoom(total: number): Promise<void> {
+    if (total <= room) return;
+    const denial = await growTo(total + MORE_TOKENS);
+    if (denial === null) return;
+    const left = room + denial.most - denial.used;
+    if (left < total || (await growTo(left)) !== null) throw answerTooCostly(denial.limit, denial);
   }
 
   function follow(begun: Promise<BegunAnswer>, signal: AbortSignal): Promise<BegunAnswer> {
     isFollowed = true;
-    signal.addEventListener('abort', settle, { once: true });
+    onAbort(signal, settle);
     return begun.then(
       (answer) => ({ ...answer, events: count(answer.events) }),
       (thrown: unknown) => {
@@ -190,7 +222,13 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     try {
       let next = await events.next();
       for (; !next.done; next = await events.next()) {
-        spent.completion += next.value.tokens.length;
+        const { length } = next.value.tokens;
+        await demandRoom(spent.prompt + spent.completion + length).catch(async (thrown: unknown) => {
+          // The backend need not go on. The cast: nobody reads this end.
+          await events.return(undefined as unknown as AnswerEnd);
+          throw thrown;
+        });
+        spent.completion += length;
         yield next.value;
       }
       // The receipt is what the client can check, so it is what the client pays.

@@ -20,7 +20,7 @@ export function ready(pool: BackendPool, directory: Pick<TenantDirectory, 'looku
     const waitUntil = (promise: Promise<unknown>) => c.executionCtx.waitUntil(promise);
     const [members, tenants] = await Promise.all([
       poolMembers(pool, c),
-      directory.lookup(NOBODY, { env: c.env, waitUntil }).then(
+      directory.lookup(NOBODY, { env: c.env, address: null, waitUntil }).then(
         () => 'ok' as const,
         () => 'unreachable' as const,
       ),

@@ -1,6 +1,7 @@
 /** What the integration tests do not reach: long times, and many keys. */
-import { expect, test } from 'vitest';
-import { type Applied, applyChange, type Known, MAX_STORED_CHARACTERS } from './apply-change.ts';
+import { describe, expect, test } from 'vitest';
+import type { Applied, Known } from './applied.ts';
+import { applyChange, MAX_STORED_CHARACTERS } from './apply-change.ts';
 import type { KeyDraft, TenantState } from './tenant-state.ts';
 
 const known: Known = {
@@ -11,6 +12,7 @@ const known: Known = {
   nextActivation: 1,
   lastAudit: null,
   storedCharacters: 0,
+  changesByKeys: { minute: 0, day: 0 },
 };
 const policy = { version: 'v', document: '{}' };
 const draft = (id: string, expires_at: string | null = null): KeyDraft => ({
@@ -71,4 +73,96 @@ test('a tenant stores no more policies than one line of a backup can hold', () =
   };
   expect(drafted(10, MAX_STORED_CHARACTERS - 10)).toBeNull();
   expect(drafted(11, MAX_STORED_CHARACTERS - 10)).toBe('conflict');
+});
+
+describe('a key that a key makes', () => {
+  const owner: KeyDraft = { ...draft('owner', '2026-12-24T00:00:00.000Z'), scopes: ['admin', 'inference'] };
+  const byOwner: Known = { ...known, actor: 'key:owner' };
+  const state = tenantWith([
+    owner,
+    { ...draft('reader'), scopes: ['read'] },
+    draft('writer', '2026-12-01T00:00:00.000Z'),
+  ]);
+  const create = (key: Partial<KeyDraft>, by = byOwner, before = state) =>
+    applyChange(before, { type: 'key-create', key: { ...draft('new', owner.expires_at), ...key } }, by).refused;
+  const rotate = (id: string, expires_at: string | null, by = byOwner, before = state) => {
+    const key = { id: 'new', sha256: 'digest of new', expires_at };
+    return applyChange(before, { type: 'key-rotate', id, key, oldExpiresAt: known.now }, by).refused;
+  };
+
+  test('lives no longer than its maker', () => {
+    const tooLong = { code: 'permission_denied', param: 'expires_at' };
+    expect(create({})).toBeNull();
+    expect(create({ expires_at: null })).toMatchObject(tooLong);
+    expect(create({ expires_at: '2026-12-24T00:00:00.001Z' })).toMatchObject(tooLong);
+    expect(rotate('owner', null)).toMatchObject(tooLong);
+    expect(rotate('writer', null)).toMatchObject(tooLong);
+    expect(rotate('writer', owner.expires_at)).toBeNull();
+    expect(create({ expires_at: null }, known)).toBeNull();
+  });
+
+  test('has no scope that its maker lacks; whoever may change may read', () => {
+    const tooWide = { code: 'permission_denied', param: 'scopes' };
+    const admin = tenantWith([{ ...owner, scopes: ['admin'] }, draft('writer')]);
+    expect(create({ scopes: ['read', 'inference'] })).toBeNull();
+    expect(create({ scopes: ['read'] }, byOwner, admin)).toBeNull();
+    expect(create({ scopes: ['inference'] }, byOwner, admin)).toMatchObject(tooWide);
+    // Whoever rotates a key learns the new one.
+    expect(rotate('writer', owner.expires_at, byOwner, admin)).toMatchObject({ code: 'permission_denied' });
+    expect(rotate('writer', null, known, admin)).toBeNull();
+  });
+
+  test('is not made by one that is gone', () => {
+    expect(create({}, { ...known, actor: 'key:revoked' })).toMatchObject({ code: 'permission_denied' });
+  });
+
+  test('was joined with the policy that its maker has', () => {
+    const strict = tenantWith([{ ...owner, policy: { version: 'strict', document: '{}' } }]);
+    const under = (version: string | null) =>
+      applyChange(
+        strict,
+        { type: 'key-create', key: { ...draft('new', owner.expires_at), policy }, under: version },
+        byOwner,
+      ).refused;
+    expect(under('strict')).toBeNull();
+    expect(under(null)).toMatchObject({ code: 'conflict' });
+  });
+});
+
+test('the keys of a tenant make only so many changes a minute and a day, the operator any number', () => {
+  const state = tenantWith([{ ...draft('owner'), scopes: ['admin', 'inference'] }]);
+  const refusal = (actor: string, recent: { minute: number; day: number }) =>
+    applyChange(state, { type: 'key-revoke', id: 'owner' }, { ...known, actor, changesByKeys: recent }).refused;
+  expect(refusal('key:owner', { minute: 29, day: 499 })).toBeNull();
+  expect(refusal('key:owner', { minute: 30, day: 30 })).toMatchObject({ code: 'rate_limit_exceeded' });
+  expect(refusal('key:owner', { minute: 0, day: 500 })).toMatchObject({ code: 'rate_limit_exceeded' });
+  expect(refusal('operator', { minute: 30, day: 500 })).toBeNull();
+});
+
+describe('a canary that ends', () => {
+  const running = { ...tenantWith([]), canary: { version: 'next', share: 0.1 } };
+
+  test('by a rollback is in the history', () => {
+    expect(applyChange(running, { type: 'policy-rollback' }, { ...known, nextActivation: 7 })).toMatchObject({
+      state: { canary: null, policy_version: 'v', activation: 1 },
+      activation: { seq: 7, version: 'v', share: 1 },
+    });
+  });
+
+  test('by a put is in the history and in the audit log', () => {
+    const put = { type: 'put', name: 'A', plan: null, policy, keys: null, onlyNew: false } as const;
+    const canary = { from: { version: 'next', share: 0.1 }, to: null };
+    expect(applyChange(running, put, { ...known, nextActivation: 7 })).toMatchObject({
+      activation: { seq: 7, version: 'v', share: 1 },
+      detail: { canary },
+    });
+    const other = { ...put, policy: { version: 'w', document: '{}' } };
+    expect(applyChange(running, other, known)).toMatchObject({ detail: { canary } });
+  });
+
+  test('with its tenant is in the audit log', () => {
+    expect(applyChange(running, { type: 'delete' }, known)).toMatchObject({
+      detail: { canary: { from: { version: 'next', share: 0.1 }, to: null } },
+    });
+  });
 });

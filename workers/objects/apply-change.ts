@@ -3,50 +3,9 @@
  * and writes what it is told.
  */
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
-import type { AuditEntry } from './audit-chain.ts';
-import { MAX_KEYS } from './tenant-record.ts';
-import type {
-  ActivationRecord,
-  KeyDraft,
-  KeyRecord,
-  PolicyText,
-  Refusal,
-  TenantChange,
-  TenantState,
-} from './tenant-state.ts';
-
-/** What the pure part cannot know by itself. */
-export type Known = {
-  now: string;
-  actor: string;
-  /** The stored text of a version; null if there is none. */
-  documentOf(version: string): string | null;
-  activation(seq: number): ActivationRecord | null;
-  nextActivation: number;
-  lastAudit: AuditEntry | null;
-  /** Of all policies' texts together. */
-  storedCharacters: number;
-};
-
-export type Applied =
-  | { refused: Refusal }
-  | { refused: null; changed: false; state: TenantState }
-  | {
-      refused: null;
-      changed: true;
-      state: TenantState;
-      policies: PolicyText[];
-      activation: ActivationRecord | null;
-      /** For the audit log. */
-      action: string;
-      detail: Record<string, unknown>;
-    };
-
-type Changed = Pick<Extract<Applied, { changed: true }>, 'action' | 'detail'> & {
-  state: TenantState;
-  policies?: (PolicyText | null)[];
-  activation?: ActivationRecord;
-};
+import { type Applied, changed, type Known, OPERATOR, refuse, unchanged } from './applied.ts';
+import { createKey, keyRecord, revokeKey, rotateKey } from './apply-key-change.ts';
+import type { ActivationRecord, KeyDraft, KeyRecord, PolicyText, TenantChange, TenantState } from './tenant-state.ts';
 
 /**
  * All versions are kept, and a backup has them in one line, which may have 16 MiB. In JSON a text
@@ -54,9 +13,17 @@ type Changed = Pick<Extract<Applied, { changed: true }>, 'action' | 'detail'> & 
  */
 export const MAX_STORED_CHARACTERS = 4 * 1024 * 1024;
 
+/**
+ * How many changes the tenant's own keys may make in any minute and in any day. Each is an entry of
+ * two audit logs, which are kept for good. A deployment of policies as code makes a handful.
+ */
+const MOST_CHANGES_BY_KEYS = { minute: 30, day: 500 };
+
 export function applyChange(state: TenantState | null, change: TenantChange, known: Known): Applied {
   const applied = consequence(state, change, known);
   if (applied.refused !== null || !applied.changed) return applied;
+  const tooMany = known.actor === OPERATOR ? null : tooManyChanges(known);
+  if (tooMany !== null) return tooMany;
   const news = applied.policies.filter(({ version }) => known.documentOf(version) === null);
   const more = news.reduce((sum, { document }) => sum + document.length, 0);
   if (more === 0 || known.storedCharacters + more <= MAX_STORED_CHARACTERS) return applied;
@@ -65,6 +32,19 @@ export function applyChange(state: TenantState | null, change: TenantChange, kno
     `The tenant's policies would have more than ${MAX_STORED_CHARACTERS} characters, all versions together. Activate one that is stored already.`,
     'policy',
   );
+}
+
+function tooManyChanges({ changesByKeys: { minute, day } }: Known): Applied | null {
+  const isDay = day >= MOST_CHANGES_BY_KEYS.day;
+  if (!isDay && minute < MOST_CHANGES_BY_KEYS.minute) return null;
+  const { code, message, param } = {
+    code: 'rate_limit_exceeded' as const,
+    message: isDay
+      ? `The keys of a tenant make at most ${MOST_CHANGES_BY_KEYS.day} changes in 24 hours. Ask the operator, or try again later.`
+      : `The keys of a tenant make at most ${MOST_CHANGES_BY_KEYS.minute} changes in a minute. Try again in a minute.`,
+    param: null,
+  };
+  return { refused: { code, message, param, ...(!isDay && { retryAfterSeconds: 60 }) } };
 }
 
 function consequence(state: TenantState | null, change: TenantChange, known: Known): Applied {
@@ -89,7 +69,7 @@ function consequence(state: TenantState | null, change: TenantChange, known: Kno
     case 'erase':
       return remove(state, 'tenant-delete', known);
     case 'key-create':
-      return createKey(state, change.key, known);
+      return createKey(state, change, known);
     case 'key-rotate':
       return rotateKey(state, change, known);
     case 'key-revoke':
@@ -129,8 +109,10 @@ function put(state: TenantState | null, change: Extract<TenantChange, { type: 'p
     sameKeys(state.keys, keys) &&
     [policy, ...policiesOf(change.keys)].every(({ version, document }) => known.documentOf(version) === document);
   if (asBefore) return unchanged(state);
-  const activation =
-    state?.policy_version === policy.version ? undefined : activationOf(policy.version, 1, state, known);
+  const isActive = state?.policy_version === policy.version;
+  const activation = isActive ? undefined : activationOf(policy.version, 1, state, known);
+  const canaryEnds = isActive && state.canary !== null ? activationOf(policy.version, 1, state, known) : undefined;
+  const record = activation ?? canaryEnds;
   return changed(known, {
     state: {
       suspended: null,
@@ -148,7 +130,7 @@ function put(state: TenantState | null, change: Extract<TenantChange, { type: 'p
       ...(activation !== undefined && { activation: activation.seq }),
     },
     policies: [policy, ...policiesOf(change.keys)],
-    ...(activation !== undefined && { activation }),
+    ...(record !== undefined && { activation: record }),
     action: 'tenant-put',
     detail: {
       name,
@@ -162,6 +144,7 @@ function put(state: TenantState | null, change: Extract<TenantChange, { type: 'p
           .map(({ id }) => id),
       },
       ...((state?.plan ?? null) !== plan && { plan: { from: state?.plan ?? null, to: plan } }),
+      ...endOfCanary(state),
     },
   });
 }
@@ -170,8 +153,14 @@ function remove(state: TenantState, action: string, known: Known): Applied {
   return changed(known, {
     state: { ...state, deleted_at: state.deleted_at ?? known.now, keys: [], canary: null },
     action,
-    detail: { keys: state.keys.map(({ id }) => id) },
+    detail: { keys: state.keys.map(({ id }) => id), ...endOfCanary(state) },
   });
+}
+
+/** For the audit log, of a change that ends the canary beside something else. */
+function endOfCanary(state: TenantState | null): { canary?: { from: NonNullable<TenantState['canary']>; to: null } } {
+  const from = state?.canary ?? null;
+  return from === null ? {} : { canary: { from, to: null } };
 }
 
 function patch(state: TenantState, { name, plan }: { name?: string; plan?: string | null }, known: Known): Applied {
@@ -182,68 +171,6 @@ function patch(state: TenantState, { name, plan }: { name?: string; plan?: strin
   if (Object.keys(detail).length === 0) return unchanged(state);
   const after = { ...state, name: name ?? state.name, plan: plan === undefined ? state.plan : plan };
   return changed(known, { state: after, action: 'tenant-change', detail });
-}
-
-function createKey(before: TenantState, draft: KeyDraft, known: Known): Applied {
-  const state = withoutOldKeys(before, known);
-  const problem = keyProblem(state, draft);
-  if (problem !== null) return problem;
-  const key = keyRecord(draft, [], known);
-  return changed(known, {
-    state: { ...state, keys: [...state.keys, key] },
-    policies: [draft.policy],
-    action: 'key-create',
-    detail: { key: key.id, scopes: key.scopes, expires_at: key.expires_at },
-  });
-}
-
-/** The new key has the old one's scopes and policy. The old one ends after the overlap. */
-function rotateKey(
-  before: TenantState,
-  { id, key: draft, oldExpiresAt }: Extract<TenantChange, { type: 'key-rotate' }>,
-  known: Known,
-): Applied {
-  const state = withoutOldKeys(before, known);
-  const old = state.keys.find((key) => key.id === id);
-  if (old === undefined) return refuse('not_found', 'This tenant has no such key.', 'key');
-  const problem = keyProblem(state, draft);
-  if (problem !== null) return problem;
-  const expires_at = old.expires_at !== null && old.expires_at < oldExpiresAt ? old.expires_at : oldExpiresAt;
-  const replacement = { ...old, ...draft, created_at: known.now, replaces: old.id };
-  return changed(known, {
-    state: {
-      ...state,
-      keys: [...state.keys.map((key) => (key.id === id ? { ...key, expires_at } : key)), replacement],
-    },
-    action: 'key-rotate',
-    detail: { key: id, by: replacement.id, until: expires_at },
-  });
-}
-
-function revokeKey(state: TenantState, id: string, known: Known): Applied {
-  if (!state.keys.some((key) => key.id === id)) return refuse('not_found', 'This tenant has no such key.', 'key');
-  return changed(known, {
-    state: { ...state, keys: state.keys.filter((key) => key.id !== id) },
-    action: 'key-revoke',
-    detail: { key: id },
-  });
-}
-
-/** Keys that expired long ago make room for new ones. */
-function withoutOldKeys(state: TenantState, { now }: Known): TenantState {
-  const oldest = new Date(Date.parse(now) - EXPIRED_KEYS_STAY_MS).toISOString();
-  return { ...state, keys: state.keys.filter(({ expires_at }) => expires_at === null || expires_at > oldest) };
-}
-
-/** For this long, whoever uses an expired key is told that it has expired. */
-const EXPIRED_KEYS_STAY_MS = 30 * 24 * 60 * 60 * 1000;
-
-function keyProblem(state: TenantState, { id, sha256 }: { id: string; sha256: string }): Applied | null {
-  if (state.keys.length >= MAX_KEYS) {
-    return refuse('conflict', `A tenant has at most ${MAX_KEYS} keys. Revoke one that is not used any more.`, null);
-  }
-  const isTaken = state.keys.some((key) => key.id === id || key.sha256 === sha256);
-  return isTaken ? refuse('conflict', `This tenant has a key '${id}' already.`, 'id') : null;
 }
 
 function activate(state: TenantState, { version, share }: { version: string; share: number }, known: Known): Applied {
@@ -278,7 +205,9 @@ function rollback(state: TenantState, known: Known): Applied {
   const from = { version: state.policy_version, canary: state.canary };
   if (state.canary !== null) {
     const detail = { from, to: { version: state.policy_version } };
-    return changed(known, { state: { ...state, canary: null }, action: 'policy-rollback', detail });
+    // For the history. The active version goes on, so the next rollback goes where it would have.
+    const activation = activationOf(state.policy_version, 1, state, known);
+    return changed(known, { state: { ...state, canary: null }, activation, action: 'policy-rollback', detail });
   }
   const before = known.activation(known.activation(state.activation)?.previous ?? 0);
   if (before === null) return refuse('conflict', 'No version was active before this one.', null);
@@ -298,12 +227,6 @@ function activationOf(
   { now: at, actor, nextActivation: seq }: Known,
 ): ActivationRecord {
   return { seq, at, actor, version, share, previous: state?.activation ?? null };
-}
-
-/** A key that was there before keeps the time of its creation. */
-function keyRecord({ policy, ...draft }: KeyDraft, before: readonly KeyRecord[], { now }: Known): KeyRecord {
-  const old = before.find(({ sha256 }) => sha256 === draft.sha256);
-  return { ...draft, created_at: old?.created_at ?? now, policy_version: policy?.version ?? null };
 }
 
 function policiesOf(keys: readonly KeyDraft[] | null): PolicyText[] {
@@ -331,23 +254,3 @@ export function restore(
 }
 
 const RESTORE = 'tenant-restore';
-
-function refuse(code: Refusal['code'], message: string, param: string | null): { refused: Refusal } {
-  return { refused: { code, message, param } };
-}
-
-function unchanged(state: TenantState): Applied {
-  return { refused: null, changed: false, state };
-}
-
-function changed({ now }: Known, { state, policies = [], activation, action, detail }: Changed): Applied {
-  return {
-    refused: null,
-    changed: true,
-    state: { ...state, updated_at: now, revision: state.revision + 1 },
-    policies: policies.filter((policy) => policy !== null),
-    activation: activation ?? null,
-    action,
-    detail,
-  };
-}

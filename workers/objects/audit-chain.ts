@@ -49,6 +49,18 @@ export type AuditVerdict = {
 };
 
 /**
+ * Checks that entries follow a chain that ends at `head`. Returns the first that does not, and why.
+ */
+export async function problemAfter(head: AuditHead, entries: readonly AuditEntry[]): Promise<AuditVerdict['problem']> {
+  for (const entry of entries) {
+    const problem = await problemOf(entry, { head, known: NO_AUDIT });
+    if (problem !== null) return problem;
+    head = { seq: entry.seq, hash: entry.hash };
+  }
+  return null;
+}
+
+/**
  * Checks every entry, and that the chain still contains `known`, a head that somebody noted
  * earlier.
  */

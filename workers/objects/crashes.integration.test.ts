@@ -95,3 +95,14 @@ test('if nobody comes after a crash, the object heals by its alarm', async () =>
   await expect.poll(keysInIndex, { timeout: 60_000 }).toEqual([sha256('pk-second-of-2')]);
   expect(await auditOf(id)).toHaveLength(2);
 });
+
+test('an object that cannot tell the index heals as soon as it can, however often it has tried', async () => {
+  const id = 'index-away-9';
+  expect((await put(id, 'pk-away')).status).toBe(200);
+  const keysInIndex = async () =>
+    (await (await indexStorage()).exec('SELECT sha256 FROM keys WHERE tenant = ?', id)).map((row) => row.sha256);
+  expect((await put(id, 'pk-back')).status).toBe(200);
+  expect(await keysInIndex()).toContain(sha256('pk-away'));
+  await expect.poll(keysInIndex, { timeout: 60_000 }).toEqual([sha256('pk-back')]);
+  expect(under.log.filter((line) => line.includes('not-healed')).length).toBeGreaterThan(6);
+}, 90_000);

@@ -21,6 +21,8 @@ export type Limits = {
 };
 export type LimitName = keyof Limits;
 
+export type Caps = Pick<Limits, 'tokens_per_day' | 'tokens_per_month'>;
+
 export const NO_LIMITS: Limits = {
   requests_per_minute: null,
   tokens_per_minute: null,
@@ -45,6 +47,11 @@ export type Ask = {
   /** The most tokens that the request can cost: prompt and answer together. */
   tokens: number;
   limits: Limits;
+  /**
+   * What the whole tenant may spend, which alerts are about. A key may have less under a policy of
+   * its own, and then `limits` are lower.
+   */
+  caps: Caps;
   /** SHA-256 of the prompt, in hex. The account keeps only a salted digest of it, for a minute. */
   prompt: string;
   /** null if the client sent no `Idempotency-Key`. Both are SHA-256 in hex. */
@@ -121,6 +128,13 @@ export interface TenantAccountContract {
    * spent.
    */
   settle(settlement: Settlement): Promise<void>;
+  /**
+   * Erases all that the account holds, and the tenant's usage. From then on it takes nothing: a
+   * request that was under way is not booked any more. Erasing twice changes nothing.
+   */
+  erase(tenant: string): Promise<void>;
+  /** Makes it an account again, for a tenant that comes back out of a backup. */
+  revive(tenant: string): Promise<void>;
 }
 
 export type TenantAccountBinding = { TENANT_ACCOUNT?: { getByName(name: string): TenantAccountContract } };
@@ -139,5 +153,7 @@ export function tenantAccount(
     grow: (id, tokens, limits) => account().grow(id, tokens, limits),
     renew: (ids) => account().renew(ids),
     settle: (settlement) => account().settle(settlement),
+    erase: (id) => account().erase(id),
+    revive: (id) => account().revive(id),
   };
 }

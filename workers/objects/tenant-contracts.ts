@@ -50,6 +50,11 @@ export interface TenantIndexContract {
   /** The head of the tenant's chain that the index knows. */
   auditHead(tenant: string): Promise<AuditHead>;
   settle(tenant: string, settlement: Settlement): Promise<void>;
+  /**
+   * Notes that an id was used elsewhere, by a tenant that is erased. Does nothing if it is known
+   * here.
+   */
+  bury(tenant: string, options: { actor: string }): Promise<void>;
   tenant(id: string): Promise<TenantRow | null>;
   /** In the order of their ids, from the one after `after`. */
   listTenants(options: { after: string; limit: number }): Promise<TenantRow[]>;
@@ -77,15 +82,24 @@ export type ChangeResult =
   | { refused: null; changed: boolean; tenant: TenantView; removedKeys: string[] };
 
 export type PolicyRow = { version: string; created_at: string };
+/** The latest 1,000 activations. */
 export type PolicyHistory = { versions: PolicyRow[]; activations: ActivationRecord[] };
 
-/** A tenant as a backup holds it. */
+/**
+ * A tenant as a backup holds it. Its history grows without end, so it goes in parts of its own, and
+ * here is only what they have to add up to.
+ */
 export type TenantBackup = {
   state: TenantState;
   policies: { version: string; document: string; created_at: string }[];
-  activations: ActivationRecord[];
-  audit: AuditEntry[];
+  /** How many there are. */
+  activations: number;
+  /** The end of the log. */
+  audit: AuditHead;
 };
+
+/** A part of a tenant's history, in order. */
+export type HistoryPart = { audit: AuditEntry[]; activations: ActivationRecord[] };
 
 export interface TenantObjectContract {
   /** All of a snapshot but the plan's policy, which the index knows. */
@@ -102,6 +116,14 @@ export interface TenantObjectContract {
   listAudit(tenant: string, options: { limit: number; before: number | null }): Promise<AuditEntry[]>;
   verifyAudit(tenant: string): Promise<AuditVerdict>;
   backup(tenant: string): Promise<TenantBackup | null>;
+  /** What follows after these entries and activations; empty parts at the end. */
+  historyPart(tenant: string, after: { audit: number; activations: number }): Promise<HistoryPart>;
+  /**
+   * Takes a part of a history that `restore` will put in place. The first part has entry 1. What
+   * does not follow, or is about another tenant, is refused, and what was there is dropped.
+   */
+  stage(tenant: string, part: HistoryPart): Promise<Refusal | null>;
+  /** Wants all parts of the history to be staged. */
   restore(tenant: string, backup: TenantBackup, options: { actor: string }): Promise<ChangeResult>;
 }
 

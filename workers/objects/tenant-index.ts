@@ -16,6 +16,7 @@ import {
   NO_AUDIT,
   verifyChain,
 } from './audit-chain.ts';
+import { auditHead, auditTable, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
@@ -29,7 +30,6 @@ import {
   type TenantStoreBinding,
   tenantStore,
 } from './tenant-contracts.ts';
-import { auditHead, latestAudit, readAudit, writeAudit } from './tenant-rows.ts';
 import type { PolicyText, Refusal } from './tenant-state.ts';
 
 const STEPS: readonly string[] = [
@@ -53,16 +53,7 @@ const STEPS: readonly string[] = [
      revision INTEGER NOT NULL
    );
    CREATE TABLE policies (version TEXT PRIMARY KEY, document TEXT NOT NULL, created_at TEXT NOT NULL);
-   CREATE TABLE audit (
-     seq INTEGER PRIMARY KEY,
-     at TEXT NOT NULL,
-     actor TEXT NOT NULL,
-     action TEXT NOT NULL,
-     tenant TEXT NOT NULL,
-     detail TEXT NOT NULL,
-     previous TEXT NOT NULL,
-     hash TEXT NOT NULL
-   );
+   ${auditTable('audit')}
    -- A row once the index has taken over what the old store held.
    CREATE TABLE adopted (at TEXT NOT NULL);`,
 ];
@@ -150,6 +141,20 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
         this.#sql.exec(
           'INSERT OR REPLACE INTO tenants (id, state, plan, audit_seq, audit_hash) VALUES (?, ?, ?, ?, ?)',
           ...[tenant, state, state === 'live' ? plan : null, head.seq, head.hash],
+        );
+      });
+    });
+  }
+
+  async bury(tenant: string, { actor }: { actor: string }): Promise<void> {
+    await this.#exclusive(async () => {
+      if (this.#tenant(tenant) !== null) return;
+      const at = new Date().toISOString();
+      await this.#change({ at, actor, action: 'tenant-bury', tenant, detail: '{}' }, () => {
+        // A tenant may have been made while the entry was hashed. Then it stays.
+        this.#sql.exec(
+          "INSERT OR IGNORE INTO tenants (id, state, plan, audit_seq, audit_hash) VALUES (?, 'erased', NULL, ?, ?)",
+          ...[tenant, NO_AUDIT.seq, NO_AUDIT.hash],
         );
       });
     });

@@ -10,14 +10,27 @@
  * does not is nobody's, and opens nothing.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { type Applied, applyChange, type Known, restore } from './apply-change.ts';
-import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, verifyChain } from './audit-chain.ts';
+import type { Applied, Known } from './applied.ts';
+import { applyChange, restore } from './apply-change.ts';
+import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, problemAfter, verifyChain } from './audit-chain.ts';
+import {
+  AUDIT_PAGE,
+  auditHead,
+  auditPage,
+  countChangesByKeys,
+  latestAudit,
+  readAudit,
+  writeAudit,
+} from './audit-rows.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
+import { adoptStaged, clearStaged, readStaged, writeStaged } from './staged-history.ts';
+import { type TenantAccountBinding, tenantAccount } from './tenant-account-contract.ts';
 import {
   type ChangeResult,
   type Claim,
+  type HistoryPart,
   type PolicyHistory,
   type PolicyRow,
   type TenantBackup,
@@ -30,28 +43,30 @@ import {
 } from './tenant-contracts.ts';
 import type { SnapshotLevel, TenantSnapshot } from './tenant-record.ts';
 import {
-  auditHead,
   documentOf,
-  latestAudit,
-  readAudit,
   readKey,
   readState,
   TENANT_STEPS,
   writeActivation,
-  writeAudit,
   writePolicy,
   writeState,
 } from './tenant-rows.ts';
 import type { ActivationRecord, Refusal, TenantChange, TenantState } from './tenant-state.ts';
 
-type ObjectEnv = TenantIndexBinding & TenantStoreBinding;
+/** How many activations are read at once. */
+const HISTORY_PAGE = 1_000;
+
+type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding;
 
 export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
   /** How soon what a crash left half done is finished, if nobody comes before. */
   protected readonly healAfterMs: number = 10_000;
+  /** How soon it is tried again if that fails. */
+  protected readonly healAgainMs: number = 60_000;
   readonly #sql: SqlStorage;
   readonly #exclusive = createExclusive();
   #adopting: Promise<void> | undefined;
+  #verifying: Promise<AuditVerdict> | undefined;
 
   constructor(ctx: DurableObjectState, env: ObjectEnv) {
     super(ctx, env);
@@ -65,6 +80,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     if (key === null) return null;
     // Without a tenant there is no policy, and the strictest one stands in for it.
     const state = readState(this.#sql);
+    // It has no keys any more. Whatever row is left, it opens nothing.
+    if ((state?.deleted_at ?? null) !== null) return null;
     const text = (version: string | null) => ({ version, document: documentOf(this.#sql, version) });
     const levels: SnapshotLevel[] = [{ level: 'tenant', ...text(state?.policy_version ?? null) }];
     if (key.policy_version !== null) levels.push({ level: 'key', ...text(key.policy_version) });
@@ -76,6 +93,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       suspended: (state?.suspended ?? null) !== null,
       expires_at: key.expires_at === null ? null : Date.parse(key.expires_at),
       scopes: key.scopes,
+      counted: (state?.keys ?? []).some(({ policy_version }) => policy_version !== null),
       levels,
       canary: canary === null ? null : { ...text(canary.version), share: canary.share },
     };
@@ -114,8 +132,16 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   override async alarm(): Promise<void> {
     const [row] = this.#sql.exec<{ tenant: string }>('SELECT tenant FROM unsettled').toArray();
-    // An alarm that throws is tried again, a few times in all. After that, the next change heals.
-    if (row !== undefined) await this.heal(row.tenant);
+    if (row === undefined) return;
+    try {
+      await this.heal(row.tenant);
+    } catch (cause) {
+      // An alarm that throws is tried again a few times and then never. The index may be away
+      // longer. One line of the log, as request/log.ts writes it; that folder imports this one.
+      const entry = { level: 'error', event: 'not-healed', tenant: row.tenant, because: String(cause) };
+      console.error(JSON.stringify(entry));
+      await this.ctx.storage.setAlarm(Date.now() + this.healAgainMs);
+    }
   }
 
   async history(tenant: string): Promise<PolicyHistory | null> {
@@ -125,7 +151,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       versions: this.#sql
         .exec<PolicyRow>('SELECT version, created_at FROM policies ORDER BY created_at DESC, version')
         .toArray(),
-      activations: this.#activations('ORDER BY seq DESC'),
+      activations: this.#activations(`ORDER BY seq DESC LIMIT ${HISTORY_PAGE}`),
     };
   }
 
@@ -147,9 +173,18 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   async verifyAudit(tenant: string): Promise<AuditVerdict> {
     await this.#adopted(tenant);
-    return this.#exclusive(async () => {
-      return verifyChain(readAudit(this.#sql), await tenantIndex(this.env).auditHead(tenant));
+    // Entries are only ever appended, so no change waits for this, however long the log is. Whoever
+    // asks meanwhile gets the same verdict.
+    this.#verifying ??= this.#verify(tenant).finally(() => {
+      this.#verifying = undefined;
     });
+    return this.#verifying;
+  }
+
+  async #verify(tenant: string): Promise<AuditVerdict> {
+    // The index first: what it knows is in the log already.
+    const known = await tenantIndex(this.env).auditHead(tenant);
+    return verifyChain(readAudit(this.#sql), known);
   }
 
   async backup(tenant: string): Promise<TenantBackup | null> {
@@ -161,22 +196,56 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       policies: this.#sql
         .exec<TenantBackup['policies'][number]>('SELECT version, document, created_at FROM policies ORDER BY version')
         .toArray(),
-      activations: this.#activations('ORDER BY seq'),
-      audit: [...readAudit(this.#sql)],
+      activations: this.#sql.exec<{ count: number }>('SELECT COUNT(*) AS count FROM activations').one().count,
+      audit: auditHead(this.#sql),
     };
+  }
+
+  async historyPart(tenant: string, after: { audit: number; activations: number }): Promise<HistoryPart> {
+    await this.#adopted(tenant);
+    return {
+      audit: auditPage(this.#sql, after.audit),
+      activations: this.#activations(`WHERE seq > ${Math.trunc(after.activations)} ORDER BY seq LIMIT ${HISTORY_PAGE}`),
+    };
+  }
+
+  async stage(tenant: string, part: HistoryPart): Promise<Refusal | null> {
+    await this.#adopted(tenant);
+    return this.#exclusive(async () => {
+      if (part.audit[0]?.seq === 1) clearStaged(this.#sql);
+      const problem = await problemAfter(readStaged(this.#sql).audit, part.audit);
+      const stranger = part.audit.find((entry) => entry.tenant !== tenant);
+      if (problem === null && stranger === undefined) {
+        this.ctx.storage.transactionSync(() => writeStaged(this.#sql, part));
+        return null;
+      }
+      clearStaged(this.#sql);
+      const why =
+        problem === null
+          ? `: entry ${stranger?.seq} is about '${stranger?.tenant}', not about '${tenant}'`
+          : ` at entry ${problem.seq}: ${problem.why}`;
+      return { code: 'invalid_value', message: `The audit log of '${tenant}' is damaged${why}.`, param: 'audit' };
+    });
   }
 
   async restore(tenant: string, backup: TenantBackup, { actor }: { actor: string }): Promise<ChangeResult> {
     await this.#adopted(tenant);
     return this.#exclusive(async () => {
-      const { valid, problem } = await verifyChain(backup.audit);
-      if (!valid) {
-        const message = `The audit log of '${tenant}' is damaged at entry ${problem?.seq}: ${problem?.why}.`;
+      const staged = readStaged(this.#sql);
+      const isWhole = staged.audit.hash === backup.audit.hash && staged.activations === backup.activations;
+      if (!isWhole) {
+        clearStaged(this.#sql);
+        const message = `The history of '${tenant}' is not whole: ${backup.audit.seq} entries of its audit log and ${backup.activations} activations were wanted, and ${staged.audit.seq} and ${staged.activations} were there.`;
         return { refused: { code: 'invalid_value', message, param: 'audit' }, current: null };
       }
+      // An erased tenant that comes back spends again.
+      const row = await tenantIndex(this.env).tenant(tenant);
+      if (row?.state === 'erased') await tenantAccount(this.env, tenant)?.revive(tenant);
       const apply = (state: TenantState | null, known: Known) =>
-        restore(state, { state: backup.state, head: backup.audit.at(-1)?.hash ?? NO_AUDIT.hash }, known);
-      return this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
+        restore(state, { state: backup.state, head: backup.audit.hash }, known);
+      const result = await this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
+      clearStaged(this.#sql);
+      return result;
     });
   }
 
@@ -218,16 +287,19 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       return refuse(refused);
     }
     const event = { at: now, actor, action: applied.action, tenant, detail: JSON.stringify(applied.detail) };
-    const adopted = before === null ? (restoring?.audit ?? []) : [];
     // A tenant that is restored where there is none has the log that it had, and nothing more.
-    const events = adopted.length > 0 ? [] : [event];
+    const withAudit = before === null && (restoring?.audit.seq ?? 0) > 0;
+    const events = withAudit ? [] : [event];
     const entries = await chainEvents(auditHead(this.#sql), events);
     this.ctx.storage.transactionSync(() => {
-      if (restoring !== null) this.#replaceHistory(restoring);
+      for (const { version, document, created_at } of restoring?.policies ?? []) {
+        writePolicy(this.#sql, { version, document }, created_at);
+      }
+      if (restoring !== null) adoptStaged(this.#sql, { withAudit });
       for (const policy of applied.policies) writePolicy(this.#sql, policy, now);
       if (applied.activation !== null) writeActivation(this.#sql, applied.activation);
       writeState(this.#sql, tenant, state);
-      for (const entry of [...adopted, ...entries]) writeAudit(this.#sql, entry);
+      for (const entry of entries) writeAudit(this.#sql, entry);
     });
     const kept = new Set(state.keys.map(({ sha256 }) => sha256));
     const removedKeys = (before?.keys ?? []).map(({ sha256 }) => sha256).filter((key) => !kept.has(key));
@@ -282,18 +354,24 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     const index = tenantIndex(this.env);
     const isGone = (state?.deleted_at ?? null) !== null;
     const isErased = isGone && note.erasing === 1;
-    await index.settle(tenant, {
-      state: state === null ? null : isErased ? 'erased' : isGone ? 'deleted' : 'live',
+    const truth = {
+      state: state === null ? null : isErased ? ('erased' as const) : isGone ? ('deleted' as const) : ('live' as const),
       keys: (state?.keys ?? []).map(({ sha256 }) => sha256),
       plan: state?.plan ?? null,
-      audit: [...readAudit(this.#sql, (await index.auditHead(tenant)).seq)],
-    });
+    };
+    // A call takes 32 MiB, and the log of a tenant that was restored may be longer.
+    let audit = auditPage(this.#sql, (await index.auditHead(tenant)).seq);
+    do {
+      await index.settle(tenant, { ...truth, audit });
+      audit = audit.length < AUDIT_PAGE ? [] : auditPage(this.#sql, audit.at(-1)?.seq ?? 0);
+    } while (audit.length > 0);
     if (isErased) await this.#destroy(tenant);
     else await this.#forgetNote();
   }
 
   async #destroy(tenant: string): Promise<void> {
     await tenantStore(this.env).forgetTenant(tenant);
+    await tenantAccount(this.env, tenant)?.erase(tenant);
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     migrate(this.ctx.storage, TENANT_STEPS);
@@ -345,14 +423,6 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     });
   }
 
-  #replaceHistory({ policies, activations }: TenantBackup): void {
-    for (const { version, document, created_at } of policies) {
-      writePolicy(this.#sql, { version, document }, created_at);
-    }
-    this.#sql.exec('DELETE FROM activations');
-    for (const record of activations) writeActivation(this.#sql, record);
-  }
-
   #activations(clause: string): ActivationRecord[] {
     return this.#sql
       .exec<ActivationRecord>(`SELECT seq, at, actor, version, share, previous FROM activations ${clause}`)
@@ -360,6 +430,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   }
 
   #known(now: string, actor: string): Known {
+    const countSince = (ms: number) => countChangesByKeys(this.#sql, new Date(Date.parse(now) - ms).toISOString());
     return {
       now,
       actor,
@@ -369,6 +440,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
         (this.#sql.exec<{ last: number | null }>('SELECT MAX(seq) AS last FROM activations').one().last ?? 0) + 1,
       storedCharacters:
         this.#sql.exec<{ sum: number | null }>('SELECT SUM(LENGTH(document)) AS sum FROM policies').one().sum ?? 0,
+      changesByKeys: { minute: countSince(60_000), day: countSince(24 * 60 * 60_000) },
       lastAudit: latestAudit(this.#sql, { limit: 1, before: null })[0] ?? null,
     };
   }

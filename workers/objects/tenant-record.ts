@@ -133,6 +133,11 @@ export const TenantSnapshot = z.strictObject({
   /** Unix milliseconds; null: it does not expire. */
   expires_at: z.number().nullable(),
   scopes: z.array(Scope),
+  /**
+   * Whether some key of the tenant has a policy of its own. Its limits count the requests of all
+   * keys, so those of the others are reserved as well.
+   */
+  counted: z.boolean(),
   /** From the plan down to the key. A level without a policy is left out. */
   levels: z.array(SnapshotLevel),
   /** The version that a share of requests gets in place of the tenant's own. */

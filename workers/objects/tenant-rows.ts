@@ -1,6 +1,5 @@
 /** A tenant's rows: the schema of its object's database, and how a state is read and written. */
-import type { AuditEntry, AuditHead } from './audit-chain.ts';
-import { NO_AUDIT } from './audit-chain.ts';
+import { auditTable } from './audit-rows.ts';
 import { Scopes } from './tenant-record.ts';
 import type { ActivationRecord, KeyRecord, PolicyText, TenantState } from './tenant-state.ts';
 
@@ -44,21 +43,24 @@ export const TENANT_STEPS: readonly string[] = [
      policy_version TEXT,
      replaces TEXT
    );
-   CREATE TABLE audit (
-     seq INTEGER PRIMARY KEY,
-     at TEXT NOT NULL,
-     actor TEXT NOT NULL,
-     action TEXT NOT NULL,
-     tenant TEXT NOT NULL,
-     detail TEXT NOT NULL,
-     previous TEXT NOT NULL,
-     hash TEXT NOT NULL
-   );
+   ${auditTable('audit')}
    -- A row while a change is under way that the index has to know of. What a crash leaves here is
    -- finished later.
    CREATE TABLE unsettled (tenant TEXT PRIMARY KEY, erasing INTEGER NOT NULL);
    -- A row once the object has taken over what the old store held of this tenant.
    CREATE TABLE adopted (at TEXT NOT NULL);`,
+  `-- How many changes the tenant's own keys have made lately.
+   CREATE INDEX audit_of_keys ON audit (at) WHERE actor <> 'operator';
+   -- A history that is being restored arrives in parts, and takes its place at once.
+   ${auditTable('staged_audit')}
+   CREATE TABLE staged_activations (
+     seq INTEGER PRIMARY KEY,
+     at TEXT NOT NULL,
+     actor TEXT NOT NULL,
+     version TEXT NOT NULL,
+     share REAL NOT NULL,
+     previous INTEGER
+   );`,
 ];
 
 type TenantRowRaw = {
@@ -147,35 +149,4 @@ export function writeActivation(sql: SqlStorage, record: ActivationRecord): void
     'INSERT INTO activations (seq, at, actor, version, share, previous) VALUES (?, ?, ?, ?, ?, ?)',
     ...[record.seq, record.at, record.actor, record.version, record.share, record.previous],
   );
-}
-
-export function writeAudit(sql: SqlStorage, entry: AuditEntry): void {
-  sql.exec(
-    'INSERT INTO audit (seq, at, actor, action, tenant, detail, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
-    ...[entry.seq, entry.at, entry.actor, entry.action, entry.tenant, entry.detail, entry.previous, entry.hash],
-  );
-}
-
-const AUDIT_COLUMNS = 'seq, at, actor, action, tenant, detail, previous, hash';
-
-/** In order, from the entry after `after`. */
-export function readAudit(sql: SqlStorage, after = 0): Iterable<AuditEntry> {
-  return sql.exec<AuditEntry>(`SELECT ${AUDIT_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq`, after);
-}
-
-/** The latest entries before `before`, newest first. */
-export function latestAudit(
-  sql: SqlStorage,
-  { limit, before }: { limit: number; before: number | null },
-): AuditEntry[] {
-  return sql
-    .exec<AuditEntry>(
-      `SELECT ${AUDIT_COLUMNS} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?`,
-      ...[before ?? Number.MAX_SAFE_INTEGER, limit],
-    )
-    .toArray();
-}
-
-export function auditHead(sql: SqlStorage): AuditHead {
-  return sql.exec<AuditHead>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1').toArray()[0] ?? NO_AUDIT;
 }

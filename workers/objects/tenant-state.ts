@@ -50,6 +50,12 @@ export type ActivationRecord = {
   previous: number | null;
 };
 
+/**
+ * The version of the policy of the key that makes a key. The new key's policy was joined with it,
+ * so it has to be the maker's still. Left out is null: the maker has none, or is the operator.
+ */
+type Under = string | null;
+
 export type TenantChange =
   | {
       type: 'put';
@@ -68,8 +74,17 @@ export type TenantChange =
   | { type: 'delete' }
   /** Also of one that was deleted before. */
   | { type: 'erase' }
-  | { type: 'key-create'; key: KeyDraft }
-  | { type: 'key-rotate'; id: string; key: Omit<KeyDraft, 'scopes' | 'replaces' | 'policy'>; oldExpiresAt: string }
+  | { type: 'key-create'; key: KeyDraft; under?: Under }
+  | {
+      type: 'key-rotate';
+      id: string;
+      key: Omit<KeyDraft, 'scopes' | 'replaces' | 'policy'> & {
+        /** Left out: as the old key's. */
+        policy?: PolicyText | null;
+      };
+      oldExpiresAt: string;
+      under?: Under;
+    }
   | { type: 'key-revoke'; id: string }
   | { type: 'policy-draft'; policy: PolicyText }
   | { type: 'policy-activate'; version: string; share: number }
@@ -85,4 +100,5 @@ export type Refusal = {
   param: string | null;
   /** The tenant that holds the key which was asked for. */
   holder?: string;
+  retryAfterSeconds?: number;
 };

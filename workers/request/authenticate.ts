@@ -2,13 +2,18 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Scope } from '../objects/tenant-record.ts';
+import { clientAddress } from './client-address.ts';
 import type { CallerEnv, Middleware } from './context.ts';
+import { isNoKey } from './key-form.ts';
 import type { Caller, TenantDirectory } from './tenant-directory.ts';
 
 export function authenticate(directory: TenantDirectory): Middleware<CallerEnv> {
   return async function authenticate(c, next) {
-    const caller = await directory.lookup(await sha256Hex(bearerToken(c.req.header('authorization'))), {
+    const key = bearerToken(c.req.header('authorization'));
+    if (await isNoKey(key)) throw wrongKey();
+    const caller = await directory.lookup(await sha256Hex(key), {
       env: c.env,
+      address: clientAddress(c.req.raw),
       waitUntil: (promise) => c.executionCtx.waitUntil(promise),
     });
     c.set('caller', admit(caller, { scope: 'inference', now: Date.now() }));
@@ -21,7 +26,7 @@ export function authenticate(directory: TenantDirectory): Middleware<CallerEnv> 
  * of the clock at each request.
  */
 export function admit(caller: Caller | null, { scope, now }: { scope: Scope; now: number }): Caller {
-  if (caller === null) throw new PlimsollError('invalid_api_key', 'Incorrect API key provided.');
+  if (caller === null) throw wrongKey();
   const { expiresAtMs, suspended, scopes } = caller;
   if (expiresAtMs !== null && expiresAtMs <= now) {
     throw new PlimsollError('expired_api_key', `This API key expired at ${new Date(expiresAtMs).toISOString()}.`);
@@ -38,6 +43,8 @@ export function admit(caller: Caller | null, { scope, now }: { scope: Scope; now
   }
   return caller;
 }
+
+export const wrongKey = () => new PlimsollError('invalid_api_key', 'Incorrect API key provided.');
 
 export function bearerToken(authorization: string | undefined): string {
   const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];

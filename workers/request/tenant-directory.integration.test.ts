@@ -9,7 +9,8 @@ import { adminClient } from '../control/admin-client.ts';
 import { type EdgeUnderTest, OPERATOR_KEY, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 import { admit } from './authenticate.ts';
 import type { Env } from './env.ts';
-import { createTenantDirectory, DEFAULT_FRESHNESS } from './tenant-directory.ts';
+import { makeKey } from './key-form.ts';
+import { createTenantDirectory, DEFAULT_FRESHNESS, MOST_WRONG_KEYS } from './tenant-directory.ts';
 
 const { isolateTtlMs, kvMaxAgeMs } = DEFAULT_FRESHNESS;
 const BOUND_MS = isolateTtlMs + kvMaxAgeMs;
@@ -42,7 +43,7 @@ function isolate() {
   const directory = createTenantDirectory({ operatorPolicy: LOOSEST, now: () => nowMs });
   const writes: Promise<unknown>[] = [];
   return async () => {
-    const caller = await directory.lookup(key.sha256, { env, waitUntil: (write) => writes.push(write) });
+    const caller = await directory.lookup(key.sha256, { env, address: 'a', waitUntil: (write) => writes.push(write) });
     await Promise.all(writes);
     return admit(caller, { scope: 'inference', now: nowMs });
   };
@@ -146,5 +147,52 @@ describe('whichever layer answers', () => {
     for (const [layer, ask] of Object.entries(await layers())) {
       expect(await codeOf(ask), layer).toBe('tenant_suspended');
     }
+  });
+});
+
+describe('keys that do not exist', () => {
+  const outcome = async (key: string, address: string, route = '/v1/models') => {
+    const headers = { authorization: `Bearer ${key}`, 'cf-connecting-ip': address };
+    const answer = await fetch(`${under.edge.url}${route}`, { headers });
+    return [answer.status, answer.headers.get('retry-after')] as const;
+  };
+  const wrong = () => `pk-${crypto.randomUUID()}`;
+
+  test('reach the stores only so often from one address, and a key that exists always', async () => {
+    const made = await (await admin.tenants[':id'].keys.$post({ param: { id: tenant }, json: {} })).json();
+    expect(await outcome(made.key, '192.0.2.1')).toEqual([200, null]);
+    const tried = await Promise.all(Array.from({ length: MOST_WRONG_KEYS + 20 }, () => outcome(wrong(), '192.0.2.1')));
+    expect(tried.filter(([status]) => status === 401)).toHaveLength(MOST_WRONG_KEYS);
+    const [status, retryAfter] = tried.find(([status]) => status !== 401)!;
+    expect(status).toBe(429);
+    expect(Number(retryAfter)).toBeLessThanOrEqual(60);
+    expect(await outcome(made.key, '192.0.2.1')).toEqual([200, null]);
+    expect(await outcome(wrong(), '192.0.2.2')).toEqual([401, null]);
+    // The admin API is behind the same bound.
+    expect(await outcome(wrong(), '192.0.2.1', `/admin/v1/tenants/${tenant}`)).toEqual([429, expect.any(String)]);
+    expect(await outcome(OPERATOR_KEY, '192.0.2.1', '/admin/v1/tenants')).toEqual([200, null]);
+  });
+
+  test('are asked for once in a while, and not at all if their checksum is wrong', async () => {
+    const asked: string[] = [];
+    const index = env.TENANT_INDEX.getByName('index');
+    const locate = (digest: string) => {
+      asked.push(digest);
+      return index.locate(digest);
+    };
+    const counting = { ...env, TENANT_INDEX: { getByName: () => ({ locate }) } } as unknown as Env;
+    const directory = createTenantDirectory({ operatorPolicy: LOOSEST, now: () => nowMs });
+    const digest = 'a'.repeat(64);
+    for (let i = 0; i < 3; i++) {
+      expect(await directory.lookupTruth(digest, { env: counting, address: null })).toBeNull();
+      expect(await directory.lookup(digest, { env: counting, address: null, waitUntil: () => {} })).toBeNull();
+    }
+    expect(asked).toEqual([digest]);
+    // More than one address may try, if any of them were asked for.
+    for (let i = 0; i < MOST_WRONG_KEYS; i++) {
+      const mistyped = (await makeKey()).replace(/.$/, (digit) => (digit === '0' ? '1' : '0'));
+      expect(await outcome(mistyped, '192.0.2.3')).toEqual([401, null]);
+    }
+    expect(await outcome(wrong(), '192.0.2.3')).toEqual([401, null]);
   });
 });

@@ -11,23 +11,34 @@
  * plan's policy is a part of each copy.
  *
  * A key that does not exist is remembered too, for a few seconds and in a map of its own. So
- * guessing keys neither reaches the store each time nor pushes real tenants out.
+ * guessing keys neither reaches the store each time nor pushes real tenants out. Whoever sends a
+ * new wrong key each time comes to the end of what one address may try (`MOST_WRONG_KEYS`).
  */
 import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
 import { effectivePolicy, type Level, readLevel } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
+import { tightenAll } from '#policies/tighten.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { Caps } from '../objects/tenant-account-contract.ts';
 import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
 import { type Scope, TenantSnapshot } from '../objects/tenant-record.ts';
 import type { Env } from './env.ts';
 import { logError } from './log.ts';
+import { createRateBound } from './rate-bound.ts';
 
 export type Freshness = { isolateTtlMs: number; kvMaxAgeMs: number };
 export const DEFAULT_FRESHNESS: Freshness = { isolateTtlMs: 10_000, kvMaxAgeMs: 60_000 };
 
 /** A key that was tried before it existed starts to work at most this much later. */
 const UNKNOWN_KEY_TTL_MS = 5_000;
+/**
+ * How many keys that do not exist one address may try in a minute, in one isolate. A client with a
+ * wrong key sends the same one each time, and that counts once every few seconds. An address that
+ * many clients share can have as many of them as it likes, as long as their keys exist.
+ */
+export const MOST_WRONG_KEYS = 100;
+const WRONG_KEYS_PERIOD_MS = 60_000;
 /** The shortest time that KV allows. The age of a copy decides whether it is used. */
 const KV_EXPIRATION_SECONDS = 60;
 const MAX_CALLERS = 2_000;
@@ -52,16 +63,26 @@ export type Caller = Standing & {
   suspended: boolean;
   /** Unix milliseconds; null: the key does not expire. */
   expiresAtMs: number | null;
+  /** Whether limits of another key of the tenant may count this key's requests. */
+  counted: boolean;
+  /** What the tenant may spend with all its keys: without this key's own policy. */
+  caps: Caps;
   /** What a share of requests, chosen by their hash, gets instead. */
   canary: (Standing & { share: number }) | null;
 };
 
-type Reach = { env: Env; waitUntil: (promise: Promise<unknown>) => void };
+type Asking = {
+  env: Env;
+  /** Who asks, as `clientAddress` names it. null: nobody knows, or we do ourselves. */
+  address: string | null;
+};
+type Reach = Asking & { waitUntil: (promise: Promise<unknown>) => void };
 
 export type TenantDirectory = {
+  /** Throws `rate_limit_exceeded` if the address has tried too many keys that do not exist. */
   lookup(keySha256: string, reach: Reach): Promise<Caller | null>;
   /** The same, but from the truth alone: for what may not be decided by an old copy. */
-  lookupTruth(keySha256: string, env: Env): Promise<Caller | null>;
+  lookupTruth(keySha256: string, asking: Asking): Promise<Caller | null>;
   /**
    * Updates the near copies after a change: reads the current keys again and drops the removed
    * ones.
@@ -85,21 +106,47 @@ export function createTenantDirectory({
   // the request that set it.
   const callers = new LRUCache<string, { caller: Caller; expiresAtMs: number }>({ max: MAX_CALLERS });
   const unknownKeys = new LRUCache<string, number>({ max: MAX_UNKNOWN_KEYS });
+  const wrongKeys = createRateBound({ most: MOST_WRONG_KEYS, periodMs: WRONG_KEYS_PERIOD_MS, now });
 
-  async function lookup(keySha256: string, { env, waitUntil }: Reach): Promise<Caller | null> {
+  async function lookup(keySha256: string, { address, ...reach }: Reach): Promise<Caller | null> {
     const known = callers.get(keySha256);
     if (known !== undefined && known.expiresAtMs > now()) return known.caller;
-    if ((unknownKeys.get(keySha256) ?? 0) > now()) return null;
 
-    const snapshot = (await readNearCopy(keySha256, env)) ?? (await readTruth(keySha256, { env, waitUntil }));
-    if (snapshot === null) {
-      callers.delete(keySha256);
-      unknownKeys.set(keySha256, now() + UNKNOWN_KEY_TTL_MS);
-      return null;
-    }
+    const snapshot = await guarded(
+      keySha256,
+      address,
+      async () => (await readNearCopy(keySha256, reach.env)) ?? (await readTruth(keySha256, reach)),
+    );
+    if (snapshot === null) return null;
     const caller = await toCaller(snapshot);
     callers.set(keySha256, { caller, expiresAtMs: now() + isolateTtlMs });
     return caller;
+  }
+
+  /** Asks the stores, unless it is known that they know nothing or too many wrong keys came. */
+  async function guarded(
+    keySha256: string,
+    address: string | null,
+    ask: () => Promise<TenantSnapshot | null>,
+  ): Promise<TenantSnapshot | null> {
+    if ((unknownKeys.get(keySha256) ?? 0) > now()) return null;
+    // Counted before anybody knows whether it is wrong, so that many at once are bounded too. A key
+    // that existed a while ago is let through, whoever else is at the same address.
+    const counted = callers.has(keySha256) ? null : address;
+    const waitMs = counted === null ? null : wrongKeys.take(counted);
+    if (waitMs !== null) throw tooManyWrongKeys(waitMs);
+    let isWrong = false;
+    try {
+      const snapshot = await ask();
+      isWrong = snapshot === null;
+      if (isWrong) {
+        callers.delete(keySha256);
+        unknownKeys.set(keySha256, now() + UNKNOWN_KEY_TTL_MS);
+      }
+      return snapshot;
+    } finally {
+      if (!isWrong && counted !== null) wrongKeys.giveBack(counted);
+    }
   }
 
   async function readNearCopy(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
@@ -108,7 +155,10 @@ export function createTenantDirectory({
     return copy.success && now() - copy.data.readAtMs < kvMaxAgeMs ? copy.data.snapshot : null;
   }
 
-  async function readTruth(keySha256: string, { env, waitUntil }: Reach): Promise<TenantSnapshot | null> {
+  async function readTruth(
+    keySha256: string,
+    { env, waitUntil }: Omit<Reach, 'address'>,
+  ): Promise<TenantSnapshot | null> {
     // This is the time before the read: a change during the read must make the copy look older, not
     // younger.
     const readAtMs = now();
@@ -117,17 +167,20 @@ export function createTenantDirectory({
     return snapshot;
   }
 
-  async function lookupTruth(keySha256: string, env: Env): Promise<Caller | null> {
-    const snapshot = await askObjects(keySha256, env);
+  async function lookupTruth(keySha256: string, { env, address }: Asking): Promise<Caller | null> {
+    const snapshot = await guarded(keySha256, address, () => askObjects(keySha256, env));
     return snapshot === null ? null : toCaller(snapshot);
   }
 
   async function toCaller(snapshot: TenantSnapshot): Promise<Caller> {
-    const { tenant, key, plan, scopes, suspended, expires_at, canary } = snapshot;
+    const { tenant, key, plan, scopes, suspended, expires_at, counted, canary } = snapshot;
     const levels = await readLevels(tenant, snapshot.levels);
+    const ofTenant = levels.filter(({ level }) => level !== 'key').map(({ policy }) => policy);
+    const { tokens_per_day, tokens_per_month } = tightenAll(ofTenant).limits;
+    const caps = { tokens_per_day, tokens_per_month };
     const instead = snapshot.levels.map((level) => (level.level === 'tenant' ? { ...level, ...canary } : level));
     return {
-      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at },
+      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at, counted, caps },
       ...(await effectivePolicy(levels)),
       canary:
         canary === null ? null : { share: canary.share, ...(await effectivePolicy(await readLevels(tenant, instead))) },
@@ -182,6 +235,15 @@ async function askObjects(keySha256: string, env: Env): Promise<TenantSnapshot |
     // We know nobody's policy now, so we serve nobody.
     throw new PlimsollError('backend_unavailable', 'The tenant store cannot be reached.', { cause });
   }
+}
+
+function tooManyWrongKeys(waitMs: number): PlimsollError {
+  const retryAfterSeconds = Math.ceil(waitMs / 1000);
+  return new PlimsollError(
+    'rate_limit_exceeded',
+    `Too many wrong API keys came from your address. Try again in ${retryAfterSeconds} s.`,
+    { retryAfterSeconds },
+  );
 }
 
 async function writeNearCopy(keySha256: string, copy: KvCopy, env: Env): Promise<void> {

@@ -2,7 +2,8 @@
  * The ledger once more, slow and obvious: a list of requests, and every sum is counted anew. It is
  * the oracle of the ledger's property tests.
  */
-import { FREE_REPEATS, KEEP_MS, LEASE_MS, type LedgerAsk } from '../account/ledger.ts';
+import { KEEP_MS, LEASE_MS, type LedgerAsk } from '../account/ledger.ts';
+import { FREE_REPEATS } from '../account/repeats.ts';
 import type { Limits } from '../objects/tenant-account-contract.ts';
 
 const MINUTE_MS = 60_000;
@@ -138,7 +139,9 @@ export class SlowLedger {
   renew(id: string, time: number): void {
     this.moveTo(time);
     const request = this.find(id);
-    if (request?.state === 'open') request.expiresAt = time + LEASE_MS;
+    if (request === undefined || request.state === 'settled') return;
+    request.state = 'open';
+    request.expiresAt = time + LEASE_MS;
   }
 
   grow(id: string, tokens: number, limits: Limits, time: number): 'granted' | 'denied' | 'lapsed' {

@@ -3,7 +3,7 @@
 /** What a test asks of a scripted account. */
 export type AccountCall = {
   tenant: string;
-  call: 'advance' | 'fail' | 'forget' | 'crash' | 'rows';
+  call: 'advance' | 'fail' | 'forget' | 'crash' | 'rows' | 'ring';
   argument: number | string;
 };
 

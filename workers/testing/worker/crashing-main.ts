@@ -1,8 +1,9 @@
 /**
  * The test's Worker, with tenants' objects that crash once, at the moment that a name asks for:
  * `crash-after-claim` between the index's word and their own change, `crash-before-settle` between
- * their own change and telling the index. The crash is the runtime's own: the object is gone, and
- * what it had not written is lost.
+ * their own change and telling the index. For `index-away`, the index is out of reach for a while
+ * after the second change, as often as the name's number says. The crash is the runtime's own: the
+ * object is gone, and what it had not written is lost.
  */
 
 import type { TenantIndexContract } from '../../objects/tenant-contracts.ts';
@@ -12,9 +13,12 @@ type ObjectEnv = ConstructorParameters<typeof RealTenantObject>[1];
 
 /** Tenants that have crashed. They live longer than an object does. */
 const crashed = new Set<string>();
+/** How often the index is still away, by tenant. */
+const away = new Map<string, number>();
 
 export class TenantObject extends RealTenantObject {
   protected override readonly healAfterMs = 300;
+  protected override readonly healAgainMs = 100;
 
   constructor(ctx: DurableObjectState, env: ObjectEnv) {
     const crashOnce = (tenant: string, moment: string) => {
@@ -35,8 +39,14 @@ export class TenantObject extends RealTenantObject {
         async settle(tenant, settlement) {
           // The tenant is made before it crashes.
           if (settlement.audit.some(({ seq }) => seq === 2)) crashOnce(tenant, 'crash-before-settle');
+          if (tenant.startsWith('index-away') && settlement.audit.some(({ seq }) => seq === 2)) {
+            const left = away.get(tenant) ?? Number(tenant.split('-').at(-1));
+            away.set(tenant, left - 1);
+            if (left > 0) throw new Error('scripted: the index is away');
+          }
           await index.settle(tenant, settlement);
         },
+        bury: (tenant, options) => index.bury(tenant, options),
         tenant: (id) => index.tenant(id),
         listTenants: (options) => index.listTenants(options),
         plan: (id) => index.plan(id),

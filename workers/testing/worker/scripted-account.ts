@@ -48,6 +48,13 @@ export class ScriptedAccount extends TenantAccount {
     this.ctx.abort('scripted crash');
   }
 
+  /** Rings its alarm. Returns when that rings next, as the disk has it; null: not by itself. */
+  async ring(): Promise<number | null> {
+    await this.ctx.storage.deleteAlarm();
+    await this.alarm();
+    return this.ctx.storage.getAlarm();
+  }
+
   /** What it would find on disk, once it has crashed. */
   async rows(query: string): Promise<Record<string, SqlStorageValue>[]> {
     return this.ctx.storage.sql.exec(query).toArray();

@@ -1,0 +1,91 @@
+/**
+ * Which of a tenant's limits is in the way of a request, and for how long. It only looks; the
+ * ledger decides and writes.
+ */
+import type { Allowances, Caps, Denial, LimitName, Limits } from '../objects/tenant-account-contract.ts';
+import type { Minute } from './minute.ts';
+import { dayOf, untilNextDay, untilNextMonth, type Windows, windowsOf } from './windows.ts';
+
+export function createDenials({
+  minute,
+  windows,
+  underWay,
+}: {
+  minute: Minute;
+  windows: Pick<Windows, 'read'>;
+  /** How many answers are under way. */
+  underWay: () => number;
+}) {
+  function allowances({ requests_per_minute, tokens_per_minute }: Limits): Allowances {
+    const resetMs = minute.untilEmpty();
+    const of = (limit: number | null, used: number) =>
+      limit === null ? null : { limit, remaining: Math.max(0, limit - used), resetMs };
+    return { requests: of(requests_per_minute, minute.requests()), tokens: of(tokens_per_minute, minute.tokens()) };
+  }
+
+  function tokensInTheWay(limits: Limits, more: number, { time, day: date }: { time: number; day: string }): Denial[] {
+    const [day, month] = windowsOf(date);
+    const check = (
+      limit: 'tokens_per_minute' | 'tokens_per_day' | 'tokens_per_month',
+      used: number,
+      wait: () => number,
+    ) => {
+      const most = limits[limit];
+      if (most === null || more === 0 || used + more <= most) return [];
+      const tooLarge = more > most;
+      return [{ limit, most, used, retryAfterMs: tooLarge ? null : wait(), tooLarge }];
+    };
+    return [
+      ...check('tokens_per_minute', minute.tokens(), () => minute.untilTokens(limits.tokens_per_minute ?? 0, more)),
+      ...check('tokens_per_day', windows.read(day).charged, () => untilNextDay(time)),
+      ...check('tokens_per_month', windows.read(month).charged, () => untilNextMonth(time)),
+    ];
+  }
+
+  function inTheWay(
+    { limits, prompt }: { limits: Limits; prompt: string | null },
+    counted: number,
+    time: number,
+  ): Denial[] {
+    const check = (limit: LimitName, used: number, wait: (most: number) => number | null): Denial[] => {
+      const most = limits[limit];
+      if (most === null || used < most) return [];
+      return [{ limit, most, used, retryAfterMs: most === 0 ? null : wait(most), tooLarge: most === 0 }];
+    };
+    return [
+      ...check('requests_per_minute', minute.requests(), (most) => minute.untilRequest(most)),
+      ...(prompt === null
+        ? []
+        : check('tries_per_prompt_per_minute', minute.tries(prompt), (most) => minute.untilTry(most, prompt))),
+      // No clock tells when an answer will end.
+      ...check('concurrent_streams', underWay(), () => null),
+      ...tokensInTheWay(limits, counted, { time, day: dayOf(time) }),
+    ];
+  }
+
+  return {
+    allowances,
+    /** What is in the way of a request that counts as so many tokens; null if nothing is. */
+    ofRequest: (ask: { limits: Limits; prompt: string | null }, counted: number, time: number) =>
+      strictest(inTheWay(ask, counted, time)),
+    /** What is in the way of more tokens for a request that was let in. */
+    ofTokens: (limits: Limits, more: number, when: { time: number; day: string }) =>
+      strictest(tokensInTheWay(limits, more, when)),
+  };
+}
+
+/** Whether a denial says that the tenant has reached this cap. */
+export function isFull(name: keyof Caps, { caps }: { caps: Caps }, { limit, most, tooLarge }: Denial): boolean {
+  return limit === name && most === caps[name] && !tooLarge;
+}
+
+/** Of all limits that are in the way, the one to name; null if none is. */
+function strictest(denials: readonly Denial[]): Denial | null {
+  const tooLarge = denials.find((denial) => denial.tooLarge);
+  if (tooLarge !== undefined) return tooLarge;
+  const [first, ...rest] = denials;
+  if (first === undefined) return null;
+  const longest = rest.reduce((a, b) => ((b.retryAfterMs ?? -1) > (a.retryAfterMs ?? -1) ? b : a), first);
+  // If one of them waits for no clock, neither does the request.
+  return denials.some(({ retryAfterMs }) => retryAfterMs === null) ? { ...longest, retryAfterMs: null } : longest;
+}

@@ -1,0 +1,66 @@
+/** An audit log's rows: of one tenant's log, and of the deployment's. */
+import { type AuditEntry, type AuditHead, NO_AUDIT } from './audit-chain.ts';
+
+/** The statement that makes a table for a log. A deployed schema holds it, so it never changes. */
+export function auditTable(name: 'audit' | 'staged_audit'): string {
+  return `CREATE TABLE ${name} (
+     seq INTEGER PRIMARY KEY,
+     at TEXT NOT NULL,
+     actor TEXT NOT NULL,
+     action TEXT NOT NULL,
+     tenant TEXT NOT NULL,
+     detail TEXT NOT NULL,
+     previous TEXT NOT NULL,
+     hash TEXT NOT NULL
+   );`;
+}
+
+export function writeAudit(sql: SqlStorage, entry: AuditEntry, table: 'audit' | 'staged_audit' = 'audit'): void {
+  sql.exec(
+    `INSERT INTO ${table} (seq, at, actor, action, tenant, detail, previous, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...[entry.seq, entry.at, entry.actor, entry.action, entry.tenant, entry.detail, entry.previous, entry.hash],
+  );
+}
+
+export const AUDIT_COLUMNS = 'seq, at, actor, action, tenant, detail, previous, hash';
+
+/** How many entries are read, told or sent at once. One may have some kilobytes. */
+export const AUDIT_PAGE = 500;
+
+/** In order, from the entry after `after`. */
+export function auditPage(sql: SqlStorage, after: number): AuditEntry[] {
+  return sql
+    .exec<AuditEntry>(`SELECT ${AUDIT_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LIMIT ${AUDIT_PAGE}`, after)
+    .toArray();
+}
+
+/**
+ * All of the log, in order. It is read in pages, so whoever takes long over it holds up no change.
+ */
+export function* readAudit(sql: SqlStorage): Generator<AuditEntry, void, void> {
+  for (let page = auditPage(sql, 0); page.length > 0; page = auditPage(sql, page.at(-1)?.seq ?? 0)) yield* page;
+}
+
+/** The latest entries before `before`, newest first. */
+export function latestAudit(
+  sql: SqlStorage,
+  { limit, before }: { limit: number; before: number | null },
+): AuditEntry[] {
+  return sql
+    .exec<AuditEntry>(
+      `SELECT ${AUDIT_COLUMNS} FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?`,
+      ...[before ?? Number.MAX_SAFE_INTEGER, limit],
+    )
+    .toArray();
+}
+
+/** How many changes since a moment were not the operator's. */
+export function countChangesByKeys(sql: SqlStorage, since: string): number {
+  return sql
+    .exec<{ count: number }>(`SELECT COUNT(*) AS count FROM audit WHERE actor <> 'operator' AND at > ?`, since)
+    .one().count;
+}
+
+export function auditHead(sql: SqlStorage): AuditHead {
+  return sql.exec<AuditHead>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1').toArray()[0] ?? NO_AUDIT;
+}

@@ -1,0 +1,50 @@
+/**
+ * A bound on how often something may happen for each name, in this isolate: so many times a period,
+ * which begins with the first. It is cheap and forgets, so it keeps load away from the stores. What
+ * has to be exact is in a Durable Object.
+ */
+import { LRUCache } from 'lru-cache';
+
+/** A name takes about a hundred bytes. */
+const MAX_NAMES = 10_000;
+
+export type RateBound = {
+  /** Counts once more. Returns null, or how many ms to wait if there is no room. */
+  take(name: string): number | null;
+  /** Takes one count back. */
+  giveBack(name: string): void;
+};
+
+export function createRateBound({
+  most,
+  periodMs,
+  now = Date.now,
+}: {
+  most: number;
+  periodMs: number;
+  now?: () => number;
+}): RateBound {
+  const periods = new LRUCache<string, { count: number; endsAtMs: number }>({ max: MAX_NAMES });
+
+  function current(name: string): { count: number; endsAtMs: number } {
+    const known = periods.get(name);
+    // One that seems to end later than a new one would: the clock was set back.
+    if (known !== undefined && known.endsAtMs > now() && known.endsAtMs <= now() + periodMs) return known;
+    const begun = { count: 0, endsAtMs: now() + periodMs };
+    periods.set(name, begun);
+    return begun;
+  }
+
+  return {
+    take(name) {
+      const period = current(name);
+      if (period.count >= most) return period.endsAtMs - now();
+      period.count += 1;
+      return null;
+    },
+    giveBack(name) {
+      const period = current(name);
+      period.count = Math.max(0, period.count - 1);
+    },
+  };
+}
