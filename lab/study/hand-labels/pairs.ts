@@ -35,7 +35,7 @@ const PairKey = z.strictObject({
 });
 type PairKey = z.infer<typeof PairKey>;
 
-export const PairLabel = z.strictObject({
+const PairLabel = z.strictObject({
   id: z.string(),
   /** Which answer helps more with what the prompt asks for. */
   better: z.enum(['a', 'b', 'same']),
@@ -106,7 +106,10 @@ export type PairsResult = {
   first: number;
   second: number;
   same: number;
-  /** Of the sign test, two-sided: as uneven a count, or more, if both were as good. Ties are left out. */
+  /**
+   * Of the sign test, two-sided: as uneven a count, or more, if both were as good. Ties are left
+   * out.
+   */
   p: number;
 };
 

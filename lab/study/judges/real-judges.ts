@@ -154,10 +154,10 @@ async function learn(data: JudgeData, given: Parameters<typeof learnJudges>[1]):
 }
 
 /**
- * Judges answers and keeps what it said in `dir`. `refuses` and `unsafe` are verdicts; `reward` is a
- * score, if its judge is used. An answer that does not fit the base's context gets no figure.
+ * Judges answers and keeps what it said in `dir`. `refuses` and `unsafe` are verdicts; `reward` is
+ * a score, if its judge is used. An answer that does not fit the base's context gets no figure.
  */
-export function answerJudge(
+function answerJudge(
   judges: Saved['judges'],
   { dir, reader, names }: { dir: string; reader: AnswerReader; names: readonly BlockName[] },
 ): Judge {

@@ -1,6 +1,6 @@
 /**
- * What the judges said of answers, kept in a file that only grows, so that a study which is stopped,
- * or reported again, does not read tens of thousands of answers twice.
+ * What the judges said of answers, kept in a file that only grows, so that a study which is
+ * stopped, or reported again, does not read tens of thousands of answers twice.
  */
 import { createHash } from 'node:crypto';
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
