@@ -61,6 +61,8 @@ export function adminClient(url: string, operatorKey: string, { fetch }: { fetch
   };
 }
 
+export type AdminClient = ReturnType<typeof adminClient>;
+
 /** Sends nothing if a part of the path could lead to another route. */
 function checked<Args extends { param: Record<string, string> }, Options, Answer>(
   call: (args: Args, options?: Options) => Promise<Answer>,
