@@ -37,6 +37,9 @@ import { askAgain, mayAskAgain, resumeElsewhere } from './resume-elsewhere.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
 
+/** Without `set`, a context that has room for more is one of these, too. */
+type Metered = Pick<AppContext<MeterEnv>, 'env' | 'var' | 'req' | 'executionCtx'>;
+
 export function chatCompletions({
   decide,
   pool,
@@ -49,7 +52,7 @@ export function chatCompletions({
   timeouts: Timeouts;
 }) {
   const signerOf = createEdgeSigner();
-  return async (c: AppContext<MeterEnv>): Promise<Response> => {
+  return async (c: Metered): Promise<Response> => {
     const { config, requestId, meter, trace: requestTrace } = c.var;
     const asked = parseJson(c.var.body);
     // A canary need not be asked: what shapes an answer is not supported yet, whatever a policy
