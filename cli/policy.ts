@@ -7,8 +7,10 @@ import { hash } from './policy/hash.ts';
 import { init } from './policy/init.ts';
 import { log } from './policy/log.ts';
 import { push } from './policy/push.ts';
+import { replay } from './policy/replay.ts';
 import { rollback } from './policy/rollback.ts';
 import { schema } from './policy/schema.ts';
+import { simulate } from './policy/simulate.ts';
 import { test } from './policy/test.ts';
 import { validate } from './policy/validate.ts';
 import { verify } from './policy/verify.ts';
@@ -16,7 +18,7 @@ import { verify } from './policy/verify.ts';
 /** In the order of a policy's life: first those on files, then those on a running edge. */
 const COMMANDS = [
   ...[init, validate, test, explainCommand, diff, schema, hash],
-  ...[push, activate, rollback, log, verify],
+  ...[push, simulate, replay, activate, rollback, log, verify],
 ];
 
 export function policyCommand(): Command {

@@ -42,7 +42,7 @@ test('each command has help that says what it takes', async () => {
   const help = await plimsoll('--help');
   const commands = [...help.stdout.split('Commands:')[1]!.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name!);
   const onFiles = ['init', 'validate', 'test', 'explain', 'diff', 'schema', 'hash'];
-  expect(commands).toEqual([...onFiles, 'push', 'activate', 'rollback', 'log', 'verify', 'help']);
+  expect(commands).toEqual([...onFiles, 'push', 'simulate', 'replay', 'activate', 'rollback', 'log', 'verify', 'help']);
   const helps = await Promise.all(commands.slice(0, -1).map((name) => plimsoll(name, '--help')));
   for (const { code, stdout } of helps) expect([code, stdout.includes('Options:')]).toEqual([0, true]);
 });

@@ -1,4 +1,4 @@
-/** `plimsoll policy push`: stores a version at an edge. It decides nothing until it is activated. */
+/** `plimsoll policy push`: stores a version at an edge, which decides nothing yet. */
 import { Command } from 'commander';
 import { lineOf } from './diff.ts';
 import { type EdgeFlags, edgeOf, goodAnswer, onEdge, readTenantPolicy, tenantAt, tenantOf } from './running-edge.ts';

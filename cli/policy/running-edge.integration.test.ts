@@ -15,7 +15,7 @@ import { runPlimsoll } from '../testing/run-plimsoll.ts';
 let under: EdgeUnderTest;
 let folder: string;
 beforeAll(async () => {
-  under = await startEdgeUnderTest({ seed: false });
+  under = await startEdgeUnderTest({ seed: false, probeOf: () => ({ hate: 0.95 }) });
   folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-running-edge-'));
 });
 afterAll(async () => {
@@ -120,6 +120,22 @@ test("a tenant's own key is enough, where its scope is", async () => {
     code: 0,
     stdout: expect.stringMatching(/ key:[a-z0-9_-]+ +policy-draft /),
   });
+});
+
+test('explain asks the edge, under its levels, and a backend for its second look', async () => {
+  const file = await make('asks', {
+    floor: 0.4,
+    budget: 8,
+    categories: { hate: { action: 'refuse', ramp: { from: 0.5, full: 0.9 } } },
+  });
+  expect((await policy(['push', file])).code).toBe(0);
+  const looked = await policy(['explain', file, 'Hi', '--model', 'scripted']);
+  expect(looked).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/hate 0.95 at the backend, force 1, rules of tenant/),
+  });
+  const active = await policy(['explain', 'active', 'Hi', '--tenant', 'asks', '--json']);
+  expect(JSON.parse(active.stdout)).toMatchObject({ verdict: { line: { floor: 0.9, budget: 1 } }, second_look: null });
 });
 
 test('says what is missing or wrong before anything is done', async () => {

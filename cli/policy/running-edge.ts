@@ -28,7 +28,12 @@ ${scope}; or PLIMSOLL_OPERATOR_KEY, which opens every tenant (of npm start it is
     );
 }
 
-export type Edge = { admin: AdminClient; url: string };
+export type Edge = {
+  admin: AdminClient;
+  url: string;
+  /** Posts JSON to a route below `/admin/v1`, for what the typed client does not know. */
+  post: (route: string, body: object, signal: AbortSignal) => Promise<Response>;
+};
 
 /** Throws if there is no key. Nothing is asked yet. */
 export function edgeOf({ url }: EdgeFlags): Edge {
@@ -40,7 +45,18 @@ export function edgeOf({ url }: EdgeFlags): Edge {
   }
   const base = url.replace(/\/+$/, '');
   if (!URL.canParse(base)) throw new Error(`--url: found "${url}", wanted an address such as http://127.0.0.1:8787`);
-  return { admin: adminClient(base, key, { fetch: reaching(base) }), url: base };
+  const fetch = reaching(base);
+  return {
+    admin: adminClient(base, key, { fetch }),
+    url: base,
+    post: (route, body, signal) =>
+      fetch(`${base}/admin/v1/${route}`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+        signal,
+      }),
+  };
 }
 
 /** `fetch` whose failure says where it went and why it did not arrive. */
