@@ -3,7 +3,7 @@
  *
  * Let w be the weight that was used and v the other one. A token that is not stored had at most the
  * mixture's probability of the last stored one, and has of each expert at most what the stored ones
- * leave of 1. Under these three bounds its score at v is largest at a corner, which is computed
+ * leave of 1, and of the safety expert no more than its favourite has. Under these bounds its score at v is largest at a corner, which is computed
  * here. If a stored token that is affordable scores higher, it is the choice.
  */
 import type { Rule } from '#shared/line/line.ts';
@@ -55,7 +55,7 @@ export function replayGreedy(
   if (scores.some(({ slack }) => Math.abs(slack) < ROUNDING)) return 'unknown';
   const [best, second] = scores.filter(({ slack }) => slack > 0).toSorted((a, b) => b.score - a.score);
   if (best === undefined) return 'unknown';
-  const rival = Math.max(second?.score ?? -Infinity, mostElsewhere(known, { rule, weights }));
+  const rival = Math.max(second?.score ?? -Infinity, mostElsewhere(known, { rule, weights, favourite }));
   if (!(best.score > rival + ROUNDING)) return 'unknown';
   return best.id === chosen ? 'same' : 'other';
 }
@@ -69,13 +69,17 @@ function scoreAt(weight: number, { lp_s, lp_h }: Pick<Known, 'lp_s' | 'lp_h'>, r
 /** The highest score at the other weight that a token can have which is not stored. */
 function mostElsewhere(
   known: readonly Known[],
-  { rule, weights: { before: w, after: v } }: { rule: Rule; weights: { before: number; after: number } },
+  {
+    rule,
+    weights: { before: w, after: v },
+    favourite,
+  }: { rule: Rule; weights: { before: number; after: number }; favourite: number },
 ): number {
   const last = known.at(-1);
   if (last === undefined) return Number.POSITIVE_INFINITY;
   const rest = (of: 'lp_s' | 'lp_h') =>
     Math.max(0, 1 - known.reduce((sum, each) => sum + Math.exp(each[of]), 0) + 1e-12);
-  const [safety, helpful] = [rest('lp_s'), rest('lp_h')];
+  const [safety, helpful] = [Math.min(rest('lp_s'), Math.exp(favourite)), rest('lp_h')];
   // The normaliser cancels: it is the same for all tokens of the step.
   const mixed = scoreAt(w, last, rule);
   if (rule === 'arithmetic') {

@@ -128,7 +128,7 @@ describe.each([
       { numRuns: 1500 },
     );
     // None of it was true for want of cases.
-    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(50);
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(15);
   });
 });
 

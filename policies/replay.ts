@@ -101,7 +101,7 @@ function* verdicts(stored: StoredAnswer, other: OtherPolicy): Generator<[number,
 type At = { stored: StoredAnswer; line: Line; position: number; spent: number | null };
 
 function verdictOf(token: StoredToken, at: At): Verdict {
-  const { stored, line, position } = at;
+  const { stored, line } = at;
   const before = bounds(stored.line, at);
   const after = bounds(line, at);
   // With nothing left to spend, the safety expert alone draws.
@@ -129,7 +129,7 @@ function verdictOf(token: StoredToken, at: At): Verdict {
     rule: line.rule,
     isSameRule: stored.line.rule === line.rule,
   };
-  return stored.temperature === 0 ? greedyVerdict(step, position) : drawnVerdict(step, stored);
+  return stored.temperature === 0 ? greedyVerdict(step) : drawnVerdict(step, stored);
 }
 
 type Bounds = { floor: number; ceiling: number; left: number | null; isBounded: boolean; isClosed: boolean };
@@ -177,10 +177,7 @@ type Step = {
   isSameRule: boolean;
 };
 
-function greedyVerdict(
-  { token, cost, weights, isSameWeight, before, after, rule, isSameRule }: Step,
-  position: number,
-): Verdict {
+function greedyVerdict({ token, cost, weights, isSameWeight, before, after, rule, isSameRule }: Step): Verdict {
   const { left } = after;
   if (left !== null && cost > Math.max(0, left) + ROUNDING) {
     return surely(`the token costs ${shown(cost)} nats, and the policy leaves ${shown(Math.max(0, left))} there`);
@@ -206,9 +203,7 @@ function greedyVerdict(
   });
   if (again === 'same') return SAME;
   if (again === 'other') return surely(`${weightWords(token, weights)}, at which another token is likelier`);
-  return perhaps(
-    `${weightWords(token, weights)}, and at position ${position} the stored tokens do not tell which is likeliest`,
-  );
+  return perhaps(`${weightWords(token, weights)}, and the stored tokens do not tell which is likeliest`);
 }
 
 function drawnVerdict({ token, cost, weights, isSameWeight, before, after }: Step, { isCut }: StoredAnswer): Verdict {

@@ -22,7 +22,7 @@ const Probability = z.number().min(0).max(1);
 export const ExplainBody = z
   .strictObject({
     messages: ChatRequest.shape.messages,
-    plimsoll: RequestExtension.omit({ trace: true }).nullish().describe('what the request asks for'),
+    plimsoll: RequestExtension.omit({ trace: true, top: true }).nullish().describe('what the request asks for'),
     model: ChatRequest.shape.model
       .exactOptional()
       .describe('ask a backend of this model for its second look; that costs the tenant the prompt and one token'),

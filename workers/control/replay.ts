@@ -27,7 +27,7 @@ import type { StandingEnv } from './trials.ts';
 
 export const ReplayBody = z.strictObject({
   request: z.string().describe('the JSON of the request, as it was sent'),
-  answer: z.string().describe('the JSON of its answer, with the trace `tokens`'),
+  answer: z.string().describe('the JSON of its answer, with the trace `tokens`; with `top`, more can be told'),
 });
 
 const Difference = z.strictObject({ token: z.int(), why: z.string() }).nullable();
@@ -47,13 +47,11 @@ export const ReplayAnswer = z.strictObject({
   notes: z.array(z.string()),
 });
 
-const Top = TokenTrace.pick({ id: true, lp: true, lp_s: true, lp_h: true });
 const Stored = z.object({
   choices: z.tuple([z.object({ message: z.object({ content: z.string() }), finish_reason: FinishReason })]),
   plimsoll: z.object({
     receipt: z.string(),
-    /** `top`: the likeliest tokens, where whoever stored the trace has them. */
-    tokens: z.array(TokenTrace.extend({ top: z.array(Top.loose()).optional() })).optional(),
+    tokens: z.array(TokenTrace).optional(),
   }),
 });
 

@@ -189,7 +189,7 @@ test('a model’s heads judge an answer, and their reading is charged', async ()
 
 test('a stored answer is replayed under another version, and only if its receipt holds', async () => {
   const loose = await draft({ floor: 0.2, budget: null });
-  const request = { ...ask('Hi'), seed: 3, max_tokens: 6, plimsoll: { trace: 'tokens' } };
+  const request = { ...ask('Hi'), seed: 3, max_tokens: 6, plimsoll: { trace: 'tokens', top: 1 } };
   const answered = await post(under.edge, `/admin/v1/tenants/shop/policies/${loose}/try`, request, OPERATOR_KEY);
   const answer = await answered.text();
   const replayed = async (version: string, changed: { answer?: string; tenant?: string; request?: object } = {}) => {
@@ -198,6 +198,8 @@ test('a stored answer is replayed under another version, and only if its receipt
     const sent = await post(under.edge, route, body, OPERATOR_KEY);
     return (await sent.json()) as Record<string, unknown> & ErrorBody;
   };
+  const { tokens: traced } = (JSON.parse(answer) as ChatCompletion).plimsoll;
+  expect(traced?.[0]?.top).toEqual([{ id: 100, lp: -1, lp_s: -1.5, lp_h: -0.5 }]);
   const none = { could: null, surely: null, exact: true };
   expect(await replayed(loose)).toMatchObject({
     object: 'policy.replay',
@@ -233,4 +235,19 @@ test('a stored answer is replayed under another version, and only if its receipt
   expect(await why({ answer: '{}' })).toMatch(/not a stored chat completion/);
   const other = await draft({ floor: 0.2, budget: null }, 'small');
   expect((await replayed(other, { tenant: 'small' })).error.message).toMatch(/answer to another tenant/);
+});
+
+test('the likeliest tokens are told with the trace of tokens only, and if the policy allows log-probabilities', async () => {
+  const asked = (plimsoll: object) => ({ ...ask('Hi'), plimsoll });
+  const loose = { floor: 0, budget: null };
+  const whole = { version: await draft(loose) };
+  const shy = {
+    version: await draft({ ...loose, shaping: { n: null, logprobs: false, bias: true, penalties: true } }),
+  };
+  const codeOf = async (...call: Parameters<typeof trial>) => (await trial(...call)).body.error?.code;
+  expect(await codeOf('try', asked({ top: 2 }), whole)).toBe('invalid_value');
+  expect(await codeOf('try', asked({ trace: 'tokens', top: 21 }), whole)).toBe('integer_above_max_value');
+  expect(await codeOf('try', asked({ trace: 'tokens', top: 2 }), shy)).toBe('permission_denied');
+  expect(await codeOf('try', asked({ trace: 'tokens', top: 2 }), whole)).toBeUndefined();
+  expect(backend.seen.at(-1)!.request).toMatchObject({ expert_logprobs: true, logprobs: true, top_logprobs: 2 });
 });

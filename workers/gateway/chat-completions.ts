@@ -15,7 +15,7 @@ import { onAbort } from '../request/on-abort.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
-import { allowedMembers, allowedTrace } from './allowed.ts';
+import { allowedMembers, allowedTrace, checkTop } from './allowed.ts';
 import { demandShaping } from './allowed-shaping.ts';
 import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
@@ -62,6 +62,7 @@ export function chatCompletions({
     const caller = await chooseStanding(c.var.caller, chat.messages, config.directiveKey);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
+    checkTop(caller.policy, extension, trace);
     const listMembers = async () => allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
     const members = await listMembers();
     refuseTooLong(members, chat);
