@@ -2,9 +2,10 @@
  * A greedy step again, at another weight, from the likeliest tokens that were stored of it.
  *
  * Let w be the weight that was used and v the other one. A token that is not stored had at most the
- * mixture's probability of the last stored one, and has of each expert at most what the stored ones
- * leave of 1, and of the safety expert no more than its favourite has. Under these bounds its score at v is largest at a corner, which is computed
- * here. If a stored token that is affordable scores higher, it is the choice.
+ * mixture's probability of the last stored one, has of each expert at most what the stored ones
+ * leave of 1, and of the safety expert no more than its favourite has. Under these bounds its score
+ * at v is largest at a corner, which is computed here. If a stored token that is affordable scores
+ * higher, it is the choice.
  */
 import type { Rule } from '#shared/line/line.ts';
 

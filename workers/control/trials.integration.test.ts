@@ -95,6 +95,24 @@ test('the policy of the key that asks holds too, and a trial needs the scope adm
   expect((await trial('try', ask('Hi'), { version: 'f'.repeat(32) })).status).toBe(404);
 });
 
+test('the plan holds over a trial, and nothing is answered in the name of a tenant that is suspended', async () => {
+  const change = (method: string, route: string, json: object) =>
+    fetch(`${under.edge.url}/admin/v1${route}`, {
+      method,
+      headers: { authorization: `Bearer ${OPERATOR_KEY}`, 'if-match': '*' },
+      body: JSON.stringify(json),
+    });
+  expect((await change('PUT', '/plans/firm', { name: 'Firm', policy: { floor: 0.55, budget: 9 } })).status).toBe(200);
+  const planned = { name: 'Planned', plan: 'firm', policy: { floor: 0.9, budget: 1 }, keys: [] };
+  expect((await change('PUT', '/tenants/planned', planned)).status).toBe(200);
+  const there = { tenant: 'planned', version: await draft({ floor: 0.1, budget: null }, 'planned') };
+  expect((await trial('try', ask('Hi'), there)).status).toBe(200);
+  expect(backend.seen.at(-1)!.directive).toMatchObject({ tenant: 'planned', line: { floor: 0.55, budget: 9 } });
+  expect((await change('POST', '/tenants/planned/suspend', {})).status).toBe(200);
+  const { status, body } = await trial('try', ask('Hi'), there);
+  expect([status, body.error.code]).toEqual([403, 'tenant_suspended']);
+});
+
 test('a trial goes through the tenant’s account, under the limits of the version that it tries', async () => {
   const version = await draft({ floor: 0, budget: null, limits: { tokens_per_minute: 100 } }, 'small');
   const first = await trial('try', { ...ask('Hi'), max_tokens: 20 }, { tenant: 'small', version });
