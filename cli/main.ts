@@ -22,7 +22,7 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<Command> }
     load: async () => (await import('./drain.ts')).drainCommand(),
   },
   policy: {
-    summary: 'write, check, test, explain and compare policy documents',
+    summary: 'write, check, test, explain and compare policies, and put them live at an edge',
     load: async () => (await import('./policy.ts')).policyCommand(),
   },
   tenants: {

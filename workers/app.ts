@@ -19,6 +19,7 @@ import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
 import { poolMembers } from './gateway/pool-members.ts';
 import { live, ready } from './gateway/readiness.ts';
+import { scoreAnswer } from './gateway/score.ts';
 import { openApi } from './openapi/serve.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
@@ -90,7 +91,11 @@ export function createApp({
     .post(HEARTBEAT_PATH, hearHeartbeat())
     .route(
       '/',
-      createAdminApi({ directory, operatorPolicy, classifier, bodyPatience, poolOf: (c) => poolMembers(pool, c) }),
+      createAdminApi({
+        ...{ directory, operatorPolicy, classifier, bodyPatience, complete },
+        score: (asked, c) => scoreAnswer(asked, { c, pool }),
+        poolOf: (c) => poolMembers(pool, c),
+      }),
     );
   refuseTheRest(app);
   return app;

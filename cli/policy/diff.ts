@@ -28,7 +28,8 @@ const WORDS = { tighter: 'tighter', looser: 'LOOSER ', mixed: 'MIXED  ', none: '
   string
 >;
 
-function lineOf({ path, from, to, effect }: Change): string {
+/** A change as people read it. */
+export function lineOf({ path, from, to, effect }: Change): string {
   return `${WORDS[effect]}  ${path}: ${shown(from)} -> ${shown(to)}`;
 }
 

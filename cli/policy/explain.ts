@@ -4,10 +4,11 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Level, LevelName } from '#policies/effective.ts';
 import { type ExplainedBound, type Explanation, explain } from '#policies/explain.ts';
 import { LOOSEST } from '#policies/schema.ts';
-import { JUDGEMENTS, SIGNALS, type Signal } from '#shared/line/categories.ts';
+import { JUDGEMENTS, type Judgement, SIGNALS, type Signal } from '#shared/line/categories.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
 import { lookCategories } from '#shared/protocol/second-look.ts';
+import { explainAtEdge } from './explain-at-edge.ts';
 import { operatorOption, readOperator } from './operator.ts';
 import { readSoundPolicy } from './policy-files.ts';
 import { shippedClassifier } from './shipped-classifier.ts';
@@ -21,14 +22,17 @@ type Flags = {
   budget?: number;
   mode: Mode;
   signal?: Values;
-  look?: Values;
+  look?: Partial<Record<Judgement, number>>;
+  url?: string;
+  tenant?: string;
+  model?: string;
   json: boolean;
 };
 
 export const explainCommand = () =>
   new Command('explain')
     .description('say why a prompt gets the line it gets: what fires, and which level and field set each bound')
-    .argument('<file>', "the tenant's policy, as JSON")
+    .argument('<file>', "the tenant's policy, as JSON; with --url also a version that the edge has, or active")
     .argument('[prompt]', 'the prompt; left out, it is read from the standard input, or nothing if --signal says all')
     .addOption(operatorOption())
     .option('--no-operator', 'leave the operator out')
@@ -43,8 +47,25 @@ export const explainCommand = () =>
       "what a backend's second look finds; may be repeated, and the rest is 0",
       values(JUDGEMENTS),
     )
+    .option('--url <url>', 'ask the edge that listens there: its levels count, and --operator, --plan and --key do not')
+    .option('--tenant <id>', "with --url: the tenant; left out, it is the file's name without .json")
+    .option('--model <id>', 'with --url: ask a backend of this model for its second look, which costs tokens')
     .option('--json', 'print all of it as JSON', false)
+    .addHelpText(
+      'after',
+      '\nWith --url the key comes from the environment: PLIMSOLL_ADMIN_KEY or PLIMSOLL_OPERATOR_KEY.',
+    )
     .action(async (file: string, prompt: string | undefined, flags: Flags) => {
+      const { url } = flags;
+      if (url !== undefined) {
+        if (flags.signal !== undefined)
+          throw new Error('--signal: the edge classifies the prompt itself; leave it out');
+        const found = await explainAtEdge(file, await promptOf(prompt), { ...flags, url });
+        console.log(flags.json ? JSON.stringify(found, null, 2) : pageOf(found));
+        return;
+      }
+      const remote = (['tenant', 'model'] as const).find((name) => flags[name] !== undefined);
+      if (remote !== undefined) throw new Error(`--${remote} is about a running edge: name one with --url`);
       const levels = await readLevels(file, flags);
       const signals = await signalsOf(prompt, flags.signal ?? {});
       const look = flags.look;
@@ -75,9 +96,12 @@ async function signalsOf(prompt: string | undefined, named: Values): Promise<Sig
   if (prompt === undefined && Object.keys(named).length > 0) {
     return { ...Object.fromEntries(SIGNALS.map((signal) => [signal, 0])), ...named };
   }
+  return { ...(await shippedClassifier()).classify(await promptOf(prompt)), ...named };
+}
+
+async function promptOf(prompt: string | undefined): Promise<string> {
   if (prompt === undefined && process.stdin.isTTY) throw new Error('which prompt? Give it after the file, or --signal');
-  const read = prompt ?? (await textOf(process.stdin));
-  return { ...(await shippedClassifier()).classify(read), ...named };
+  return prompt ?? (await textOf(process.stdin));
 }
 
 function pageOf(found: Explanation): string {

@@ -41,7 +41,8 @@ const FILES: Record<string, object | string> = {
 test('each command has help that says what it takes', async () => {
   const help = await plimsoll('--help');
   const commands = [...help.stdout.split('Commands:')[1]!.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name!);
-  expect(commands).toEqual(['init', 'validate', 'test', 'explain', 'diff', 'schema', 'hash', 'help']);
+  const onFiles = ['init', 'validate', 'test', 'explain', 'diff', 'schema', 'hash'];
+  expect(commands).toEqual([...onFiles, 'push', 'simulate', 'replay', 'activate', 'rollback', 'log', 'verify', 'help']);
   const helps = await Promise.all(commands.slice(0, -1).map((name) => plimsoll(name, '--help')));
   for (const { code, stdout } of helps) expect([code, stdout.includes('Options:')]).toEqual([0, true]);
 });

@@ -17,6 +17,7 @@ export const exportBundle = () =>
     )
     .option('--experts <dirs...>', 'runs of the stage expert (default: the base itself under both roles)')
     .option('--routers <dirs...>', 'runs of the stage router, at most one of each kind')
+    .option('--scores <dirs...>', 'the runs of the stages reward and cost, in this order: heads that judge answers')
     .requiredOption('--out <dir>', 'where the bundle, or the folder of experts, goes')
     .option('--force', 'replace an earlier bundle or folder of experts in --out', false)
     .option('--id <model>', 'the model id that clients use (required, except with --experts-only)')
@@ -34,8 +35,15 @@ export const exportBundle = () =>
       const out = claimFolder(flags.out, { kind: expertsOnly ? EXPERTS : BUNDLE, force: flags.force });
       const provenance = { description: `plimsoll train export of ${base}`, data: [] };
       const manifest = { id: flags.id ?? 'experts', licence, default_weight: defaultWeight, provenance };
-      const runs = { experts, routers, expertsOnly };
+      const runs = { experts, routers, expertsOnly, scores: headsOf(flags.scores) };
       console.log(`${flags.out}: ${await exportStage({ base, tokenizer, ...runs, out, manifest })}`);
       const next = expertsOnly ? `model import BASE --experts ${flags.out} --out DIR` : `serve --bundle ${flags.out}`;
       console.log(`  next: npx plimsoll ${next}`);
     });
+
+function headsOf(dirs: readonly string[] | undefined): { reward: string; cost: string } | undefined {
+  if (dirs === undefined) return undefined;
+  const [reward, cost, ...more] = dirs;
+  if (reward !== undefined && cost !== undefined && more.length === 0) return { reward, cost };
+  throw new Error(`--scores: found ${dirs.length} runs, wanted two: that of the stage reward, then that of cost`);
+}

@@ -149,7 +149,7 @@ test('writes short names, and layers only if they are not all', () => {
       scale: 2,
     };
     const modules = new Map(names.map((name) => [name, lora]));
-    return adapterConfigJson({ name: 'safety', role: 'safety', rank: 8, alpha: 16, modules }, llama);
+    return adapterConfigJson({ rank: 8, alpha: 16, modules }, llama);
   };
   const ending = (...ends: string[]) => MODULES.filter((name) => ends.some((end) => name.endsWith(end)));
   expect(write(ending('q_proj', 'v_proj'))).toMatchObject({ target_modules: ['q_proj', 'v_proj'] });

@@ -33,7 +33,7 @@ export type ExpertModule = { a: Tensor; b: Tensor; scale: number };
 export const moduleRank = ({ a }: ExpertModule) => a.shape[0]!;
 
 /** Whether there is anything to save. An expert may also be the base alone or under a prompt. */
-export const hasAdapter = ({ modules }: Expert) => modules.size > 0;
+export const hasAdapter = ({ modules }: Pick<Expert, 'modules'>) => modules.size > 0;
 
 /** What an expert without an adapter has instead. */
 export const NO_ADAPTER: Pick<Expert, 'rank' | 'alpha' | 'modules'> = { rank: 0, alpha: 0, modules: new Map() };
@@ -64,7 +64,7 @@ export function adapterModules(tensors: ReadonlyMap<string, Tensor>, layout: Ada
   );
 }
 
-export function adapterTensors({ modules }: Expert): Map<string, Tensor> {
+export function adapterTensors({ modules }: Pick<Expert, 'modules'>): Map<string, Tensor> {
   return new Map(
     [...modules].flatMap(([module, { a, b }]) => [
       [tensorName(module, 'A'), a] as const,
@@ -78,7 +78,7 @@ export function adapterTensors({ modules }: Expert): Map<string, Tensor> {
  * than the expert's get a pattern of their own.
  */
 export function adapterConfigJson(
-  { rank, alpha, trainedOn, modules }: Expert,
+  { rank, alpha, trainedOn, modules }: Pick<Expert, 'rank' | 'alpha' | 'modules' | 'trainedOn'>,
   config: DecoderConfig,
 ): Record<string, unknown> {
   const changed = [...modules];

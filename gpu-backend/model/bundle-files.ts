@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type * as z from 'zod';
+import { SCORE_KINDS, type ScoreKind } from '#shared/protocol/score.ts';
 import { BundleError } from './bundle-error.ts';
 import { duplicateKey } from './duplicate-key.ts';
 import { fileChunks } from './file-chunks.ts';
@@ -55,6 +56,23 @@ export function expertFilesIn({ experts }: Pick<Manifest, 'experts'>): string[] 
   return sorted.flatMap((expert) => filesOf(expert).present.map(({ file }) => file));
 }
 
+export function scoreFiles(kind: ScoreKind): { config: string; weights: string; head: string } {
+  return {
+    config: `scores/${kind}/adapter_config.json`,
+    weights: `scores/${kind}/adapter_model.safetensors`,
+    head: `scores/${kind}/head.safetensors`,
+  };
+}
+
+/** The files of the score heads, if a manifest names them, in the order of the digest. */
+function scoreFilesIn({ scores }: Pick<Manifest, 'scores'>): string[] {
+  if (scores === undefined) return [];
+  return SCORE_KINDS.flatMap((kind) => {
+    const { config, weights, head } = scoreFiles(kind);
+    return scores[kind].adapter === false ? [head] : [config, weights, head];
+  });
+}
+
 /** The files of the probe, if a manifest names one, in the order of the digest. */
 export function probeFiles({ probes }: Pick<Manifest, 'probes'>): string[] {
   return probes === undefined ? [] : Object.values(PROBE_FILES);
@@ -62,14 +80,14 @@ export function probeFiles({ probes }: Pick<Manifest, 'probes'>): string[] {
 
 /**
  * Throws a BundleError if an expert's folder holds an adapter or a prompt that the manifest does
- * not count on, if there is a probe that it does not name, or if there are weights beside a shared
- * base: whoever put them there thinks that they are used.
+ * not count on, if there is a probe or a score head that it does not name, or if there are weights
+ * beside a shared base: whoever put them there thinks that they are used.
  *
  * @param manifest the file that says it
  */
 export async function refuseUnusedFiles(
   dir: string,
-  { experts, base, probes }: Pick<Manifest, 'experts' | 'base' | 'probes'>,
+  { experts, base, probes, scores }: Pick<Manifest, 'experts' | 'base' | 'probes' | 'scores'>,
   manifest: string = BUNDLE_FILES.manifest,
 ): Promise<void> {
   if (base !== undefined && (await fileExists(dir, BUNDLE_FILES.weights))) {
@@ -81,6 +99,10 @@ export async function refuseUnusedFiles(
       if (!(await fileExists(dir, file))) continue;
       throw new BundleError(manifest, `probes: found nothing, but there is ${file}`);
     }
+  }
+  for (const kind of scores === undefined ? SCORE_KINDS : []) {
+    const { head } = scoreFiles(kind);
+    if (await fileExists(dir, head)) throw new BundleError(manifest, `scores: found nothing, but there is ${head}`);
   }
   for (const [i, expert] of experts.entries()) {
     for (const { file, key } of filesOf(expert).absent) {
@@ -139,7 +161,8 @@ export async function bundleDigest(
 ): Promise<string> {
   const hash = createHash('sha256');
   const generation = (await fileExists(dir, GENERATION_CONFIG)) ? [GENERATION_CONFIG] : [];
-  const additions = [...expertFilesIn(manifest), ...routerFiles(manifest), ...probeFiles(manifest)];
+  const trained = [...expertFilesIn(manifest), ...routerFiles(manifest), ...probeFiles(manifest)];
+  const additions = [...trained, ...scoreFilesIn(manifest)];
   for (const file of [...Object.values(BUNDLE_FILES), ...additions, ...generation]) {
     if (file === BUNDLE_FILES.weights && manifest.base !== undefined) {
       await readSharedBase(manifest.base, onWeights);

@@ -9,11 +9,19 @@ import { join } from 'node:path';
 import { BUNDLE_FILES, fileExists, GENERATION_CONFIG, readJson } from './bundle-files.ts';
 import { DecoderConfig } from './config.ts';
 import { Manifest } from './manifest.ts';
-import { type BundleParts, inDraft, manifestJson, writeExperts, writeProbe, writeRouters } from './write-bundle.ts';
+import {
+  type BundleParts,
+  inDraft,
+  manifestJson,
+  writeExperts,
+  writeProbe,
+  writeRouters,
+  writeScoreHeads,
+} from './write-bundle.ts';
 import type { WeightType } from './write-safetensors.ts';
 
 /** Of the new bundle's manifest; the base's part is the other bundle's. */
-type DerivedParts = Pick<BundleParts, 'experts' | 'routers' | 'probe' | 'manifest'> & {
+type DerivedParts = Pick<BundleParts, 'experts' | 'routers' | 'probe' | 'scores' | 'manifest'> & {
   /** The folder of the bundle whose base is used. */
   from: string;
 };
@@ -24,7 +32,7 @@ type DerivedParts = Pick<BundleParts, 'experts' | 'routers' | 'probe' | 'manifes
  */
 export async function deriveBundle(
   dir: string,
-  { from, experts, routers, probe, manifest }: DerivedParts,
+  { from, experts, routers, probe, scores: heads, manifest }: DerivedParts,
   { dtype = 'f16' }: { dtype?: WeightType } = {},
 ): Promise<string> {
   const config = await readJson(from, BUNDLE_FILES.config, DecoderConfig);
@@ -38,6 +46,7 @@ export async function deriveBundle(
     // On file systems that can, the copy shares the disk's blocks with the original.
     for (const file of files) await copyFile(join(from, file), join(draft, file), constants.COPYFILE_FICLONE);
     const probes = probe && (await writeProbe(draft, probe));
+    const scores = heads && (await writeScoreHeads(draft, heads, { config, dtype }));
     const whole = {
       ...(sampling && { sampling }),
       ...manifest,
@@ -45,7 +54,8 @@ export async function deriveBundle(
       ...(weights && { weights }),
       provenance: { ...(provenance.files && { files: provenance.files }), ...manifest.provenance },
     };
-    await writeFile(join(draft, BUNDLE_FILES.manifest), manifestJson({ experts, routers, manifest: whole, probes }));
+    const parts = { experts, routers, manifest: whole, probes, scores };
+    await writeFile(join(draft, BUNDLE_FILES.manifest), manifestJson(parts));
     await writeExperts(draft, experts, { config, dtype });
     await writeRouters(draft, routers);
   });

@@ -37,6 +37,7 @@ import {
   ROUTER_FILES,
   type Routers,
 } from './router.ts';
+import { readScoreHeads } from './score-heads.ts';
 import { blamingDamage, findWeights } from './shared-base.ts';
 import { openStoredBase, type StoredBase } from './stored-base.ts';
 import type { Tensor } from './tensor.ts';
@@ -50,6 +51,8 @@ export type BundleHead = {
   config: DecoderConfig;
   manifest: Manifest;
   tokenizer: BundleTokenizer;
+  /** The token that the template writes after a message. */
+  eosId: number;
   renderChat: RenderChat;
   readChat: ReadChat;
   /** The system prompts that experts have of their own, by role. */
@@ -102,7 +105,9 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
   const prompts = await readPrompts(dir, manifest);
   checkPrompts(prompts, { manifest, renderChat, contextLength: config.max_position_embeddings });
   const sampling = withPlain(manifest.sampling ?? (generation ? samplingIn(generation) : {}));
-  return { id: manifest.id, config, manifest, tokenizer, renderChat, readChat, prompts, sampling };
+  // One of the config's, which are all special.
+  const eosId = tokenizer.specials.get(eosToken)!;
+  return { id: manifest.id, config, manifest, tokenizer, eosId, renderChat, readChat, prompts, sampling };
 }
 
 /**
@@ -197,12 +202,16 @@ function checkMixable({ name, modules }: Expert): void {
 /** Everything that a bundle, or a folder of experts, adds to its base. */
 export async function loadAdditions(
   dir: string,
-  head: Pick<BundleHead, 'config' | 'prompts'> & { manifest: Pick<Manifest, 'experts' | 'router' | 'probes'> },
+  head: Pick<BundleHead, 'config' | 'prompts'> & {
+    manifest: Pick<Manifest, 'experts' | 'router' | 'probes'> & Partial<Pick<Manifest, 'scores'>>;
+  },
 ): Promise<Pick<Bundle, 'experts' | 'routers' | 'probe'>> {
   const experts: Expert[] = [];
   for (const entry of head.manifest.experts) experts.push(await loadExpert(dir, entry, head));
   const routers = await loadRouters(dir, head.manifest, head.config);
   if (routers.layers !== null) experts.forEach(checkMixable);
+  // They are read when somebody asks for scores. Here they are only checked.
+  await readScoreHeads(dir, head.manifest, head.config);
   return { experts, routers, probe: await readProbe(dir, head.manifest, head.config) };
 }
 

@@ -66,6 +66,15 @@ export const Manifest = z
      * the bytes of second-look.json and second-look.safetensors.
      */
     probes: z.strictObject({ second_look: z.strictObject({ version: z.string().regex(/^[0-9a-f]{12}$/) }) }).optional(),
+    /**
+     * The heads in `scores/` (score-heads.ts). `adapter`: whether one has a LoRA. Left out, it has.
+     */
+    scores: z
+      .strictObject({
+        reward: z.strictObject({ adapter: z.boolean().optional() }),
+        cost: z.strictObject({ adapter: z.boolean().optional() }),
+      })
+      .optional(),
     /** The safety weight proposed for every token if there is no logits router. */
     default_weight: z.number().min(0).max(1),
     /**

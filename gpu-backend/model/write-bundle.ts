@@ -5,8 +5,9 @@
  */
 import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { SCORE_KINDS } from '#shared/protocol/score.ts';
 import { adapterConfigJson, adapterTensors, type Expert, hasAdapter } from './adapter.ts';
-import { BUNDLE_FILES, expertFiles, PROBE_FILES } from './bundle-files.ts';
+import { BUNDLE_FILES, expertFiles, PROBE_FILES, scoreFiles } from './bundle-files.ts';
 import type { DecoderConfig } from './config.ts';
 import { cleanPrompt } from './expert-prompt.ts';
 import { familyOf } from './families.ts';
@@ -15,6 +16,7 @@ import { makeFolder } from './make-folder.ts';
 import { BUNDLE_FORMAT, type Manifest } from './manifest.ts';
 import { type ProbeHead, type ProbeNumbers, probeTensors, probeVersion } from './probe.ts';
 import { layersRouterTensors, logitsRouterTensors, ROUTER_FILES, type Routers, routerManifest } from './router.ts';
+import { headTensors, type ScoreHeads } from './score-heads.ts';
 import type { Tensor } from './tensor.ts';
 import { type WeightType, writeSafetensors } from './write-safetensors.ts';
 
@@ -31,7 +33,9 @@ export type BundleParts = {
   routers: Routers;
   /** The probe of the second look, if one has been trained. */
   probe?: { head: ProbeHead } & ProbeNumbers;
-  manifest: Omit<Manifest, 'format' | 'experts' | 'router' | 'probes'>;
+  /** The reward and the cost head, if they have been trained. */
+  scores?: ScoreHeads;
+  manifest: Omit<Manifest, 'format' | 'experts' | 'router' | 'probes' | 'scores'>;
   /** More files to write, by name: a model card, a licence. */
   extraFiles?: Record<string, string>;
 };
@@ -86,7 +90,8 @@ async function writeFiles(dir: string, parts: BundleParts, dtype: WeightType): P
   await writeFile(join(dir, BUNDLE_FILES.tokenizer), toJson(parts.tokenizer));
   await writeFile(join(dir, BUNDLE_FILES.tokenizerConfig), toJson(parts.tokenizerConfig));
   await writeFile(join(dir, BUNDLE_FILES.chatTemplate), parts.chatTemplate);
-  await writeFile(join(dir, BUNDLE_FILES.manifest), manifestJson({ ...parts, probes }));
+  const scores = parts.scores && (await writeScoreHeads(dir, parts.scores, { config: parts.config, dtype }));
+  await writeFile(join(dir, BUNDLE_FILES.manifest), manifestJson({ ...parts, probes, scores }));
   await writeSafetensors(join(dir, BUNDLE_FILES.weights), parts.weights, { dtype, file: BUNDLE_FILES.weights });
   await writeExperts(dir, experts, { config: parts.config, dtype });
   await writeRouters(dir, routers);
@@ -99,13 +104,18 @@ export function manifestJson({
   routers,
   manifest,
   probes,
-}: Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & { probes?: Manifest['probes'] | undefined }): string {
+  scores,
+}: Pick<BundleParts, 'experts' | 'routers' | 'manifest'> & {
+  probes?: Manifest['probes'] | undefined;
+  scores?: Manifest['scores'] | undefined;
+}): string {
   const whole: Manifest = {
     format: BUNDLE_FORMAT,
     ...manifest,
     experts: experts.map(expertEntryOf),
     router: routerManifest(routers),
     ...(probes && { probes }),
+    ...(scores && { scores }),
   };
   return toJson(whole);
 }
@@ -132,10 +142,34 @@ export async function writeAdapter(
   expert: Expert,
   { config, dtype }: { config: DecoderConfig; dtype: WeightType },
 ): Promise<void> {
-  const files = expertFiles(expert.name);
+  await writeAdapterTo(dir, expert, { files: expertFiles(expert.name), config, dtype });
+}
+
+async function writeAdapterTo(
+  dir: string,
+  adapter: Pick<Expert, 'rank' | 'alpha' | 'modules' | 'trainedOn'>,
+  { files, config, dtype }: { files: { config: string; weights: string }; config: DecoderConfig; dtype: WeightType },
+): Promise<void> {
   makeFolder(join(dir, dirname(files.config)));
-  await writeFile(join(dir, files.config), toJson(adapterConfigJson(expert, config)));
-  await writeSafetensors(join(dir, files.weights), adapterTensors(expert), { dtype, file: files.weights });
+  await writeFile(join(dir, files.config), toJson(adapterConfigJson(adapter, config)));
+  await writeSafetensors(join(dir, files.weights), adapterTensors(adapter), { dtype, file: files.weights });
+}
+
+/** Writes the heads to their places in a bundle, and returns what `plimsoll.json` says of them. */
+export async function writeScoreHeads(
+  dir: string,
+  heads: ScoreHeads,
+  { config, dtype }: { config: DecoderConfig; dtype: WeightType },
+): Promise<NonNullable<Manifest['scores']>> {
+  for (const kind of SCORE_KINDS) {
+    const files = scoreFiles(kind);
+    const head = heads[kind];
+    makeFolder(join(dir, dirname(files.head)));
+    await writeSafetensors(join(dir, files.head), headTensors(head), { dtype: 'f32', file: files.head });
+    if (hasAdapter(head)) await writeAdapterTo(dir, head, { files, config, dtype });
+  }
+  const entryOf = (head: ScoreHeads['reward']) => (hasAdapter(head) ? {} : { adapter: false });
+  return { reward: entryOf(heads.reward), cost: entryOf(heads.cost) };
 }
 
 /** Writes the probe to its place in a bundle, and returns what `plimsoll.json` says of it. */

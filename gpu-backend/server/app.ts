@@ -10,6 +10,7 @@ import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
 import { DIRECTIVE_HEADER, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
 import { splitBody, verifyResume } from '#shared/protocol/resume.ts';
+import { SCORE_PATH } from '#shared/protocol/score.ts';
 import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
 import { createTracing } from '#shared/trace/tracing.ts';
 import { stateOf } from '../engine/answer-state.ts';
@@ -27,6 +28,7 @@ import { logFailure } from './log-failure.ts';
 import { Metrics } from './metrics.ts';
 import { parseRequest } from './parse-request.ts';
 import type { SignReceipt } from './receipt-signer.ts';
+import { type Scoring, scoreRoute } from './score-route.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
 export type AppOptions = {
@@ -45,6 +47,8 @@ export type AppOptions = {
   bodyLimitBytes: number;
   /** The only host names to answer to; null means any. */
   hostNames: readonly string[] | null;
+  /** The bundle's reward and cost heads; null or left out if it has none. */
+  scoring?: Scoring | null | undefined;
   /** While the backend drains, nothing new begins. */
   drains: Drains;
   /** Whether the log has a line about each request. */
@@ -59,7 +63,7 @@ type Traced = { Variables: { log: Log } };
 
 export function createApp(options: AppOptions): Hono<Traced> {
   const { engine, encodePrompt, directiveKeys, drawSecrets, sign, backendId, created, bodyLimitBytes } = options;
-  const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING } = options;
+  const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING, scoring = null } = options;
   const draining = () => drains.isDraining;
   const [drawSecret] = drawSecrets;
   const used = createUsedDirectives();
@@ -163,6 +167,12 @@ export function createApp(options: AppOptions): Hono<Traced> {
     return response;
   });
 
+  app.post(
+    SCORE_PATH,
+    bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }),
+    scoreRoute({ scoring, info: () => engine.info, directiveKeys, refuseWhileDraining }),
+  );
+
   app.get('/healthz', (c) => {
     const { model, contextLength, maxTokenBytes, digest, experts, provider, modes, secondLook } = engine.info;
     const { running, waiting } = engine.stats();
@@ -181,6 +191,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
         draws: drawSecret.id,
         modes,
         second_look: secondLook,
+        scores: scoring !== null,
         sampling,
         engine: engine.state,
         running,

@@ -15,12 +15,14 @@ export type Registered = {
   created: number | undefined;
   draws: string;
   sampling: Sampling;
+  /** Whether its bundle has reward and cost heads. */
+  scores: boolean;
 };
 
 export function registerReport(engine: Engine, draining: boolean, about: Registered): RegistrationReport {
   const { model, contextLength, maxTokenBytes, digest, experts, modes, secondLook } = engine.info;
   const { running, waiting, rows, prefixes } = engine.stats();
-  const { url, backendId, region, heartbeatMs, maxRows, maxWaiting, created, draws, sampling } = about;
+  const { url, backendId, region, heartbeatMs, maxRows, maxWaiting, created, draws, sampling, scores } = about;
   const isReady = engine.alive && engine.state !== 'restarting';
   return {
     url,
@@ -36,6 +38,7 @@ export function registerReport(engine: Engine, draining: boolean, about: Registe
     ...(created !== undefined && { created }),
     draws,
     second_look: secondLook,
+    scores,
     sampling,
     heartbeat_ms: heartbeatMs,
     capacity: { rows: maxRows, waiting: maxWaiting },

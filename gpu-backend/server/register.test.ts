@@ -63,6 +63,7 @@ describe('a backend that registers', () => {
       context_length: 96,
       max_token_bytes: 1,
       second_look: null,
+      scores: false,
       sampling: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
       heartbeat_ms: 100,
       capacity: { rows: 32, waiting: 64 },
@@ -138,7 +139,7 @@ describe('a backend that registers', () => {
     const { heard, url: register } = await edge();
     const { engine } = await serve();
     const about = { backendId: 'b1', region: null, heartbeatMs: 100, maxRows: 2, maxWaiting: 1, created: undefined };
-    const report = { url: 'http://127.0.0.1:1', draws: '0', sampling: PLAIN_SAMPLING, ...about };
+    const report = { url: 'http://127.0.0.1:1', draws: '0', sampling: PLAIN_SAMPLING, scores: false, ...about };
     const registration = startRegistration({
       edge: register,
       directiveKeys: [directiveKey('a new secret, of thirty-two bytes or more'), directiveKey(SECRET)],

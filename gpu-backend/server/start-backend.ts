@@ -22,6 +22,7 @@ import { expertKinds } from '../model/expert-kinds.ts';
 import { checkPrompts } from '../model/expert-prompt.ts';
 import { loadBundleHead } from '../model/load-bundle.ts';
 import { findWeights } from '../model/shared-base.ts';
+import { createScorer } from '../scores/scorer.ts';
 import { createApp } from './app.ts';
 import { chooseContext } from './choose-context.ts';
 import { choosePrefixBytes } from './choose-prefix-bytes.ts';
@@ -34,6 +35,7 @@ import { publicTokensOf, readSystemPrompts } from './public-prefixes.ts';
 import { receiptSigner } from './receipt-signer.ts';
 import { type Registration, startRegistration } from './register.ts';
 import { registerReport } from './register-report.ts';
+import { conversationEncoder, type Scoring } from './score-route.ts';
 import { tryEngine } from './try-engine.ts';
 import { watchWeights } from './watch-weights.ts';
 
@@ -107,8 +109,11 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
     });
     await tryEngine(engine, encodePrompt);
     const { mtimeMs } = await stat(path.join(config.bundle, 'plimsoll.json'));
+    const { manifest } = head;
+    const scorer = createScorer({ dir: config.bundle, threads, contextLength: context.tokens });
     return await serveEngine(engine, encodePrompt, config, {
       log,
+      scoring: manifest.scores === undefined ? null : { scorer, encode: conversationEncoder(head, context.tokens) },
       created: Math.floor(mtimeMs / 1000),
       sampling: head.sampling,
       registering: config,
@@ -158,8 +163,15 @@ export async function serveEngine(
     log = logTo('json'),
     created,
     sampling,
+    scoring = null,
     registering,
-  }: { log?: Log; created?: number; sampling?: Sampling; registering?: RegisterConfig | undefined } = {},
+  }: {
+    log?: Log;
+    created?: number;
+    sampling?: Sampling;
+    scoring?: Scoring | null;
+    registering?: RegisterConfig | undefined;
+  } = {},
 ): Promise<Backend> {
   const { oldDirectiveSecrets = [], oldDrawSecrets = [] } = config;
   const { otlpEndpoint = null, otlpHeaders = '', traceRatio = 1 } = config;
@@ -179,6 +191,7 @@ export async function serveEngine(
     backendId: config.backendId,
     created,
     sampling,
+    scoring,
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     drains,
@@ -206,7 +219,9 @@ export async function serveEngine(
     const { register: edge, publicUrl, ...rest } = registering;
     const { backendId } = config;
     const draws = drawSecret.id;
-    const about = { ...rest, url: publicUrl ?? url, backendId, created, draws, sampling: sampling ?? PLAIN_SAMPLING };
+    const scores = scoring !== null;
+    const served = { created, draws, sampling: sampling ?? PLAIN_SAMPLING, scores };
+    const about = { ...rest, url: publicUrl ?? url, backendId, ...served };
     registration = startRegistration({
       edge,
       directiveKeys,
@@ -233,7 +248,7 @@ export async function serveEngine(
     // When its answer ends, a connection becomes idle and would stay open for the next request.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
     await Promise.race([served, isOver]);
-    await engine.close();
+    await Promise.all([engine.close(), scoring?.scorer.close()]);
     // The error frames of the answers just ended are on their way. We do not wait for a client that
     // does not read them.
     await Promise.race([served, sleep(FLUSH_MS, undefined, { ref: false })]);

@@ -17,6 +17,11 @@ export const RequestExtension = z.strictObject({
   floor: z.number().min(0).max(1).nullish(),
   budget: z.number().min(0).nullish(),
   trace: z.enum(TRACES).nullish(),
+  /**
+   * How many of the likeliest tokens each traced token lists, with both experts' log-probabilities.
+   * Only with the trace `tokens`.
+   */
+  top: z.int().min(0).max(20).nullish(),
   /** The default is `logits`. `layers` works only if the tenant's policy and the model allow it. */
   mode: Mode.nullish(),
 });
@@ -51,6 +56,15 @@ export const ShadowReport = z.strictObject({
 });
 export type ShadowReport = z.infer<typeof ShadowReport>;
 
+/** One of the likeliest tokens of a step. null is a probability of 0. */
+const TopTrace = z.strictObject({
+  id: z.int(),
+  /** In the distribution drawn from; at temperature 0, in the mixture. */
+  lp: z.number().nullable(),
+  lp_s: z.number().nullable(),
+  lp_h: z.number().nullable(),
+});
+
 /**
  * One drawn token. Log-probabilities are in nats. JSON has no infinities, so the log-probability of
  * something impossible is null. So is an unbounded `spent`, which can happen only without a budget.
@@ -68,6 +82,8 @@ export const TokenTrace = z.strictObject({
   lp_h: z.number().nullable(),
   lp: z.number().nullable(),
   spent: z.number().nullable(),
+  /** The likeliest tokens, likeliest first. Left out unless a request asks for them. */
+  top: z.array(TopTrace).optional(),
 });
 export type TokenTrace = z.infer<typeof TokenTrace>;
 

@@ -37,8 +37,13 @@ export function generateBody(
     // Left out where they are neutral, so that the digest of a plain request has few fields.
     ...Object.fromEntries(Object.entries(rest).filter(([name, value]) => value !== NEUTRAL[name])),
     // A trace of the tokens is all that shows these. Else they would cost a sum over every row.
-    ...(trace === 'tokens' && { expert_logprobs: true }),
+    ...(trace === 'tokens' && { expert_logprobs: true, ...topOf(chat) }),
   };
+}
+
+function topOf({ plimsoll }: ChatRequest): Pick<GenerateBody, 'logprobs' | 'top_logprobs'> {
+  const top = plimsoll?.top ?? 0;
+  return top === 0 ? {} : { logprobs: true, top_logprobs: top };
 }
 
 const NEUTRAL: Readonly<Record<string, number>> = PLAIN_SAMPLING;

@@ -26,6 +26,7 @@ const HEARTBEAT: z.input<typeof Heartbeat> = {
     context_length: 96,
     max_token_bytes: 1,
     second_look: null,
+    scores: false,
     sampling: PLAIN_SAMPLING,
     draws: '01234567',
     heartbeat_ms: 5_000,

@@ -30,6 +30,8 @@ export const ServedModel = z.object({
     .default(['logits']),
   /** The version of the probe that looks at prompts a second time; null if its bundle has none. */
   second_look: z.string().nullable().default(null),
+  /** Whether its bundle has reward and cost heads, which judge answers. */
+  scores: z.boolean().default(false),
   /** How its model draws where a client names nothing. */
   sampling: z.object(Sampling.shape).default(PLAIN_SAMPLING),
 });

@@ -7,8 +7,10 @@
  */
 import type { Graph, Value } from '#gpu-backend/graph/graph.ts';
 import { scale } from '#gpu-backend/graph/ops.ts';
+import type { ExpertModule } from '#gpu-backend/model/adapter.ts';
 import type { DecoderConfig } from '#gpu-backend/model/config.ts';
 import type { LoraExperts } from '#gpu-backend/model/decoder.ts';
+import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { DOWN_PROJ, linearModules } from '#gpu-backend/model/linear-modules.ts';
 import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
 
@@ -80,6 +82,18 @@ export function frozenExpert(
       return [[name, { a: part('a'), b: part('b') }] as const];
     }),
   );
+}
+
+/** A trained LoRA in PEFT's layout: `a [r, in]`, `b [out, r]`, and the scale apart. */
+export function asAdapter(
+  trained: FrozenExpert,
+  { rank, alpha }: { rank: number; alpha: number },
+): Map<string, ExpertModule> {
+  const turned = ({ shape, data }: KernelTensor) => {
+    const [rows, columns] = shape as [number, number];
+    return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
+  };
+  return new Map([...trained].map(([name, { a, b }]) => [name, { a: turned(a), b: turned(b), scale: alpha / rank }]));
 }
 
 /** The opposite of `frozenExpert`. */

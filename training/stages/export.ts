@@ -5,19 +5,21 @@
  */
 import { type Expert, NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
 import { deriveBundle } from '#gpu-backend/model/derive-bundle.ts';
-import { transposeMatrix } from '#gpu-backend/model/kernel-layout.ts';
 import { ExpertRole, type Manifest } from '#gpu-backend/model/manifest.ts';
-import type { KernelTensor } from '#gpu-backend/model/serving-graph.ts';
+import type { ScoreHeads } from '#gpu-backend/model/score-heads.ts';
 import { type BundleParts, writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { copyExpertsFolder, writeExpertsFolder } from '#gpu-backend/model/write-experts-folder.ts';
 import type { WeightType } from '#gpu-backend/model/write-safetensors.ts';
+import { SCORE_KINDS, type ScoreKind } from '#shared/protocol/score.ts';
 import { assertAllowed } from '../data/licences.ts';
 import { mergeSources } from '../data/origins.ts';
+import { asAdapter } from '../graphs/lora.ts';
 import { WriteError } from '../run/write-error.ts';
 import { readChatFiles } from '../tokenizer/chat-files.ts';
 import { type BaseModel, isBundle, openBase, toHuggingFace } from './base-model.ts';
 import { type ExpertWeights, loadExpertWeights } from './expert-weights.ts';
 import { loadRouters } from './router-weights.ts';
+import { loadScoreHead } from './scorer.ts';
 import { readSources, sourcesOfBase } from './sources-file.ts';
 
 export type ExportOptions = {
@@ -32,6 +34,11 @@ export type ExportOptions = {
   routers?: readonly string[];
   /** The probe of the second look, trained on the safety expert's row of this very bundle. */
   probe?: BundleParts['probe'];
+  /**
+   * Runs of the stages `reward` and `cost`, which judge answers. A folder of experts has no place
+   * for them.
+   */
+  scores?: Readonly<Record<ScoreKind, string>> | undefined;
   /** An empty list of data in its provenance is filled with the sources that the runs name. */
   manifest: Omit<Manifest, 'format' | 'experts' | 'router'>;
   /**
@@ -50,6 +57,7 @@ export type ExportOptions = {
 export async function exportStage(options: ExportOptions): Promise<string> {
   const { out, dtype = 'f16' } = options;
   if (options.expertsOnly) {
+    if (options.scores) throw new Error('--scores: a folder of experts has no place for score heads; export a bundle');
     assertBundle(options.base);
     if (options.experts === 'base') return copyExpertsFolder(options.base, out);
   }
@@ -57,11 +65,14 @@ export async function exportStage(options: ExportOptions): Promise<string> {
   const trained = options.experts === 'base' ? null : await loadExperts(options.experts, base);
   const byRole = trained && onePerRole(trained);
   const routers = await loadRouters(options.routers ?? [], base, byRole ?? {});
-  const runs = [...(trained ?? []).map(({ dir }) => dir), ...(options.routers ?? [])];
+  const heads = options.scores && (await loadHeads(options.scores, base));
+  const judges = options.scores === undefined ? [] : SCORE_KINDS.map((kind) => options.scores![kind]);
+  const runs = [...(trained ?? []).map(({ dir }) => dir), ...(options.routers ?? []), ...judges];
   const parts = {
     experts: trained?.map(toExpert) ?? ExpertRole.options.map((role) => ({ name: role, role, ...NO_ADAPTER })),
     routers,
     ...(options.probe && { probe: options.probe }),
+    ...(heads && { scores: heads }),
     manifest: await withSources(options.manifest, { base, runs }),
   };
   try {
@@ -120,6 +131,13 @@ function writeExpertsOnly(
   return writeExpertsFolder(out, { ...additions, config: base.config, manifest: said }, options);
 }
 
+async function loadHeads(runs: Readonly<Record<ScoreKind, string>>, base: BaseModel): Promise<ScoreHeads> {
+  return {
+    reward: await loadScoreHead(runs.reward, { base, wanted: 'reward' }),
+    cost: await loadScoreHead(runs.cost, { base, wanted: 'cost' }),
+  };
+}
+
 async function loadExperts(dirs: readonly string[], base: BaseModel): Promise<ExpertWeights[]> {
   const experts: ExpertWeights[] = [];
   for (const dir of dirs) experts.push(await loadExpertWeights(dir, base));
@@ -142,12 +160,5 @@ export async function readExpert(dir: string, base: BaseModel): Promise<Expert> 
 }
 
 function toExpert({ role, rank, alpha, modules: trained }: ExpertWeights): Expert {
-  const turned = ({ shape, data }: KernelTensor) => {
-    const [rows, columns] = shape as [number, number];
-    return { shape: [columns, rows], data: transposeMatrix(data, rows, columns) };
-  };
-  // PEFT's layout: a [r, in], b [out, r].
-  const scale = alpha / rank;
-  const modules = new Map([...trained].map(([name, { a, b }]) => [name, { a: turned(a), b: turned(b), scale }]));
-  return { name: role, role, rank, alpha, modules };
+  return { name: role, role, rank, alpha, modules: asAdapter(trained, { rank, alpha }) };
 }

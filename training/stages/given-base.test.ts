@@ -8,10 +8,13 @@ import { PROBE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { openExpertsFolder } from '#gpu-backend/model/experts-folder.ts';
 import { tinyBundle } from '#gpu-backend/model/fixtures/tiny-bundle.ts';
-import { loadBundle } from '#gpu-backend/model/load-bundle.ts';
+import { loadBundle, openBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { NO_ROUTERS } from '#gpu-backend/model/router.ts';
+import { readScoreHeads } from '#gpu-backend/model/score-heads.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
+import { openHeadScorer } from '#gpu-backend/scores/score-with-heads.ts';
+import { encodePairs } from '../data/encode-pairs.ts';
 import { pairs } from '../testing/small-talk.ts';
 import { writeChatFiles } from '../tokenizer/chat-files.ts';
 import { trainBpe } from '../tokenizer/train-bpe.ts';
@@ -106,6 +109,33 @@ test('a bundle gives config, weights and tokenizer, and keeps its bytes when exp
   const [trained] = mine.experts;
   expect(trained).toMatchObject({ role: 'safety', rank: 2, alpha: 4 });
   expect(trained!.modules.get('model.layers.0.mlp.down_proj')!.b.data.some((value) => value !== 0)).toBe(true);
+});
+
+test('heads that are exported judge as those that were trained, and only on a bundle', async () => {
+  const runs = { experts: [at('safety'), at('helpfulness')], scores: { reward: at('reward'), cost: at('cost') } };
+  await exportStage({ base: at('bundle'), ...runs, out: at('judge'), manifest, dtype: 'f32' });
+  const bundle = await openBundle(at('judge'));
+  const heads = await readScoreHeads(at('judge'), bundle.manifest, bundle.config);
+  const served = await openHeadScorer(bundle, heads!, { threads: 1 });
+  const { pairs: encoded } = encodePairs(data.heldOut, base.tokenizer, { dimension: 'better' });
+  for (const kind of ['reward', 'cost'] as const) {
+    const trained = await loadScorer(at(kind), { base, padId: base.tokenizer.padId, threads: 1, wanted: kind });
+    const wanted = await trained.score(encoded, null);
+    await trained.release();
+    for (const [i, { chosen, rejected }] of encoded.entries()) {
+      const found = [await served.score([...chosen.ids]), await served.score([...rejected.ids])];
+      // Two graphs in f32, over some dozens of tokens.
+      for (const [side, score] of wanted.get(i)!.entries()) expect(found[side]![kind]).toBeCloseTo(score, 4);
+    }
+  }
+  await served.dispose();
+  await expect(
+    exportStage({ base: at('bundle'), ...runs, out: at('folder'), manifest, expertsOnly: true }),
+  ).rejects.toThrow(/--scores: a folder of experts has no place for score heads/);
+  const swapped = { ...runs, scores: { reward: at('cost'), cost: at('reward') } };
+  await expect(exportStage({ base: at('bundle'), ...swapped, out: at('swapped'), manifest })).rejects.toThrow(
+    /found a cost model, wanted a reward model/,
+  );
 });
 
 test("a bundle's provenance has what its runs were trained on, and its licence must be allowed by that", async () => {

@@ -1,9 +1,11 @@
 /** Loads a trained score head for later stages, from a run of stage `score`. It scores answers. */
 import * as z from 'zod';
 import { type Feed, int64 } from '#gpu-backend/graph/session.ts';
+import { NO_ADAPTER } from '#gpu-backend/model/adapter.ts';
+import type { ScoreHead } from '#gpu-backend/model/score-heads.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import type { PairRows } from '../data/encode-pairs.ts';
-import { DEFAULT_TARGETS } from '../graphs/lora.ts';
+import { asAdapter, DEFAULT_TARGETS, frozenExpert } from '../graphs/lora.ts';
 import { buildScoringGraph, type ScoreKind, scoreShapes } from '../graphs/score-graph.ts';
 import type { BatchShape } from '../graphs/training-inputs.ts';
 import { loadTrained } from '../run/checkpoint.ts';
@@ -71,18 +73,33 @@ export function scoreFeeds(
 /** How much the LoRA counts. Without one nothing does. */
 export const scoreScale = ({ rank, alpha }: { rank: number; alpha: number }) => (rank === 0 ? 0 : alpha / rank);
 
+/** The trained tensors of a run of stage `score`. Throws if it is of another kind or base. */
+async function loadRun(dir: string, { base, wanted }: { base: BaseModel; wanted: ScoreKind }) {
+  const json = await readStageFile(dir, SCORE_FILE, { schema: ScoreJson, stage: wanted });
+  const { kind, rank, targets } = json;
+  if (kind !== wanted) throw new Error(`${dir}: found a ${kind} model, wanted a ${wanted} model`);
+  const parameters = emptyTensors(scoreShapes(base.config, rank, targets));
+  const state = await loadTrained(dir, { parameters, stage: kind });
+  assertSameModel(dir, state, base);
+  return { ...json, parameters, state };
+}
+
+/** A trained head as a bundle holds it, in PEFT's layout. Throws as `loadScorer` does. */
+export async function loadScoreHead(
+  dir: string,
+  { base, wanted }: { base: BaseModel; wanted: ScoreKind },
+): Promise<ScoreHead> {
+  const { rank, alpha, targets, parameters } = await loadRun(dir, { base, wanted });
+  const own = { weight: parameters.get('head.weight')!.data, bias: parameters.get('head.bias')!.data[0]! };
+  if (rank === 0) return { ...own, ...NO_ADAPTER };
+  return { ...own, rank, alpha, modules: asAdapter(frozenExpert(parameters, base.config, targets), { rank, alpha }) };
+}
+
 export async function loadScorer(
   dir: string,
   options: { base: BaseModel; padId: number; threads: number; wanted: ScoreKind },
 ): Promise<TrainedScorer> {
-  const { kind, rank, alpha, targets, labelled } = await readStageFile(dir, SCORE_FILE, {
-    schema: ScoreJson,
-    stage: options.wanted,
-  });
-  if (kind !== options.wanted) throw new Error(`${dir}: found a ${kind} model, wanted a ${options.wanted} model`);
-  const parameters = emptyTensors(scoreShapes(options.base.config, rank, targets));
-  const state = await loadTrained(dir, { parameters, stage: kind });
-  assertSameModel(dir, state, options.base);
+  const { kind, rank, alpha, targets, labelled, parameters, state } = await loadRun(dir, options);
   const { padId } = options;
   const adapter = adapterName({ digest: state.digest, rank, alpha, targets });
   const { config, frozen: base } = options.base;

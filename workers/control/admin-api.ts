@@ -3,6 +3,8 @@
  * (admin-client.ts) is made from it.
  */
 import { Hono } from 'hono';
+import type * as z from 'zod';
+import { ScoreBody, type ScoreReport } from '../gateway/score.ts';
 import { etagOf } from '../objects/if-match.ts';
 import {
   Activation,
@@ -20,10 +22,12 @@ import { type BodyPatience, readBodyAfter } from '../request/read-body.ts';
 import { validJson } from '../request/valid-json.ts';
 import { listAudit, listTenantAudit, verifyAudit, verifyTenantAudit } from './audit.ts';
 import { exportTenants, importTenants } from './backup.ts';
+import { ExplainBody, explainPrompt } from './explain.ts';
 import { createKey, rotateKey } from './keys.ts';
 import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
 import { activatePolicy, diffPolicy, draftPolicy, policyHistory, readPolicy, rollbackPolicy } from './policies.ts';
 import { type AskedBackend, DrainBody, drainBackend, listPool, undrainBackend } from './pool.ts';
+import { type Probed, ReplayBody, replayAnswer } from './replay.ts';
 import {
   AuditPage,
   DeleteTenant,
@@ -50,16 +54,21 @@ import {
   resumeTenant,
   suspendTenant,
 } from './tenants.ts';
+import { standingAfter, type TrialEnv, trialAfter } from './trials.ts';
 import { exportUsage, UsageQuery } from './usage.ts';
 
 type AdminApiOptions = Admin & {
   bodyPatience: BodyPatience;
   /** The backends as this isolate knows them. */
-  poolOf: (c: Pick<AppContext, 'env' | 'var' | 'executionCtx'>) => Promise<readonly AskedBackend[]>;
+  poolOf: (c: Pick<AppContext, 'env' | 'var' | 'executionCtx'>) => Promise<readonly (AskedBackend & Probed)[]>;
+  /** Answers a chat request under the policy of the caller. */
+  complete: (c: AppContext<TrialEnv>) => Promise<Response>;
+  /** Asks the heads of a model about an answer. */
+  score: (asked: ScoreBody, c: AppContext<TrialEnv>) => Promise<z.infer<typeof ScoreReport>>;
 };
 
-export function createAdminApi({ bodyPatience, poolOf, ...admin }: AdminApiOptions) {
-  const { directory } = admin;
+export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin }: AdminApiOptions) {
+  const { directory, classifier } = admin;
   const operator = requireOperator();
   const operatorAndBody = readBodyAfter(operator, bodyPatience);
   // Of the tenant in the path: what its own keys may read and change, and what only the operator
@@ -68,6 +77,9 @@ export function createAdminApi({ bodyPatience, poolOf, ...admin }: AdminApiOptio
   const reader = requireTenantAccess(directory, 'read', calls);
   const owner = requireTenantAccess(directory, 'admin', calls);
   const ownerAndBody = readBodyAfter(owner, bodyPatience);
+  // What costs tokens: an answer under a version that need not be active.
+  const standing = standingAfter(ownerAndBody, admin);
+  const trial = trialAfter(standing);
   const landlord = requireTenantAccess(directory, 'operator', calls);
   const landlordAndBody = readBodyAfter(landlord, bodyPatience);
   return (
@@ -149,6 +161,16 @@ export function createAdminApi({ bodyPatience, poolOf, ...admin }: AdminApiOptio
           const tenant = await activatePolicy(asked, { c, admin });
           return c.json(tenant, 200, { etag: etagOf(tenant.revision) });
         },
+      )
+      .post('/tenants/:id/policies/:version/try', trial, validVersion(), (c) => complete(c))
+      .post('/tenants/:id/policies/:version/explain', trial, validVersion(), validJson(ExplainBody), async (c) =>
+        c.json(await explainPrompt(c.req.valid('json'), { c, classifier, complete })),
+      )
+      .post('/tenants/:id/policies/:version/replay', standing, validVersion(), validJson(ReplayBody), async (c) =>
+        c.json(await replayAnswer(c.req.valid('json'), { c, classifier, members: await poolOf(c) })),
+      )
+      .post('/tenants/:id/score', trial, validTenantId(), validJson(ScoreBody), async (c) =>
+        c.json(await score(c.req.valid('json'), c)),
       )
       .post('/tenants/:id/rollback', owner, validTenantId(), async (c) => {
         const tenant = await rollbackPolicy({ c, admin, ifMatch: ifMatchOf(c.req.header('if-match')) });

@@ -46,6 +46,8 @@ export function adminClient(url: string, operatorKey: string, { fetch }: { fetch
             $get: checked(version.$get),
             diff: { $get: checked(version.diff.$get) },
             activate: { $post: checked(version.activate.$post) },
+            explain: { $post: checked(version.explain.$post) },
+            replay: { $post: checked(version.replay.$post) },
           },
         },
         rollback: { $post: checked(tenant.rollback.$post) },
@@ -60,6 +62,8 @@ export function adminClient(url: string, operatorKey: string, { fetch }: { fetch
     pool,
   };
 }
+
+export type AdminClient = ReturnType<typeof adminClient>;
 
 /** Sends nothing if a part of the path could lead to another route. */
 function checked<Args extends { param: Record<string, string> }, Options, Answer>(

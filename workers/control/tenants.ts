@@ -232,8 +232,14 @@ export async function demandTests(
   { c, admin: { operatorPolicy, classifier } }: { c: Pick<AppContext, 'env'>; admin: Admin },
 ): Promise<void> {
   if (policy.tests.length === 0) return;
-  const plan = id === null ? null : await planLevel(id, await asking(() => tenantIndex(c.env).plan(id)));
-  demandPolicyTests(policy, { classifier, above: [operatorPolicy, ...(plan === null ? [] : [plan.policy])] });
+  const plan = (await levelOfPlan(id, c)).map((level) => level.policy);
+  demandPolicyTests(policy, { classifier, above: [operatorPolicy, ...plan] });
+}
+
+/** The level of a tenant's plan; none without a plan. */
+export async function levelOfPlan(id: string | null, c: Pick<AppContext, 'env'>): Promise<Level[]> {
+  const plan = id === null ? null : planLevel(id, await asking(() => tenantIndex(c.env).plan(id)));
+  return plan === null ? [] : [await plan];
 }
 
 /**

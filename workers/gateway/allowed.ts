@@ -3,7 +3,7 @@
  */
 import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { TRACES } from '#shared/api/plimsoll-extension.ts';
+import { type RequestExtension, TRACES } from '#shared/api/plimsoll-extension.ts';
 import type { Trace } from './answer-extension.ts';
 import type { PoolMember } from './backend-pool.ts';
 import { unknownModel } from './served-models.ts';
@@ -20,6 +20,27 @@ export function allowedMembers(
   const allowed = members.filter((member) => models === null || member.model === null || models.includes(member.model));
   if (models !== null && model !== undefined && !models.includes(model)) throw unknownModel(model, allowed);
   return allowed;
+}
+
+/**
+ * Throws unless the request may be told about the likeliest tokens, if it asks for them: they are a
+ * part of the trace `tokens`, and log-probabilities.
+ */
+export function checkTop({ shaping }: Pick<Policy, 'shaping'>, { top }: RequestExtension, trace: Trace): void {
+  if (top == null || top === 0) return;
+  if (trace !== 'tokens') {
+    throw new PlimsollError('invalid_value', `'plimsoll.top' is only allowed with "trace": "tokens".`, {
+      param: 'plimsoll.top',
+    });
+  }
+  if (shaping.logprobs) return;
+  throw new PlimsollError(
+    'permission_denied',
+    "'plimsoll.top' is not allowed by the tenant's policy (shaping.logprobs).",
+    {
+      param: 'plimsoll.top',
+    },
+  );
 }
 
 /**

@@ -15,7 +15,7 @@ import { onAbort } from '../request/on-abort.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { within } from '../request/within.ts';
-import { allowedMembers, allowedTrace } from './allowed.ts';
+import { allowedMembers, allowedTrace, checkTop } from './allowed.ts';
 import { demandShaping } from './allowed-shaping.ts';
 import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
@@ -37,6 +37,9 @@ import { askAgain, mayAskAgain, resumeElsewhere } from './resume-elsewhere.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
 
+/** Without `set`, a context that has room for more is one of these, too. */
+type Metered = Pick<AppContext<MeterEnv>, 'env' | 'var' | 'req' | 'executionCtx'>;
+
 export function chatCompletions({
   decide,
   pool,
@@ -49,7 +52,7 @@ export function chatCompletions({
   timeouts: Timeouts;
 }) {
   const signerOf = createEdgeSigner();
-  return async (c: AppContext<MeterEnv>): Promise<Response> => {
+  return async (c: Metered): Promise<Response> => {
     const { config, requestId, meter, trace: requestTrace } = c.var;
     const asked = parseJson(c.var.body);
     // A canary need not be asked: what shapes an answer is not supported yet, whatever a policy
@@ -59,6 +62,7 @@ export function chatCompletions({
     const caller = await chooseStanding(c.var.caller, chat.messages, config.directiveKey);
     const extension = chat.plimsoll ?? {};
     const trace = allowedTrace(caller.policy, extension.trace);
+    checkTop(caller.policy, extension, trace);
     const listMembers = async () => allowedMembers(await poolMembers(pool, c, chat), caller.policy, chat.model);
     const members = await listMembers();
     refuseTooLong(members, chat);

@@ -21,18 +21,20 @@ export type PoolMember = AffinityNode & {
   modes: readonly Mode[];
   /** The version of its probe; null if it cannot look at prompts a second time. */
   secondLook: string | null;
+  /** Whether its bundle has reward and cost heads. */
+  scores?: boolean;
   sampling: Sampling;
 };
 
 /** What it says about its model, in our names. */
 export function servedBy(served: ServedModel) {
   const { model, context_length, max_token_bytes, bundle = null, draws = null, created = null } = served;
-  const { modes, second_look: secondLook, sampling } = served;
+  const { modes, second_look: secondLook, scores, sampling } = served;
   return {
     model,
     contextLength: context_length,
     maxTokenBytes: max_token_bytes,
-    ...{ bundle, draws, created, modes, secondLook, sampling },
+    ...{ bundle, draws, created, modes, secondLook, scores, sampling },
   };
 }
 

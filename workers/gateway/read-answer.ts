@@ -124,13 +124,6 @@ async function* readPart(
   return { end, rest, isFollowed: false };
 }
 
-function toTrace({
-  type: _type,
-  choice: _choice,
-  bytes: _bytes,
-  top: _top,
-  mark: _mark,
-  ...token
-}: TokenFrame): TokenTrace {
-  return token;
+function toTrace({ type: _type, choice: _choice, bytes: _bytes, top, mark: _mark, ...token }: TokenFrame): TokenTrace {
+  return { ...token, ...(top && { top: top.map(({ bytes: _own, ...likely }) => likely) }) };
 }

@@ -1,5 +1,7 @@
 /** The routes for operators, and for tenants about themselves. */
 import * as z from 'zod';
+import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
+import { ChatRequest } from '#shared/api/chat-request.ts';
 import {
   AuditAnswer,
   AuditVerdictAnswer,
@@ -16,9 +18,12 @@ import {
   TenantPutAnswer,
 } from '../control/admin-answers.ts';
 import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
+import { ExplainAnswer, ExplainBody } from '../control/explain.ts';
 import { DrainAnswer, DrainBody, PoolAnswer } from '../control/pool.ts';
+import { ReplayAnswer, ReplayBody } from '../control/replay.ts';
 import { AuditPage, DeleteTenant, DiffQuery, KnownHead, TenantPage } from '../control/request-parts.ts';
 import { UsageAnswer, UsageQuery } from '../control/usage.ts';
+import { ScoreBody, ScoreReport } from '../gateway/score.ts';
 import {
   Activation,
   Fate,
@@ -124,6 +129,30 @@ export const CONTROL_PLANE: Operations = {
     body: Activation,
     ifMatch: 'demanded',
     answers: json(TenantAnswer),
+  },
+  [`POST ${TENANT}/policies/:version/try`]: {
+    summary: 'Answer a chat request under a version that need not be active. It costs the tenant tokens',
+    access: 'admin',
+    body: ChatRequest,
+    answers: { ...json(ChatCompletion), 'text/event-stream': ChatCompletionChunk },
+  },
+  [`POST ${TENANT}/policies/:version/explain`]: {
+    summary: 'Why a prompt gets the line it gets under a version: what fires, and which level sets each bound',
+    access: 'admin',
+    body: ExplainBody,
+    answers: json(ExplainAnswer),
+  },
+  [`POST ${TENANT}/policies/:version/replay`]: {
+    summary: 'The first token of a stored answer at which a version could have made a difference',
+    access: 'admin',
+    body: ReplayBody,
+    answers: json(ReplayAnswer),
+  },
+  [`POST ${TENANT}/score`]: {
+    summary: 'What a model’s reward and cost heads make of an answer. It costs the tenant tokens',
+    access: 'admin',
+    body: ScoreBody,
+    answers: json(ScoreReport),
   },
   [`POST ${TENANT}/rollback`]: {
     summary: 'End a canary; without one, go back to the version before',

@@ -82,7 +82,7 @@ describe('a key that was revoked in one isolate is refused in another', () => {
     expect(old).not.toBeNull();
     await revoke();
     // An edge of the network that has not heard of the change.
-    await (await kv()).put(kvName(), old!);
+    await (await kv()).put(kvName(), String(old));
     // An isolate that reads this copy at the last moment at which it may be used.
     const late = isolate();
     const beganMs = nowMs;
@@ -103,7 +103,7 @@ describe('a key that was revoked in one isolate is refused in another', () => {
     const { version } = await (await admin.tenants[':id'].policies.$post({ param, json })).json();
     const activate = admin.tenants[':id'].policies[':version'].activate;
     await activate.$post({ param: { id: tenant, version }, json: {} }, { headers: { 'if-match': '*' } });
-    await (await kv()).put(kvName(), old!);
+    await (await kv()).put(kvName(), String(old));
     const late = isolate();
     const beganMs = nowMs;
     nowMs += kvMaxAgeMs - STEP_MS;

@@ -36,6 +36,7 @@ export async function startEdgeUnderTest({
   modelOf = () => 'scripted',
   contextOf = () => 64,
   probeOf = () => null,
+  scoresOf = () => null,
   samplingOf = () => PLAIN_SAMPLING,
   seed = true,
   overrides = {},
@@ -51,6 +52,8 @@ export async function startEdgeUnderTest({
   contextOf?: (index: number) => number;
   /** What the second look of the backend at an index finds. By default, none takes one. */
   probeOf?: (index: number) => ScriptedBackend['probe'];
+  /** What the heads of the backend at an index make of any answer. By default, none has heads. */
+  scoresOf?: (index: number) => ScriptedBackend['scores'];
   samplingOf?: (index: number) => Sampling;
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
@@ -78,6 +81,7 @@ export async function startEdgeUnderTest({
         model: modelOf(index),
         contextLength: contextOf(index),
         probe: probeOf(index),
+        scores: scoresOf(index),
         sampling: samplingOf(index),
       }),
     ),

@@ -39,7 +39,9 @@ export function writeScript(directive: Directive, asked: GenerateRequest, { endl
       return { frames, finishReason: 'stop' };
     }
     const held = longestOpenStop(pending, asked.stop);
-    frames.push(tokenFrame(position, pending.slice(0, pending.length - held), directive));
+    const frame = tokenFrame(position, pending.slice(0, pending.length - held), directive);
+    const { id, lp, lp_s, lp_h } = frame;
+    frames.push({ ...frame, ...(asked.top_logprobs > 0 && { top: [{ id, bytes: null, lp, lp_s, lp_h }] }) });
     pending = pending.slice(pending.length - held);
   }
   if (pending !== '') frames.push({ type: 'text', text: pending });

@@ -17,6 +17,7 @@ import { deriveFrameKey } from '#shared/protocol/frame-mac.ts';
 import { type Frame, type GenerateBody, GenerateRequest, type TokenFrame } from '#shared/protocol/generate.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/protocol/resume.ts';
+import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
@@ -44,6 +45,8 @@ export type ScriptedBackend = {
   bundle: string;
   /** What its second look finds: these probabilities, else 0. null: it takes none. */
   probe: Partial<Record<Judgement, number>> | null;
+  /** What its heads make of any answer; null: its bundle has none. */
+  scores: { reward: number; cost: number } | null;
   /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateBody }[];
   /** How many answers were given up because the edge closed the connection. */
@@ -60,6 +63,7 @@ export async function startScriptedBackend({
   port = 0,
   modes = ['logits', 'layers'],
   probe = null,
+  scores = null,
   sampling = PLAIN_SAMPLING,
 }: {
   name: string;
@@ -71,6 +75,7 @@ export async function startScriptedBackend({
   /** The modes that its health claims to have routers for. */
   modes?: readonly Mode[];
   probe?: ScriptedBackend['probe'];
+  scores?: ScriptedBackend['scores'];
   /** The defaults of its model. */
   sampling?: Sampling;
 }): Promise<ScriptedBackend> {
@@ -104,6 +109,7 @@ export async function startScriptedBackend({
         max_token_bytes: 16,
         modes,
         second_look: backend.probe && PROBE_VERSION,
+        scores: backend.scores !== null,
         sampling,
         created: MODEL_CREATED,
       };
@@ -116,6 +122,14 @@ export async function startScriptedBackend({
     }
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
+    if (request.url === SCORE_PATH) {
+      const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
+      const asked = Uint8Array.from(Buffer.concat(chunks));
+      await verifyScoreOrder(token, { keys: [await scoreKey(key)], body: asked });
+      const { model, bundle, scores } = backend;
+      response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
+      return;
+    }
     const { request: body, ids } = splitBody(Uint8Array.from(Buffer.concat(chunks)));
     const header = request.headers[DIRECTIVE_HEADER];
     const directive = await verifyDirective(typeof header === 'string' ? header : undefined, body, key);
@@ -324,6 +338,7 @@ export async function startScriptedBackend({
     model,
     bundle: 'b1',
     probe,
+    scores,
     behaviour: 'answer' as Behaviour,
     drops: 0,
     seen: [] as ScriptedBackend['seen'],

@@ -1,0 +1,125 @@
+/** `plimsoll policy simulate` against the Worker in workerd: compared, stopped, and gone on. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  type EdgeUnderTest,
+  eventually,
+  OPERATOR_KEY,
+  post,
+  startEdgeUnderTest,
+} from '#workers/testing/edge-under-test.ts';
+import { ended, runPlimsoll, startPlimsoll } from '../testing/run-plimsoll.ts';
+import type { Compared } from './simulation/outcome.ts';
+
+let under: EdgeUnderTest;
+let folder: string;
+let strict: string;
+beforeAll(async () => {
+  under = await startEdgeUnderTest({ seed: false, scoresOf: () => ({ reward: 1.5, cost: -2 }) });
+  folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-simulate-'));
+  const ask = (route: string, body: object) => post(under.edge, `/admin/v1/tenants${route}`, body, OPERATOR_KEY);
+  expect((await ask('', { id: 'shop', name: 'Shop', policy: { floor: 0.2, budget: null } })).status).toBe(201);
+  const ramp = { from: 0.5, full: 0.9 };
+  const policy = { floor: 0.8, budget: 40, trace: 'none', categories: { hate: { action: 'refuse', ramp } } };
+  strict = ((await (await ask('/shop/policies', { policy })).json()) as { version: string }).version;
+  const prompts = ['How are you?', '[[hate=0.95]]', 'And the weather?', 'Bye'];
+  await writeFile(path.join(folder, 'prompts.jsonl'), prompts.map((prompt) => JSON.stringify({ prompt })).join('\n'));
+});
+afterAll(async () => {
+  await under.dispose();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const args = (...more: string[]) => [
+  ...['policy', 'simulate', 'active', strict, '--tenant', 'shop', '--model', 'scripted', '--url', under.edge.url],
+  ...['--prompts', 'prompts.jsonl', ...more],
+];
+const options = () => ({ cwd: folder, env: { PLIMSOLL_OPERATOR_KEY: OPERATOR_KEY } });
+const simulate = (...more: string[]) => runPlimsoll(args(...more), options());
+const linesOf = async (file: string) => (await readFile(path.join(folder, file), 'utf8')).trimEnd().split('\n');
+const resultsIn = async (file: string) => (await linesOf(file)).slice(1).map((line) => JSON.parse(line) as Compared);
+
+test('answers every prompt under both versions, and sums up what differs', async () => {
+  const { code, stdout } = await simulate('--out', 'whole.jsonl', '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout.slice(stdout.indexOf('{\n')))).toMatchObject({
+    after: { answered: 3, refused: 1, failed: 0 },
+    before: { answered: 4, refused: 0, weight: expect.any(Number), reward: 1.5, cost: -2 },
+    prompts: 4,
+    refusedOnlyAfter: [1],
+    refusedOnlyBefore: [],
+  });
+  const results = await resultsIn('whole.jsonl');
+  expect(results.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
+  expect(results[0]).toMatchObject({
+    before: { kind: 'answered', floor: 0.2, budget: null, tokens: expect.any(Number) },
+    // The policy tells clients nothing, and the receipt tells it all.
+    after: {
+      kind: 'answered',
+      floor: 0.8,
+      budget: 40,
+      weights: { min: expect.any(Number) },
+      scores: { reward: 1.5, cost: -2 },
+    },
+  });
+  expect(results[0]!.after.weights!.min).toBeGreaterThanOrEqual(0.8);
+  expect(results[1]!.after).toMatchObject({ kind: 'refused', tokens: 0, text: expect.stringMatching(/refused/) });
+
+  // What a killed run leaves: fewer lines, the last one torn.
+  const lines = await linesOf('whole.jsonl');
+  await writeFile(path.join(folder, 'torn.jsonl'), `${lines.slice(0, 3).join('\n')}\n${lines[3]!.slice(0, 50)}`);
+  const asked = under.backends[0]!.seen.length;
+  const again = await simulate('--out', 'torn.jsonl');
+  expect(again.stdout).toMatch(/4 prompts +before +after\nanswered +4 +3\nrefused +0 +1\n/);
+  expect(under.backends[0]!.seen.length - asked).toBe(4);
+  const withoutReceipts = (all: Compared[]) =>
+    all.map(({ index, before, after }) => [index, before.text, after.text, before.spent, after.spent]);
+  expect(withoutReceipts(await resultsIn('torn.jsonl'))).toEqual(withoutReceipts(results));
+
+  const other = await simulate('--out', 'torn.jsonl', '--seed', '2');
+  expect(other).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/torn.jsonl: seed: found .* 1, wanted 2; name/),
+  });
+});
+
+test('Ctrl-C stops it with what is done in the file, and the same command goes on', async () => {
+  under.backends[0]!.behaviour = 'answer-slowly';
+  const child = startPlimsoll(args('--out', 'stopped.jsonl', '--no-scores'), options());
+  const file = path.join(folder, 'stopped.jsonl');
+  let lines = 0;
+  const poll = setInterval(() => {
+    void readFile(file, 'utf8').then(
+      (text) => (lines = text.split('\n').length - 1),
+      () => undefined,
+    );
+  }, 20);
+  await eventually(
+    () => lines,
+    (count) => count >= 2,
+    60_000,
+  );
+  clearInterval(poll);
+  child.kill('SIGINT');
+  const stopped = await ended(child);
+  under.backends[0]!.behaviour = 'answer';
+  expect(stopped).toMatchObject({
+    code: 130,
+    stderr: expect.stringMatching(/stopped; stopped.jsonl has what is done/),
+  });
+  const done = await resultsIn('stopped.jsonl');
+  expect(done.length).toBeLessThan(4);
+  expect((await simulate('--out', 'stopped.jsonl', '--no-scores')).code).toBe(0);
+  expect((await resultsIn('stopped.jsonl')).slice(0, done.length)).toEqual(done);
+  expect(await resultsIn('stopped.jsonl')).toHaveLength(4);
+});
+
+test('says what it cannot do before it asks anybody', async () => {
+  const { stderr } = await simulate('--recent', '10');
+  expect(stderr).toMatch(/--recent: no edge keeps the prompts of clients .* wanted --prompts FILE/);
+  await writeFile(path.join(folder, 'wrong.jsonl'), '{"prompt": "Hi"}\n{"text": "Hi"}\n');
+  const wrong = await simulate('--prompts', 'wrong.jsonl', '--out', 'never.jsonl');
+  expect(wrong.stderr).toMatch(/wrong.jsonl:2: found \{"text": "Hi"\}, wanted \{"prompt": TEXT\}/);
+});

@@ -1,0 +1,110 @@
+/**
+ * One answer of an edge under one version. It counts against the tenant's limits like any other, so
+ * it waits where they say so. The numbers come from the receipt, which every answer has.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { decodeJwt } from 'jose';
+import * as z from 'zod';
+import { Receipt } from '#shared/protocol/receipt.ts';
+import type { Outcome, Scores } from './outcome.ts';
+import type { Messages } from './read-prompts.ts';
+
+/** Where an edge is, and how to post to a route below its `/admin/v1`. */
+export type EdgePost = { url: string; post: (route: string, body: object, signal: AbortSignal) => Promise<Response> };
+
+export type AskSettings = {
+  tenant: string;
+  model: string;
+  maxTokens: number;
+  seed: number;
+  temperature: number | undefined;
+};
+
+/** How often to ask again where nobody says when it helps. */
+const MOST_RETRIES = 8;
+/** The longest that one wait is. A day's budget comes back much later. */
+const MOST_WAIT_S = 90;
+
+const Failure = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    plimsoll: z.object({ receipt: z.string().optional() }).optional(),
+  }),
+});
+const Answer = z.object({
+  choices: z.tuple([z.object({ message: z.object({ content: z.string() }), finish_reason: z.string() })]),
+  plimsoll: z.object({ receipt: z.string() }),
+});
+const Scored = z.object({ reward: z.number(), cost: z.number() });
+
+const NOTHING_DRAWN = { tokens: 0, floor: null, budget: null, weights: null, spent: null, scores: null };
+
+export async function askEdge(
+  { version, messages }: { version: string; messages: Messages },
+  { edge, settings, signal }: { edge: EdgePost; settings: AskSettings; signal: AbortSignal },
+): Promise<Outcome> {
+  const { tenant, model, maxTokens: max_tokens, seed, temperature } = settings;
+  const body = { model, messages, max_tokens, seed, ...(temperature !== undefined && { temperature }) };
+  const json = await patiently(edge, `tenants/${tenant}/policies/${version}/try`, { body, signal });
+  const failure = Failure.safeParse(json);
+  if (failure.success) {
+    const { code, message, plimsoll } = failure.data.error;
+    const kind = code === 'policy_refused' ? 'refused' : 'failed';
+    const text = kind === 'refused' ? message : `${code}: ${message}`;
+    return { kind, text, ...NOTHING_DRAWN, receipt: plimsoll?.receipt ?? null };
+  }
+  const { choices, plimsoll } = Answer.parse(json);
+  const [{ message, finish_reason }] = choices;
+  const { iss: _iss, iat: _iat, ...claims } = decodeJwt(plimsoll.receipt);
+  const { line, weights, spent, usage } = Receipt.parse(claims);
+  const isRefused = finish_reason === 'content_filter';
+  return {
+    kind: isRefused ? 'refused' : 'answered',
+    text: message.content,
+    ...NOTHING_DRAWN,
+    tokens: usage.completion_tokens,
+    ...(!isRefused && { floor: line.floor, budget: line.budget, weights, spent }),
+    receipt: plimsoll.receipt,
+  };
+}
+
+/** What the heads make of an answer; null if the model that answers has none. */
+export async function scoreAt(
+  { messages, answer }: { messages: Messages; answer: string },
+  { edge, settings, signal }: { edge: EdgePost; settings: AskSettings; signal: AbortSignal },
+): Promise<Scores | null> {
+  const { tenant, model } = settings;
+  const json = await patiently(edge, `tenants/${tenant}/score`, { body: { model, messages, answer }, signal });
+  const failure = Failure.safeParse(json);
+  if (!failure.success) return Scored.parse(json);
+  const { code, message } = failure.data.error;
+  if (code === 'unsupported_value') return null;
+  throw new Error(`${edge.url} gives no scores (${code}): ${message}`);
+}
+
+/** Waits and asks again where that helps: a limit of the minute, or a backend that comes back. */
+async function patiently(
+  edge: EdgePost,
+  route: string,
+  { body, signal }: { body: object; signal: AbortSignal },
+): Promise<unknown> {
+  for (let tries = 1; ; tries++) {
+    const answer = await edge.post(route, body, signal);
+    const json: unknown = await answer.json();
+    const failure = Failure.safeParse(json);
+    if (!failure.success) return json;
+    const { code, message } = failure.data.error;
+    if (answer.status === 401 || answer.status === 404 || code === 'permission_denied' || code === 'tenant_suspended') {
+      throw new Error(`${edge.url} refuses (${code}): ${message}`);
+    }
+    if (code === 'insufficient_quota') {
+      throw new Error(`${message}\n  run the same command later, and it goes on from here`);
+    }
+    const waitS = Number(answer.headers.get('retry-after') ?? 0);
+    const isLimited = code === 'rate_limit_exceeded';
+    const isWorthIt = (isLimited && waitS > 0) || tries <= MOST_RETRIES;
+    if (!((isLimited || answer.status === 503) && isWorthIt)) return json;
+    await sleep(Math.min(Math.max(waitS, 1), MOST_WAIT_S) * 1000, undefined, { signal });
+  }
+}

@@ -1,0 +1,94 @@
+/** The sums of a simulation: how the two versions differ over all prompts. */
+import type { Compared, Outcome } from './outcome.ts';
+
+type Side = {
+  answered: number;
+  refused: number;
+  failed: number;
+  /** Means over what was answered; null if nothing was, or nobody knows. */
+  tokens: number | null;
+  weight: number | null;
+  spent: number | null;
+  reward: number | null;
+  cost: number | null;
+};
+
+export type Summary = {
+  prompts: number;
+  before: Side;
+  after: Side;
+  /** Prompts whose answer is another one, and those of them that only one version refuses. */
+  differ: number;
+  refusedOnlyBefore: number[];
+  refusedOnlyAfter: number[];
+};
+
+export function summarise(compared: readonly Compared[]): Summary {
+  const onlyRefused = (by: 'before' | 'after', not: 'before' | 'after') =>
+    compared.filter((each) => each[by].kind === 'refused' && each[not].kind === 'answered').map(({ index }) => index);
+  return {
+    prompts: compared.length,
+    before: sideOf(compared.map(({ before }) => before)),
+    after: sideOf(compared.map(({ after }) => after)),
+    differ: compared.filter(({ before, after }) => before.kind !== after.kind || before.text !== after.text).length,
+    refusedOnlyBefore: onlyRefused('before', 'after'),
+    refusedOnlyAfter: onlyRefused('after', 'before'),
+  };
+}
+
+function sideOf(outcomes: readonly Outcome[]): Side {
+  const answered = outcomes.filter(({ kind }) => kind === 'answered');
+  const meanOf = (read: (outcome: Outcome) => number | null | undefined) => {
+    const values = answered.map(read).filter((value) => value != null);
+    return values.length === 0 ? null : values.reduce((a, b) => a + b, 0) / values.length;
+  };
+  return {
+    answered: answered.length,
+    refused: outcomes.filter(({ kind }) => kind === 'refused').length,
+    failed: outcomes.filter(({ kind }) => kind === 'failed').length,
+    tokens: meanOf(({ tokens }) => tokens),
+    weight: meanOf(({ weights }) => weights?.mean),
+    spent: meanOf(({ spent }) => spent),
+    reward: meanOf(({ scores }) => scores?.reward),
+    cost: meanOf(({ scores }) => scores?.cost),
+  };
+}
+
+const ROWS = [
+  ['answered', 'answered'],
+  ['refused', 'refused'],
+  ['failed', 'failed'],
+  ['tokens', 'tokens an answer'],
+  ['weight', 'mean safety weight'],
+  ['spent', 'spent, nats'],
+  ['reward', 'reward'],
+  ['cost', 'cost'],
+] as const satisfies readonly (readonly [keyof Side, string])[];
+
+export function pageOf({ prompts, before, after, differ, refusedOnlyBefore, refusedOnlyAfter }: Summary): string {
+  const row = (name: string, a: string, b: string) => `${name.padEnd(22)}${a.padStart(12)}${b.padStart(12)}`;
+  const rows = ROWS.filter(([field]) => before[field] !== null || after[field] !== null);
+  return [
+    row(`${prompts} prompts`, 'before', 'after'),
+    ...rows.map(([field, name]) => row(name, shown(before[field]), shown(after[field]))),
+    `${differ} answers differ`,
+    ...listed('refused only before', refusedOnlyBefore),
+    ...listed('refused only after', refusedOnlyAfter),
+  ].join('\n');
+}
+
+const shown = (value: number | null) => (value === null ? '-' : String(Math.round(value * 1e3) / 1e3));
+
+/** The file of results has them all. */
+const MOST_LISTED = 20;
+
+function listed(what: string, indices: readonly number[]): string[] {
+  if (indices.length === 0) return [];
+  const more = indices.length > MOST_LISTED ? ', ...' : '';
+  return [
+    `${what}: ${indices.length} (prompts ${indices
+      .slice(0, MOST_LISTED)
+      .map((i) => i + 1)
+      .join(', ')}${more})`,
+  ];
+}
