@@ -139,7 +139,7 @@ test.each([
   ['demo/strict.json', 0.9, 2, ['logits']],
   ['demo/balanced.json', 0.3, 20, ['logits', 'layers']],
   ['demo/open.json', 0, null, ['logits', 'layers']],
-  ['presets/operator.json', 0, null, ['logits', 'layers']],
+  ['presets/operator.json', 0, null, ['logits', 'layers', 'edge']],
 ])('%s is a valid policy', (name, floor, budget, modes) => {
   expect(Policy.parse(shipped(`./${name}`))).toMatchObject({ floor, budget, modes });
 });
