@@ -37,6 +37,9 @@ export type Socket = {
 /** Opens a socket, or rejects with what the other end says instead. */
 export type OpenSocket = (url: string, headers: Record<string, string>, signal: AbortSignal) => Promise<Socket>;
 
+/** How long a backend may be silent that nobody waits for. It closes before that. */
+const UNASKED_MS = 3_600_000;
+
 /** As workerd does it: a fetch that asks for an upgrade. */
 export const upgrade: OpenSocket = async (url, headers, signal) => {
   const response = await fetch(url, { headers: { ...headers, upgrade: 'websocket' }, signal });
@@ -96,6 +99,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   const over = new AbortController();
   const endLoad = options.load.begin(member.url);
   let socket: Socket | null = null;
+  let hasStarted = false;
   let epoch = 0;
   let draft: number | null = null;
   let look: LookReport | null = null;
@@ -121,12 +125,21 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   }
 
   function hear(data: unknown): void {
-    watchdog.heard(silenceMs);
+    if (failure !== null) return;
+    hearData(data);
+    // An error or a broken message has ended it.
+    if (failure !== null) return;
+    // Whoever is told nothing has nothing to say: a client may read slowly.
+    watchdog.heard(waiters.size > 0 || !hasStarted ? silenceMs : UNASKED_MS);
+  }
+  function hearData(data: unknown): void {
     if (typeof data === 'string') {
       const said = Said.parse(JSON.parse(data));
       if (said.type === 'error') fail(new PlimsollError(said.code, said.message));
-      else if (said.type === 'start') started.resolve(said);
-      else if (said.type === 'looked') look = said.report;
+      else if (said.type === 'start') {
+        hasStarted = true;
+        started.resolve(said);
+      } else if (said.type === 'looked') look = said.report;
       else if (said.type === 'waiting') options.onWaiting();
       return;
     }
@@ -169,16 +182,18 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
       const there = rows.get(position);
       if (there === undefined && failure !== null) throw failure;
       rows.delete(position);
-      if (there === undefined) {
-        const waiter = Promise.withResolvers<ExpertRow>();
-        waiters.set(position, waiter);
-        const come = await waiter.promise;
-        draft = come.draft;
-        return come;
+      if (there !== undefined) {
+        draft = there.draft;
+        return there;
       }
-      draft = there.draft;
-      return there;
+      const waiter = Promise.withResolvers<ExpertRow>();
+      waiters.set(position, waiter);
+      watchdog.heard(silenceMs);
+      const come = await waiter.promise;
+      draft = come.draft;
+      return come;
     };
+    watchdog.heard(UNASKED_MS);
     return {
       member,
       directive: directive.id,
