@@ -60,6 +60,7 @@ describe('a backend that registers', () => {
       draws: (await importDrawSecret(DRAW_SECRET)).id,
       experts: SCRIPTED_EXPERTS,
       modes: ['logits', 'layers'],
+      serves: [],
       context_length: 96,
       max_token_bytes: 1,
       second_look: null,

@@ -17,7 +17,7 @@ import type {
 } from '#shared/api/plimsoll-extension.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
 import type { Mixed, Receipt } from '#shared/protocol/receipt.ts';
-import { needsHelpful } from './edge-mixing/mix-answer.ts';
+import { needsHelpful } from './mix-answer.ts';
 import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 

@@ -20,11 +20,11 @@ import {
   Said,
   type Take,
 } from '#shared/protocol/expert-messages.ts';
-import type { Load } from '../affinity.ts';
-import { backendRefusal } from '../backend-refusal.ts';
-import type { PoolMember } from '../pool-member.ts';
-import { brokenOff } from '../read-frames.ts';
-import { startWatchdog } from '../watchdog.ts';
+import type { Load } from './affinity.ts';
+import { backendRefusal } from './backend-refusal.ts';
+import type { PoolMember } from './pool-member.ts';
+import { brokenOff } from './read-frames.ts';
+import { startWatchdog } from './watchdog.ts';
 
 /** The part of a WebSocket that we use. */
 export type Socket = {

@@ -7,7 +7,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import type { ExpertRow, ExpertStart } from '#shared/protocol/expert-messages.ts';
 import type { Mixed } from '#shared/protocol/receipt.ts';
-import { mayAskAgain } from '../resume-elsewhere.ts';
+import { mayAskAgain } from './resume-elsewhere.ts';
 import type { ExpertSession } from './expert-socket.ts';
 
 /** So many backends in a row may break without a token. Then the request is what breaks them. */

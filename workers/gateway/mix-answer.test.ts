@@ -12,7 +12,7 @@ import type { ExpertRow, ExpertStart } from '#shared/protocol/expert-messages.ts
 import { GenerateRequest } from '#shared/protocol/generate.ts';
 import { crossedLine } from '#shared/protocol/line-held.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
-import { unheard } from '../pool-member.ts';
+import { unheard } from './pool-member.ts';
 import { ExpertRows } from './expert-rows.ts';
 import type { ExpertSession } from './expert-socket.ts';
 import { type MixedEnd, mixAnswer } from './mix-answer.ts';
