@@ -4,7 +4,10 @@ import type { AddressInfo } from 'node:net';
 /** A TCP proxy that makes the other end seem far away. */
 export type DelayingProxy = {
   url: string;
-  /** The time from a byte to the first byte that answers it, in ms, beside what the answer takes. */
+  /**
+   * The time from a byte to the first byte that answers it, in ms, beside
+   * what the answer takes.
+   */
   roundTripMs: number;
   close(): Promise<void>;
 };

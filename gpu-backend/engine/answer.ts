@@ -273,8 +273,8 @@ export class Answer {
   }
 
   /**
-   * What was drawn at a position of an answer that tells rows. Returns whether its row has to forget
-   * what it has read beyond the token before.
+   * What was drawn at a position of an answer that tells rows. Returns whether its row has to
+   * forget what it has read beyond the token before.
    */
   take(taken: TakenToken): boolean {
     if (this.#teller === null) throw new Error('only an answer that tells rows is told what was drawn');

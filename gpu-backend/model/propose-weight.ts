@@ -37,8 +37,8 @@ export function proposeWeight(
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 /**
- * One expert's half of the first layer, `H_s h_s` or `H_h h_h`: [m]. Whoever has both halves and the
- * router's end knows the proposal, up to rounding, without the hidden states.
+ * One expert's half of the first layer, `H_s h_s` or `H_h h_h`: [m]. Whoever has both halves and
+ * the router's end knows the proposal, up to rounding, without the hidden states.
  */
 export function halfProposal(
   { width, hiddenWeight }: LogitsRouter,

@@ -10,13 +10,13 @@
  *     p_h'        p_h on H. The mass tau_h that it left out goes to the safety expert's own other
  *                 tokens, S \ H, in proportion to p_s; if there are none, to all of H
  *
- * - Budget: the reference is p_s', which no choice of p_h' moves. So q(y) <= e^K * p_s'(y) for every
- *   answer. A token outside S has reference 0, and is never drawn under a budget.
+ * - Budget: the reference is p_s', which no choice of p_h' moves. So q(y) <= e^K * p_s'(y) for
+ *   every answer. A token outside S has reference 0, and is never drawn under a budget.
  * - Floor, arithmetic: p = w*p_s' + (1-w)*p_h' >= w*p_s', so KL(p_s'||p) <= -log w.
- * - Floor, geometric: KL(p||p_s') <= (1-w)/w * KL(p_s'||p_h) for **every** p_h that has these values
- *   on H and the mass tau_h outside it. For p minimises w*KL(.||p_s') + (1-w)*KL(.||p_h'), and that
- *   is at most (1-w)*KL(p_s'||p_h') at p_s'. And no way to spread tau_h makes sum_S p_s' * log p_h
- *   larger than this one (Gibbs), so KL(p_s'||p_h') <= KL(p_s'||p_h).
+ * - Floor, geometric: KL(p||p_s') <= (1-w)/w * KL(p_s'||p_h) for **every** p_h that has these
+ *   values on H and the mass tau_h outside it. For p minimises w*KL(.||p_s') + (1-w)*KL(.||p_h'),
+ *   and that is at most (1-w)*KL(p_s'||p_h') at p_s'. And no way to spread tau_h makes the sum over
+ *   S of p_s' * log p_h larger than this one (Gibbs), so KL(p_s'||p_h') <= KL(p_s'||p_h).
  * - Weight 1 is p_s' itself.
  *
  * The obvious choice, 0 for what is not known, would break the third law: a word of refusal that is

@@ -2,8 +2,8 @@
  * The directive for one expert: what the edge tells a backend whose rows it wants to mix itself. It
  * is a compact JWS (HS256) in the header of a WebSocket's upgrade, valid for seconds, and bound to
  * the request's bytes by their SHA-256. Its key is derived from the directive secret under a label
- * of its own, so it never passes for a directive that lets a backend answer, and neither does one of
- * those for it.
+ * of its own, so it never passes for a directive that lets a backend answer, and neither does one
+ * of those for it.
  */
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';

@@ -6,8 +6,8 @@
  *     edge      open ──────────── take 0 ──── take 1 ────
  *     backend        start  row 0        row 1      row 2
  *
- * A backend that may run ahead does not wait for a take. It guesses what the edge will draw, says so
- * with the row (`draft`), and goes on. If the edge draws something else, it says so under a new
+ * A backend that may run ahead does not wait for a take. It guesses what the edge will draw, says
+ * so with the row (`draft`), and goes on. If the edge draws something else, it says so under a new
  * `epoch`: rows of an older epoch are about a text that never was, and count for nothing.
  */
 import { base64url } from 'jose';

@@ -150,8 +150,8 @@ async function* signed(
 }
 
 /**
- * The weights that the answer is drawn from: those of the safety expert's best backend. Both experts
- * must have the same, because a token has to mean the same to both.
+ * The weights that the answer is drawn from: those of the safety expert's best backend. Both
+ * experts must have the same, because a token has to mean the same to both.
  */
 function bundleOf(members: readonly PoolMember[], options: BeginOptions): string | null {
   return candidatesFor('safety', members, options)[0]?.bundle ?? null;

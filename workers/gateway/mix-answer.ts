@@ -3,8 +3,8 @@
  * helpfulness expert, the gate, one token. It is the loop of a backend's engine, with its two
  * experts elsewhere, and the same gate, sampling and text.
  *
- * Without the safety expert nothing is drawn: the answer breaks off. Without the helpfulness expert,
- * the gate closes, the safety expert goes on alone, and the receipt says from where.
+ * Without the safety expert nothing is drawn: the answer breaks off. Without the helpfulness
+ * expert, the gate closes, the safety expert goes on alone, and the receipt says from where.
  */
 import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
 import { AnswerText } from '#shared/answer/answer-text.ts';
