@@ -70,7 +70,10 @@ async function startBackend(
   return { backend, engine };
 }
 
-async function startWorker(backends: readonly Pick<Started, 'backend'>[], overrides: Record<string, string> = {}): Promise<Edge> {
+async function startWorker(
+  backends: readonly Pick<Started, 'backend'>[],
+  overrides: Record<string, string> = {},
+): Promise<Edge> {
   const edge = await startEdge({
     port: 0,
     dataDir: path.join(dataDir, String(edges.length), crypto.randomUUID()),
@@ -176,7 +179,11 @@ async function* eventsOf(response: Response): AsyncGenerator<string, void, void>
 type Chunk = Omit<ChatCompletion, 'choices'> & { choices: { delta: { content?: string } }[]; error?: { code: string } };
 
 /** Streams an answer, and calls `afterTokens` once, after so many of them. */
-async function streamed(edge: Edge, body: object, { tokens, afterTokens }: { tokens: number; afterTokens: () => unknown }) {
+async function streamed(
+  edge: Edge,
+  body: object,
+  { tokens, afterTokens }: { tokens: number; afterTokens: () => unknown },
+) {
   const response = await ask(edge, { ...body, stream: true });
   expect(response.status, log.join('\n')).toBe(200);
   const ids: number[] = [];
@@ -215,7 +222,10 @@ describe('with experts that run ahead', () => {
   test.each(['all', '16'])('an answer has the same ids as without, with rows of %s tokens', async (topK) => {
     // Experts that agree now and then, so that some guesses are right and some are taken back.
     const script: Script = (source, ids) => babble(ids.length % 3 === 0 ? source : 'safety', ids);
-    const backends = [await startBackend('safety', 's', { script }), await startBackend('helpfulness', 'h', { script })];
+    const backends = [
+      await startBackend('safety', 's', { script }),
+      await startBackend('helpfulness', 'h', { script }),
+    ];
     const answers = [];
     for (const ahead of ['0', '5']) {
       const edge = await startWorker(backends, { EDGE_MIXING_TOP_K: topK, EDGE_MIXING_AHEAD: ahead });

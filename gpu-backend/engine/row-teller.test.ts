@@ -48,16 +48,19 @@ async function rows(wish: Partial<RowsWish>, request: Partial<EngineRequest> = {
 const logitsAfter = (ids: readonly number[], source: 'safety' | 'helpfulness' = 'safety') =>
   Float32Array.from(babble(source, [...PROMPT, ...ids]));
 
-test.each(['safety', 'helpfulness'] as const)('the %s expert tells its row after exactly what was drawn', async (expert) => {
-  const { row, take } = await rows({ expert });
-  const ids: number[] = [];
-  for (const id of [100, 7, 255, 98]) {
-    expect(await row()).toMatchObject({ position: ids.length, draft: null, logits: logitsAfter(ids, expert) });
-    take({ at: ids.length, id, epoch: 0 });
-    ids.push(id);
-  }
-  expect(engine.stats().rows).toBe(1);
-});
+test.each(['safety', 'helpfulness'] as const)(
+  'the %s expert tells its row after exactly what was drawn',
+  async (expert) => {
+    const { row, take } = await rows({ expert });
+    const ids: number[] = [];
+    for (const id of [100, 7, 255, 98]) {
+      expect(await row()).toMatchObject({ position: ids.length, draft: null, logits: logitsAfter(ids, expert) });
+      take({ at: ids.length, id, epoch: 0 });
+      ids.push(id);
+    }
+    expect(engine.stats().rows).toBe(1);
+  },
+);
 
 test('it waits without work until it is told, and leaves with its reader', async () => {
   const { row, leave } = await rows({});

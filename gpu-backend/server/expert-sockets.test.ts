@@ -88,7 +88,9 @@ async function connect({ token, changes, open }: Asked = {}) {
     said.push(isBinary ? decodeRow(Uint8Array.from(data).buffer) : Said.parse(JSON.parse(String(data))));
   });
   const opened = once(socket, 'open').then(() => {
-    socket.send(JSON.stringify({ type: 'open', body: BODY, ids: [], vocabulary: false, ...open } satisfies Open));
+    socket.send(
+      JSON.stringify({ type: 'open', body: BODY, ids: [], draws: null, vocabulary: false, ...open } satisfies Open),
+    );
     return 101;
   });
   opened.catch(() => undefined);

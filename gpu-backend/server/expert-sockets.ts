@@ -10,7 +10,7 @@ import { type WebSocket, WebSocketServer } from 'ws';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { NO_WEIGHTS } from '#shared/gate/index.ts';
-import { type DrawSecrets, drawKeysOf } from '#shared/protocol/derive-draw-key.ts';
+import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
 import {
   EXPERT_HEADER,
   EXPERTS_PATH,
@@ -180,7 +180,9 @@ async function tellRows(
   const request = parseRequest(body);
   checkAsked(request, info.model);
   const prompt = encodePrompt(request.messages);
-  const [secret] = options.drawSecrets;
+  const [newest] = options.drawSecrets;
+  // Also while the deployment changes its secret.
+  const secret = (open.draws !== null && drawSecretById(options.drawSecrets, open.draws)) || newest;
   const { expert, top_k: topK, ahead } = directive;
   const drawn = { directive, bundle: info.digest, promptIds: prompt.promptIds, request, rows: topK };
   const key = await drawKeysOf(secret, drawn)(0);

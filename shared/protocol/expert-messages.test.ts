@@ -28,15 +28,28 @@ test('a row comes back as it was, whole or truncated, with whatever numbers', ()
 });
 
 test('bytes that are no row are refused', () => {
-  const bytes = encodeRow({ epoch: 0, position: 0, draft: null, half: Float64Array.of(1), logits: Float32Array.of(1, 2) });
-  for (const length of [0, 8, bytes.length - 1]) expect(() => decodeRow(bytes.slice(0, length).buffer)).toThrow(RangeError);
+  const bytes = encodeRow({
+    epoch: 0,
+    position: 0,
+    draft: null,
+    half: Float64Array.of(1),
+    logits: Float32Array.of(1, 2),
+  });
+  for (const length of [0, 8, bytes.length - 1])
+    expect(() => decodeRow(bytes.slice(0, length).buffer)).toThrow(RangeError);
   const longer = new Uint8Array(bytes.length + 4);
   longer.set(bytes);
   expect(() => decodeRow(longer.buffer)).toThrow(RangeError);
 });
 
 test('a vocabulary comes back as it was: tokens without text, empty ones, half characters', () => {
-  const tokens = [undefined, Uint8Array.of(), Uint8Array.of(0xe2, 0x9a), Uint8Array.of(0x93), new Uint8Array(300).fill(65)];
+  const tokens = [
+    undefined,
+    Uint8Array.of(),
+    Uint8Array.of(0xe2, 0x9a),
+    Uint8Array.of(0x93),
+    new Uint8Array(300).fill(65),
+  ];
   const vocabulary = { eos: [0], banned: [1], dropsFirstSpace: true, bytesOf: (id: number) => tokens[id] };
   const { bytesOf, ...rest } = unpackVocabulary(packVocabulary(vocabulary, tokens.length));
   expect(rest).toEqual({ eos: [0], banned: [1], dropsFirstSpace: true });

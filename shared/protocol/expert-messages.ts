@@ -27,6 +27,8 @@ export const Open = z.strictObject({
   body: z.string(),
   /** The tokens that the answer has already, if it goes on after another backend has broken off. */
   ids: z.array(id),
+  /** The id of the draw secret under which it has begun then; null if it begins. */
+  draws: z.string().nullable(),
   /** Whether the edge still has to learn the model's vocabulary. */
   vocabulary: z.boolean(),
 });

@@ -20,11 +20,11 @@ import type { RequestTrace } from '#shared/trace/tracing.ts';
 import { logFailure } from '../request/log.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, type PoolMember } from './backend-pool.ts';
-import type { AnswerEvents } from './read-answer.ts';
-import { askAgain } from './resume-elsewhere.ts';
 import { ExpertRows, type OpenExpert } from './expert-rows.ts';
 import { type ExpertSession, type OpenSocket, openSession } from './expert-socket.ts';
 import { mixAnswer, needsHelpful } from './mix-answer.ts';
+import type { AnswerEvents } from './read-answer.ts';
+import { askAgain } from './resume-elsewhere.ts';
 
 /** How many backends are asked for one expert, one after the other. */
 const MOST_TRIES = 3;
@@ -174,29 +174,47 @@ function opener(role: Role, bundle: string | null, options: BeginOptions): OpenE
   const broke = new Set<string>();
   const isSafety = role === 'safety';
 
-  async function askOnce(ids: readonly number[]): Promise<ExpertSession> {
+  async function askOnce(ids: readonly number[], begun: ExpertStart | null): Promise<ExpertSession> {
     const chosen = candidatesFor(role, await options.members(), options).filter((one) => one.bundle === bundle);
     const candidates = chosen.toSorted((a, b) => Number(broke.has(a.url)) - Number(broke.has(b.url)));
-    const admitted = candidates.filter(({ url, alive }) => alive && pool.admit(url));
     let last: PlimsollError = nobody(role);
-    for (const member of (admitted.length > 0 ? admitted : candidates).slice(0, MOST_TRIES)) {
-      try {
-        const session = await openAt(member, ids);
-        pool.answered(member.url);
-        return session;
-      } catch (thrown) {
-        signal.throwIfAborted();
-        if (!(thrown instanceof PlimsollError)) throw thrown;
-        if (thrown.code === 'backend_unavailable') pool.failed(member.url);
-        else if (thrown.code === 'model_not_found') pool.servesAnother(member.url);
-        else if (!ERROR_CODES[thrown.code].retry) throw thrown;
-        last = thrown.code === 'model_not_found' ? nobody(role) : thrown;
+    let tries = 0;
+    // Without the safety expert there is no answer, so if none of its backends is known to be well,
+    // any is worth a try.
+    for (const mustBeWell of isSafety ? [true, false] : [true]) {
+      for (const member of candidates) {
+        if (tries === MOST_TRIES || (mustBeWell && !(member.alive && pool.admit(member.url)))) continue;
+        tries++;
+        try {
+          const session = await openAt(member, ids, begun);
+          pool.answered(member.url);
+          return session;
+        } catch (thrown) {
+          last = noteRefusal(thrown, member);
+        }
       }
+      if (tries > 0) break;
     }
     throw last;
   }
 
-  function openAt(member: PoolMember, ids: readonly number[]): Promise<ExpertSession> {
+  /** What a backend that was asked in vain leaves to say. Throws what no other one would mend. */
+  function noteRefusal(thrown: unknown, { url }: PoolMember): PlimsollError {
+    signal.throwIfAborted();
+    if (!(thrown instanceof PlimsollError)) throw thrown;
+    if (thrown.code === 'model_not_found') {
+      pool.servesAnother(url);
+      return nobody(role);
+    }
+    if (thrown.code === 'backend_unavailable') {
+      pool.failed(url);
+      broke.add(url);
+    }
+    if (!ERROR_CODES[thrown.code].retry) throw thrown;
+    return thrown;
+  }
+
+  function openAt(member: PoolMember, ids: readonly number[], begun: ExpertStart | null): Promise<ExpertSession> {
     const span = options.trace.call('expert', { 'url.full': member.url, 'plimsoll.expert': role });
     // A backend without a probe gets no rules for a second look.
     const look = member.secondLook === null ? { second_look: null } : {};
@@ -214,6 +232,7 @@ function opener(role: Role, bundle: string | null, options: BeginOptions): OpenE
       directiveKey: options.directiveKey,
       body: options.body,
       ids,
+      draws: begun?.draws ?? null,
       vocabulary: isSafety && !vocabularies.has(member.bundle ?? ''),
       headers: span.headers,
       signal,
@@ -224,11 +243,14 @@ function opener(role: Role, bundle: string | null, options: BeginOptions): OpenE
     }).finally(() => span.end());
   }
 
-  return async (ids, broken) => {
-    if (broken === null) return askOnce(ids);
+  return async (ids, before) => {
+    if (before === null) return askOnce(ids, null);
+    const { broken, start, url } = before;
+    broke.add(url);
+    if (broken.code === 'backend_unavailable') pool.failed(url);
     // A supervisor starts a dead backend again. The answer waits for that only if it must.
     const patienceMs = isSafety ? timeouts.resumeMs : 0;
-    return askAgain(() => askOnce(ids), { broken, signal, patienceMs });
+    return askAgain(() => askOnce(ids, start), { broken, signal, patienceMs });
   };
 }
 

@@ -7,14 +7,21 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import type { ExpertRow, ExpertStart } from '#shared/protocol/expert-messages.ts';
 import type { Mixed } from '#shared/protocol/receipt.ts';
-import { mayAskAgain } from './resume-elsewhere.ts';
 import type { ExpertSession } from './expert-socket.ts';
+import { mayAskAgain } from './resume-elsewhere.ts';
 
 /** So many backends in a row may break without a token. Then the request is what breaks them. */
 const MOST_FRUITLESS = 4;
 
-/** Finds a backend that goes on after these ids. Rejects if there is none. */
-export type OpenExpert = (ids: readonly number[], broken: PlimsollError | null) => Promise<ExpertSession>;
+/**
+ * Finds a backend that goes on after these ids. Rejects if there is none.
+ *
+ * @param before how the last one began, and how it broke off; null if the answer begins
+ */
+export type OpenExpert = (
+  ids: readonly number[],
+  before: { start: ExpertStart; broken: PlimsollError; url: string } | null,
+) => Promise<ExpertSession>;
 
 type Part = Mixed['safety'][number];
 
@@ -86,7 +93,8 @@ export class ExpertRows {
       } catch (thrown) {
         this.#session.close();
         if (!mayAskAgain(thrown) || this.#fruitless++ >= MOST_FRUITLESS) throw thrown;
-        this.#session = await this.#open(this.#ids, thrown);
+        const { start, member } = this.#session;
+        this.#session = await this.#open(this.#ids, { start, broken: thrown, url: member.url });
         this.#refuseOther(this.#session.start);
         this.#note();
       }

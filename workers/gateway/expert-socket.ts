@@ -59,6 +59,8 @@ export type SessionOptions = {
   body: string;
   /** The tokens that the answer has already. */
   ids: readonly number[];
+  /** The id of the draw secret under which the answer has begun; null if it begins. */
+  draws: string | null;
   /** Whether to ask for the model's vocabulary. */
   vocabulary: boolean;
   /** Further headers, for the trace. */
@@ -91,7 +93,7 @@ export type ExpertSession = {
 
 /** Resolves when the backend has begun to answer. */
 export async function openSession(member: PoolMember, options: SessionOptions): Promise<ExpertSession> {
-  const { body, ids, vocabulary, signal, silenceMs } = options;
+  const { body, ids, draws, vocabulary, signal, silenceMs } = options;
   const directive: ExpertDirective = { ...options.directive, id: crypto.randomUUID() };
   const rows = new Map<number, ExpertRow>();
   const waiters = new Map<number, PromiseWithResolvers<ExpertRow>>();
@@ -174,7 +176,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
     });
     socket.addEventListener('close', () => fail(brokenOff('the socket closed')));
     socket.addEventListener('error', () => fail(brokenOff('the socket broke')));
-    socket.send(JSON.stringify({ type: 'open', body, ids: [...ids], vocabulary } satisfies Open));
+    socket.send(JSON.stringify({ type: 'open', body, ids: [...ids], draws, vocabulary } satisfies Open));
     const start = await started.promise;
     if (start.model !== member.model) throw brokenOff(`the start names the model ${start.model}`);
 

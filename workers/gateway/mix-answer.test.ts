@@ -12,10 +12,10 @@ import type { ExpertRow, ExpertStart } from '#shared/protocol/expert-messages.ts
 import { GenerateRequest } from '#shared/protocol/generate.ts';
 import { crossedLine } from '#shared/protocol/line-held.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
-import { unheard } from './pool-member.ts';
 import { ExpertRows } from './expert-rows.ts';
 import type { ExpertSession } from './expert-socket.ts';
 import { type MixedEnd, mixAnswer } from './mix-answer.ts';
+import { unheard } from './pool-member.ts';
 
 const SIZE = 8;
 const MOST = 6;
@@ -50,7 +50,14 @@ const startOf = (key: ExpertStart['key'], proposal: number): ExpertStart => ({
   key,
 });
 
-type Fake = { expert: Expert; topK: number | null; key: number; proposal: number; breaksAt?: number; look?: LookReport };
+type Fake = {
+  expert: Expert;
+  topK: number | null;
+  key: number;
+  proposal: number;
+  breaksAt?: number;
+  look?: LookReport;
+};
 
 /** An expert whose backends are gone from the position `breaksAt` on. */
 function rowsOf({ expert, topK, key, proposal, breaksAt = Infinity, look }: Fake, ids: number[]): Promise<ExpertRows> {
@@ -278,11 +285,13 @@ describe('the second look', () => {
 });
 
 test('a stop string, half characters and the end of an answer are those of any other', async () => {
-  const spell = (word: string): Expert => (ids) => {
-    const logits = new Float32Array(SIZE).fill(-1e9);
-    logits[ids.length < word.length ? word.charCodeAt(ids.length) - 96 : 0] = 0;
-    return logits;
-  };
+  const spell =
+    (word: string): Expert =>
+    (ids) => {
+      const logits = new Float32Array(SIZE).fill(-1e9);
+      logits[ids.length < word.length ? word.charCodeAt(ids.length) - 96 : 0] = 0;
+      return logits;
+    };
   const both = { ...base, expert: spell('abcd') };
   const whole = await mixed({ safety: both, helpful: both, request: { ignore_eos: false } });
   expect(whole).toMatchObject({ text: 'abcd', end: { finish_reason: 'stop', usage: { completion_tokens: 5 } } });

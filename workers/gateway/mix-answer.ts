@@ -32,9 +32,9 @@ import type { Receipt } from '#shared/protocol/receipt.ts';
 import { requestedSampling } from '#shared/protocol/requested-sampling.ts';
 import { lineAfterLook, type SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import { mayAskAgain } from './resume-elsewhere.ts';
 import type { ExpertRows } from './expert-rows.ts';
 import { propose } from './propose-mixed.ts';
+import { mayAskAgain } from './resume-elsewhere.ts';
 
 /** What came of the answer. The rest of its receipt is known before. */
 export type MixedEnd = Pick<
