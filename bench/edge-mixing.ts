@@ -2,20 +2,23 @@
  * What it costs to mix experts at the edge, when their pools are far away: time for a token of a
  * streamed answer, at round trips of 0, 2, 10 and 40 ms between the edge and either pool. Against
  * one backend that mixes both experts itself, as far away. With experts that wait for each token,
- * and with experts that run up to eight positions ahead.
+ * and with experts that run up to eight positions ahead. First over scripted experts that take 5 ms
+ * a step and agree on three tokens of four, so that nothing but the distance counts; then with the
+ * demo's bundle.
  *
  * Written down before measuring: where the experts wait, a token takes what it takes on a backend,
- * the round trip, and 2 to 3 ms for two sockets and the gate: about 45 ms at 40. A backend does not
+ * the round trip, and 2 to 3 ms for two sockets and the gate: about 50 ms at 40. A backend does not
  * feel the distance after its first token. Running ahead, a round trip is paid only for a wrong
- * guess. The demo's experts and their mixture should draw the same token by the same number about
- * three times in four, so at 40 ms a token should take about a third of what it takes without; at
- * 0 ms, where there is nothing to win, at most 1.3 times as much, because guesses that are wrong
- * cost runs.
+ * guess, which is one of four, so at 40 ms a token should take about a third of what it takes
+ * without. At 0 ms there is nothing to win, and guesses that are wrong cost runs: at most 1.3 times
+ * as much.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startBackend } from '#gpu-backend/server/start-backend.ts';
+import type { Script } from '#gpu-backend/engine/scripted-experts.ts';
+import { babble, startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine.ts';
+import { type Backend, serveEngine, startBackend } from '#gpu-backend/server/start-backend.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
 import { adminClient } from '#workers/control/admin-client.ts';
 import { sha256 } from '#workers/local/seed-demo-tenants.ts';
@@ -27,8 +30,17 @@ import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
 const ROUND_TRIPS_MS = [0, 2, 10, 40];
 const AHEAD = 8;
 const MOST_TOKENS = 48;
+const STEP_MS = 5;
 const OPERATOR_KEY = 'pk-demo-operator';
 const KEY = 'pk-bench';
+
+type Keys = Awaited<ReturnType<typeof receiptKeys>>;
+type Serves = 'all' | 'safety' | 'helpfulness';
+type Experts = {
+  name: string;
+  model: string;
+  start: (serves: Serves, keys: Keys) => Promise<Backend>;
+};
 
 export async function benchEdgeMixing({
   rounds,
@@ -37,34 +49,57 @@ export async function benchEdgeMixing({
   rounds: number;
   bundle: string;
 }): Promise<Record<string, number>> {
+  const settings = (serves: Serves, { receiptPrivateJwk }: Keys) => ({
+    port: 0,
+    directiveSecret: SECRET,
+    drawSecret: DRAW_SECRET,
+    receiptPrivateJwk,
+    backendId: serves,
+    graceMs: 0,
+    serves,
+  });
+  const scripted: Experts = {
+    name: `experts of ${STEP_MS} ms a step`,
+    model: 'scripted',
+    start: async (serves, keys) => {
+      const engine = await startScriptedEngine({ script: agreeing, stepMs: STEP_MS, contextLength: 512 });
+      const config = { ...settings(serves, keys), host: '127.0.0.1', bodyLimitBytes: 100_000, hostNames: null };
+      const encode = (messages: readonly { content: string }[]) => ({
+        promptIds: [...Buffer.from(messages.map(({ content }) => content).join('\n'))],
+        rowPrompts: {},
+      });
+      const bytesOf = (id: number) => (id === 0 ? undefined : Uint8Array.of(id));
+      return serveEngine(engine, encode, config, { log: () => {}, vocabulary: { eos: [0], banned: [], bytesOf } });
+    },
+  };
+  const demo: Experts = {
+    name: 'the demo',
+    model: 'plimsoll-demo',
+    start: (serves, keys) =>
+      startBackend({ ...settings(serves, keys), bundle, threads: 1, context: 512 }, { log: () => {} }),
+  };
+  return { ...(await measure(scripted, { rounds })), ...(await measure(demo, { rounds })) };
+}
+
+/** Both experts say the same at three positions of four. */
+const agreeing: Script = (source, ids) => {
+  const isOwn = (ids.at(-1) ?? 0) % 4 === 0;
+  return babble(isOwn ? source : 'safety', ids);
+};
+
+async function measure(experts: Experts, { rounds }: { rounds: number }): Promise<Record<string, number>> {
+  const { name, model, start } = experts;
   const keys = await receiptKeys();
   const edgeKey = await createReceiptKey('edge-key');
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bench-mixing-'));
-  const backends = await Promise.all(
-    (['all', 'safety', 'helpfulness'] as const).map((serves) =>
-      startBackend(
-        {
-          bundle,
-          port: 0,
-          directiveSecret: SECRET,
-          drawSecret: DRAW_SECRET,
-          receiptPrivateJwk: keys.receiptPrivateJwk,
-          backendId: serves,
-          threads: 1,
-          context: 512,
-          graceMs: 0,
-          serves,
-        },
-        { log: () => {} },
-      ),
-    ),
-  );
+  const roles = ['all', 'safety', 'helpfulness'] as const;
+  const backends = await Promise.all(roles.map((serves) => start(serves, keys)));
   const proxies = await Promise.all(backends.map(({ url }) => startDelayingProxy(url)));
   const [whole, ...apart] = proxies.map(({ url }) => url);
-  const open = async (name: string, urls: readonly string[], ahead: number): Promise<Edge> => {
+  const open = async (folder: string, urls: readonly string[], ahead: number): Promise<Edge> => {
     const edge = await startEdge({
       port: 0,
-      dataDir: path.join(dataDir, name),
+      dataDir: path.join(dataDir, folder),
       backends: urls,
       directiveSecret: SECRET,
       receiptJwks: keys.jwks,
@@ -92,9 +127,9 @@ export async function benchEdgeMixing({
     for (const roundTripMs of ROUND_TRIPS_MS) {
       for (const proxy of proxies) proxy.roundTripMs = roundTripMs;
       let seed = 0;
-      const variant = (name: string, edge: Edge, mode: string) => ({
-        name,
-        run: () => msPerToken(edge, { mode, seed: seed++ }),
+      const variant = (variantName: string, edge: Edge, mode: string) => ({
+        name: variantName,
+        run: () => msPerToken(edge, { model, mode, seed: seed++ }),
       });
       const [alone, waited, ran] = await alternate(
         [
@@ -104,10 +139,10 @@ export async function benchEdgeMixing({
         ],
         { rounds },
       );
-      console.log(`\na token, at a round trip of ${roundTripMs} ms`);
+      console.log(`\n${name}: a token, at a round trip of ${roundTripMs} ms`);
       printMeasured([alone, waited, ran], 'ms');
-      ratios[`edge mixing at ${roundTripMs} ms, experts wait / one backend`] = medianRatio(waited, alone);
-      ratios[`edge mixing at ${roundTripMs} ms, experts run ahead / wait`] = medianRatio(ran, waited);
+      ratios[`${name}, ${roundTripMs} ms: mixed at the edge / by a backend`] = medianRatio(waited, alone);
+      ratios[`${name}, ${roundTripMs} ms: experts run ahead / wait`] = medianRatio(ran, waited);
     }
   } finally {
     await Promise.all([waits, ahead, backend].map((edge) => edge.dispose()));
@@ -119,12 +154,15 @@ export async function benchEdgeMixing({
 }
 
 /** From the first token of a streamed answer to its last, by token. */
-async function msPerToken(edge: Edge, { mode, seed }: { mode: string; seed: number }): Promise<number> {
+async function msPerToken(
+  edge: Edge,
+  { model, mode, seed }: { model: string; mode: string; seed: number },
+): Promise<number> {
   const response = await fetch(`${edge.url}/v1/chat/completions`, {
     method: 'POST',
     headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
     body: JSON.stringify({
-      model: 'plimsoll-demo',
+      model,
       messages: [{ role: 'user', content: 'How do I keep a boat safe in a storm?' }],
       max_tokens: MOST_TOKENS,
       seed,

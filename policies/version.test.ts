@@ -54,7 +54,7 @@ describe('the older word layers_mode', () => {
     expect(modesOf({ layers_mode: false })).toEqual(['logits']);
     expect(modesOf({})).toEqual(['logits']);
     expect(modesOf({ layers_mode: false }, PolicyPart)).toEqual(['logits']);
-    expect(modesOf({}, PolicyPart)).toEqual(['logits', 'layers']);
+    expect(modesOf({}, PolicyPart)).toEqual(['logits', 'layers', 'edge']);
   });
   test('does not go with modes', () => {
     expect(() => modesOf({ layers_mode: true, modes: ['logits'] })).toThrow(/only one of 'modes'/);

@@ -117,7 +117,7 @@ export type EngineEvent =
     });
 
 /** A row, for a request that asks for rows. */
-export type RowEvent = {
+type RowEvent = {
   type: 'row';
   row: ExpertRow;
   /** What the second look found, with the first row. */

@@ -31,7 +31,7 @@ const MOST_TRIES = 3;
 /** The answer can do without the helpfulness expert, so nobody waits long for it. */
 const HELPFUL_SILENCE_MS = 10_000;
 
-export type MixingSettings = { topK: number | null; ahead: number };
+type MixingSettings = { topK: number | null; ahead: number };
 
 export type BeginOptions = {
   requestId: string;

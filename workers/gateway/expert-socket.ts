@@ -27,7 +27,7 @@ import { brokenOff } from './read-frames.ts';
 import { startWatchdog } from './watchdog.ts';
 
 /** The part of a WebSocket that we use. */
-export type Socket = {
+type Socket = {
   send(text: string): void;
   close(): void;
   addEventListener(type: 'message', listener: (event: { data: unknown }) => void): void;
