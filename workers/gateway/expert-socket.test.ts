@@ -31,7 +31,9 @@ function backend({ starts = START as Said | null, silenceMs = 10_000 } = {}) {
   const headers: Record<string, string>[] = [];
   let isClosed = false;
   const say = (said: Said | string | ArrayBuffer) =>
-    listeners.message?.({ data: said instanceof ArrayBuffer || typeof said === 'string' ? said : JSON.stringify(said) });
+    listeners.message?.({
+      data: said instanceof ArrayBuffer || typeof said === 'string' ? said : JSON.stringify(said),
+    });
   const openSocket: OpenSocket = async (_, given) => {
     headers.push(given);
     return {
