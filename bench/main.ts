@@ -9,6 +9,7 @@ import { benchChaosStack } from './chaos-stack.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
+import { benchEdgeMixing } from './edge-mixing.ts';
 import { parseRows, ROW_NAMES, type RowName } from './engine/rows/rows.ts';
 import { benchEngine, SHAPES, type ShapeName } from './engine.ts';
 import { benchEqualAnswers } from './equal-answers.ts';
@@ -53,6 +54,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
   'edge-latency': benchEdgeLatency,
+  'edge-mixing': benchEdgeMixing,
   'equal-answers': benchEqualAnswers,
   'kept-prefixes': benchKeptPrefixes,
   affinity: benchAffinity,
@@ -72,7 +74,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, what limits cost, a real model’s memory and start, and drafts; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, mixing at the edge, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, what limits cost, a real model’s memory and start, and drafts; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

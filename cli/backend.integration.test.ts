@@ -76,7 +76,8 @@ test('serves a bundle, and on SIGTERM finishes the running answer and exits with
     status: 'ok',
     model: 'tiny',
     bundle: bundle.digest,
-    modes: ['logits', 'layers'],
+    modes: ['logits', 'layers', 'edge'],
+    serves: ['safety', 'helpfulness'],
   });
 
   const body = generateRequest({ model: 'tiny', max_tokens: 60, seed: 3 });

@@ -4,7 +4,7 @@
  * shared/line/rules.ts for that one), and a shadow rule changes no line.
  */
 import type { Signal } from '#shared/line/categories.ts';
-import type { Line, Mode } from '#shared/line/line.ts';
+import { type Line, type Mode, modeAlone } from '#shared/line/line.ts';
 import { type SignalValues, tightenBy } from '#shared/line/rules.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
 import { appliedRules } from './rule-schema.ts';
@@ -19,7 +19,8 @@ export type Verdict =
 
 /**
  * `mode` is what the request asks for. When the safety expert answers alone, the mode makes no
- * difference and no router is needed, so the line says `logits`.
+ * difference and no router is needed, so the line says `logits`; or `edge`, because that mode says
+ * who draws.
  *
  *     compile(policy, { violence: 0.97, ... }); // { action: 'answer', line: { floor: 0.8, ... } }
  */
@@ -33,7 +34,7 @@ export function compile(policy: Policy, signals: SignalValues, { mode = 'logits'
     action: 'answer',
     line: {
       action,
-      mode: action === 'mix' ? mode : 'logits',
+      mode: action === 'mix' ? mode : modeAlone(mode),
       rule: policy.rule,
       floor,
       ceiling: Math.max(tightened.ceiling, floor),

@@ -9,7 +9,7 @@
 import * as z from 'zod';
 import { TRACES } from '#shared/api/plimsoll-extension.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
-import { Action, Budget, Earned, MODES, Mode, Opening, Rule, Share } from '#shared/line/line.ts';
+import { Action, BACKEND_MODES, Budget, Earned, MODES, Mode, Opening, Rule, Share } from '#shared/line/line.ts';
 import { PolicyTest, sortTests } from './policy-test-schema.ts';
 import { FlaggedRules, PolicyRules, sortRules } from './rule-schema.ts';
 import { withDefaultRules } from './unread-rules.ts';
@@ -54,7 +54,9 @@ const shape = {
     .array(Mode)
     .refine((modes) => modes.includes('logits'), { error: "a list with 'logits', which needs no permission" })
     .exactOptional()
-    .describe('modes that a request may ask for. In `layers` a floor does not bound the output; only the budget does'),
+    .describe(
+      'modes that a request may ask for. In `layers` a floor does not bound the output; only the budget does. In `edge` the edge mixes experts of different backends',
+    ),
   layers_mode: z.boolean().exactOptional().describe('the older word for `layers` in `modes`'),
   models: z.array(wellFormed.min(1)).nullable().default(null).describe('models that may be asked; null: all'),
   limits: Limits.prefault({}).describe('how much may be asked for; null: no limit'),
@@ -106,7 +108,7 @@ function normal(document: Document, context: z.RefinementCtx, modes: readonly Mo
       refuse(true, ['categories', signal, 'shadow'], `only one shadow rule; 'shadow' already has one for '${signal}'`);
     }
   }
-  const asked = document.modes ?? (layers_mode === undefined ? modes : layers_mode ? MODES : ['logits']);
+  const asked = document.modes ?? (layers_mode === undefined ? modes : layers_mode ? BACKEND_MODES : ['logits']);
   return withDefaultRules({
     ...rest,
     modes: MODES.filter((mode) => asked.includes(mode)),

@@ -54,7 +54,7 @@ describe('the older word layers_mode', () => {
     expect(modesOf({ layers_mode: false })).toEqual(['logits']);
     expect(modesOf({})).toEqual(['logits']);
     expect(modesOf({ layers_mode: false }, PolicyPart)).toEqual(['logits']);
-    expect(modesOf({}, PolicyPart)).toEqual(['logits', 'layers']);
+    expect(modesOf({}, PolicyPart)).toEqual(['logits', 'layers', 'edge']);
   });
   test('does not go with modes', () => {
     expect(() => modesOf({ layers_mode: true, modes: ['logits'] })).toThrow(/only one of 'modes'/);
@@ -139,7 +139,7 @@ test.each([
   ['demo/strict.json', 0.9, 2, ['logits']],
   ['demo/balanced.json', 0.3, 20, ['logits', 'layers']],
   ['demo/open.json', 0, null, ['logits', 'layers']],
-  ['presets/operator.json', 0, null, ['logits', 'layers']],
+  ['presets/operator.json', 0, null, ['logits', 'layers', 'edge']],
 ])('%s is a valid policy', (name, floor, budget, modes) => {
   expect(Policy.parse(shipped(`./${name}`))).toMatchObject({ floor, budget, modes });
 });

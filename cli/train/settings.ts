@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { DEMO } from '#lab/methods/recipe.ts';
 import { EDITIONS } from '#lab/world/editions.ts';
-import { Mode } from '#shared/line/line.ts';
+import { BackendMode } from '#shared/line/line.ts';
 import { DIALOGUE_LAYOUTS } from '#training/data/dialogues.ts';
 import { PREFERENCE_LAYOUTS } from '#training/data/preferences.ts';
 import { DEFAULT_TARGETS } from '#training/graphs/lora.ts';
@@ -174,7 +174,7 @@ export const RankStage = z.strictObject({
 });
 
 export const RouterStage = z.strictObject({
-  kind: Mode.describe("layers: MidPO's own; logits: a gate over both experts' last hidden states"),
+  kind: BackendMode.describe("layers: MidPO's own; logits: a gate over both experts' last hidden states"),
   seed,
   variant,
   width: count.default(router.width).describe('units in the hidden layer of a logits router'),

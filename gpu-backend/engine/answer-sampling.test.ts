@@ -1,8 +1,8 @@
 /** What the gate is told at each token, against a slow version that looks at the whole answer. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
 import { isAllowed, NO_WEIGHTS, seedKey } from '#shared/gate/index.ts';
-import { AnswerSampling } from './answer-sampling.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { EngineRequest } from './engine.ts';
 import { request } from './testing/engine-contract.ts';
@@ -14,7 +14,7 @@ const vocabulary = { eos: EOS, banned: [1, 2] };
 const KEY = seedKey(1);
 
 const samplingOf = (asked: EngineRequest, maskOf: MaskOf = allowedTokens) =>
-  new AnswerSampling(asked, { key: KEY, vocabulary, maskOf });
+  new AnswerSampling(asked, { key: KEY, vocabulary, mask: maskOf(asked) });
 
 const stateAfter = (ids: number[]): AnswerState => ({
   ids,

@@ -5,6 +5,10 @@
  *
  * The line decides which experts are asked; see needed-sources.ts.
  */
+import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
+import { AnswerText } from '#shared/answer/answer-text.ts';
+import { toLogprob, toNats } from '#shared/answer/token-numbers.ts';
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
@@ -17,23 +21,20 @@ import {
   startGate,
 } from '#shared/gate/index.ts';
 import type { Ran } from '#shared/protocol/ran.ts';
-import { StopMatcher } from '#shared/text/stop-matcher.ts';
-import { TextStream } from '#shared/text/text-stream.ts';
 import type { Span } from '../model/looked-messages.ts';
 import type { Probe } from '../model/probe.ts';
 import { type Feed, historyOf, nextOf, prefixOf, type ReadAnswer } from './answer-feeds.ts';
-import { AnswerSampling } from './answer-sampling.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
 import { Echo } from './echo.ts';
-import type { EngineEvent, EngineRequest } from './engine.ts';
+import type { EngineEvent, EngineRequest, TakenToken } from './engine.ts';
 import type { Output, Prediction, Prefix, Source } from './experts.ts';
 import { type KvMemory, mostTokens } from './kv-memory.ts';
 import { LookedLine } from './looked-line.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
-import { bytesOrNull, toLogprob, toNats, toTopTokens } from './report-tokens.ts';
+import { bytesOrNull, toTopTokens } from './report-tokens.ts';
+import { type HalfOf, RowTeller } from './row-teller.ts';
 import { allowedTokens, type MaskOf } from './token-mask.ts';
-import type { Vocabulary } from './vocabulary.ts';
 
 export type AnswerOptions = {
   vocabulary: Vocabulary;
@@ -50,6 +51,8 @@ export type AnswerOptions = {
   maskOf?: MaskOf;
   /** Which of the request's answers this is, from 0. */
   choice?: number;
+  /** An expert's half of a logits router; see `RowTeller`. */
+  halfOf?: HalfOf;
 };
 
 /** What the experts say. A source that failed or was not asked is left out. */
@@ -72,17 +75,14 @@ export class Answer {
   readonly #topK: number | null;
   readonly #choice: number;
   readonly #vocabulary: Vocabulary;
-  /** The tokens that end it. */
-  readonly #ends: ReadonlySet<number>;
   readonly #proposal: Proposal;
   readonly #looked: LookedLine;
   readonly #sampling: AnswerSampling;
   readonly #maxTokens: number;
-  readonly #text: TextStream;
-  readonly #dropsFirstSpace: boolean;
-  readonly #stops: StopMatcher;
+  /** Of a request that asks for rows; null of one that draws here. */
+  readonly #teller: RowTeller | null;
+  readonly #text: AnswerText;
   readonly #ids: number[] = [];
-  #saysSomething = false;
   #state: GateState;
   #weights: RunningWeights;
   #sources: readonly Source[];
@@ -109,6 +109,7 @@ export class Answer {
       memory = null,
       maskOf = allowedTokens,
       choice = 0,
+      halfOf,
     }: AnswerOptions,
   ) {
     const { promptIds, maxTokens, stop, line, resume } = request;
@@ -120,18 +121,23 @@ export class Answer {
     this.#topK = topK;
     this.#state = startGate(resume?.ids.length, resume?.spent);
     this.#sources = this.#needed();
-    this.hidden = typeof proposal === 'function' && line.mode === 'logits' && this.#sources.length > 1;
+    this.#teller = request.rows ? new RowTeller(request, { vocabulary, halfOf, said: resume?.ids ?? [] }) : null;
+    this.hidden =
+      typeof proposal === 'function' && (this.#teller !== null || (line.mode === 'logits' && this.#sources.length > 1));
     const isEchoed = request.echo === true && choice === 0 && resume === undefined;
     this.echo = isEchoed ? new Echo(request, { vocabulary, proposal }) : null;
     this.#choice = choice;
     this.#vocabulary = vocabulary;
-    this.#ends = new Set(request.ignoresEnd ? [] : vocabulary.eos);
-    // After the prompt's text, a space at the start is a space between two words.
-    this.#dropsFirstSpace = !request.echo && (vocabulary.dropsFirstSpace ?? false);
-    this.#sampling = new AnswerSampling(request, { key: keyOf(request, choice), vocabulary, maskOf });
+    this.#sampling = new AnswerSampling(request, { key: keyOf(request, choice), vocabulary, mask: maskOf(request) });
     this.#maxTokens = mostTokens(maxTokens, { ...this.#sizeAtStart(), contextLength, memory });
-    this.#text = new TextStream(vocabulary.bytesOf);
-    this.#stops = new StopMatcher(stop);
+    this.#text = new AnswerText({
+      vocabulary,
+      stop,
+      maxTokens: this.#maxTokens,
+      ...(request.minTokens !== undefined && { minTokens: request.minTokens }),
+      ignoresEnd: request.ignoresEnd ?? false,
+      followsPrompt: request.echo ?? false,
+    });
     for (const id of resume?.ids ?? []) this.#takeUp(id);
     this.#weights = resume?.weights ?? NO_WEIGHTS;
     this.#ran = { ...resume?.ran };
@@ -256,11 +262,31 @@ export class Answer {
     return nextOf(this.#read, draft);
   }
 
+  /** Whether it draws nothing, and tells rows. */
+  get tellsRows(): boolean {
+    return this.#teller !== null;
+  }
+
+  /** Whether it waits to be told what was drawn. */
+  get pauses(): boolean {
+    return this.#teller?.pauses === true;
+  }
+
+  /**
+   * What was drawn at a position of an answer that tells rows. Returns whether its row has to
+   * forget what it has read beyond the token before.
+   */
+  take(taken: TakenToken): boolean {
+    if (this.#teller === null) throw new Error('only an answer that tells rows is told what was drawn');
+    return this.#teller.take(this.#ids, taken);
+  }
+
   /**
    * Draws one token from the experts' predictions. Throws a GateError if there is nothing safe to
    * draw from.
    */
   draw(predictions: Predictions): EngineEvent[] {
+    if (this.#teller !== null) return this.#tell(this.#teller, predictions);
     const { topLogprobs, expertLogprobs = true } = this.#request;
     const { mode } = this.#looked.line;
     const safety = predictions.safety ?? null;
@@ -271,7 +297,7 @@ export class Answer {
       beside,
       proposal: this.#proposal,
       policy: this.#looked.policy,
-      sampling: this.#sampling.next({ saysSomething: this.#saysSomething }),
+      sampling: this.#sampling.next({ saysSomething: this.#text.saysSomething }),
       state: this.#state,
       ownLogprobs: expertLogprobs,
       ...(topLogprobs && { report: { topLogprobs, experts: expertLogprobs } }),
@@ -309,16 +335,18 @@ export class Answer {
     return events;
   }
 
+  #tell(teller: RowTeller, predictions: Predictions): EngineEvent[] {
+    const [source] = this.#sources;
+    const isFirst = !teller.hasTold;
+    // Without its prediction, the job has ended the answer.
+    const row = teller.tell(this.#ids, predictions[source!]!, { most: this.#maxTokens });
+    return [{ type: 'row', row, ...(this.report && isFirst && { second_look: this.report }) }];
+  }
+
   /** Goes on with this token. Returns the text that is certain now, and how it ends the answer. */
   #append(id: number): { text: string; ends: FinishReason | null } {
-    const { minTokens = 0 } = this.#request;
     this.#ids.push(id);
-    const pushed = this.#text.push(id);
-    const completed = this.#dropsFirstSpace && this.#ids.length === 1 ? pushed.replace(/^ /, '') : pushed;
-    this.#saysSomething ||= isWord(completed);
-    const { text, stopped } = this.#stops.push(completed, { mayStop: this.#ids.length > minTokens });
-    if (stopped || this.#ends.has(id)) return { text, ends: 'stop' };
-    return { text, ends: this.#ids.length === this.#maxTokens ? 'length' : null };
+    return this.#text.push(id);
   }
 
   /** Goes on with a token that was drawn elsewhere. */
@@ -346,7 +374,8 @@ export class Answer {
   }
 
   get #asking() {
-    return { proposal: typeof this.#proposal === 'number' ? this.#proposal : null, topK: this.#topK };
+    const proposal = typeof this.#proposal === 'number' ? this.#proposal : null;
+    return { proposal, topK: this.#topK, only: this.#request.rows?.expert };
   }
 
   /** How long an answer may get does not depend on where it is resumed. */
@@ -362,7 +391,7 @@ export class Answer {
 
   #end(finishReason: FinishReason): EngineEvent[] {
     this.ended = true;
-    const held = this.#stops.flush();
+    const held = this.#text.flush();
     const prompt = this.promptIds.length;
     const drawn = this.#state.position;
     const { min, mean, max } = this.#weights;
@@ -393,6 +422,3 @@ function keyOf({ sampling, moreKeys = [] }: EngineRequest, choice: number): Draw
   if (key === undefined) throw new Error(`choice ${choice} of ${1 + moreKeys.length} has no draw key`);
   return key;
 }
-
-/** White space and half characters do not count as words. */
-const isWord = (text: string) => text.trim() !== '';

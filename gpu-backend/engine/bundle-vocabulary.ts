@@ -1,6 +1,6 @@
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { eosIds } from '../model/config.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
-import type { Vocabulary } from './vocabulary.ts';
 
 /**
  * Answers consist of plain tokens and end with an eos token. Other special tokens, and rows that

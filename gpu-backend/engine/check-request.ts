@@ -20,15 +20,17 @@ export type Terms = Pick<
 /** Throws a PlimsollError if the request cannot be met. */
 export function checkRequest(request: EngineRequest, terms: Terms): void {
   const { promptIds, maxTokens, minTokens = 0, moreKeys = [], sampling, line, echo, topLogprobs, resume } = request;
-  const { secondLook } = request;
+  const { secondLook, rows } = request;
   const { contextLength, vocabSize, modes, scores, memory } = terms;
-  if (!modes.includes(line.mode)) throw modeUnavailable(line.mode);
+  // Whoever wants to mix must ask for rows, and nobody else gets any.
+  const isOffered = rows === undefined ? modes.some((mode) => mode === line.mode) : line.mode === 'edge';
+  if (!isOffered) throw modeUnavailable(line.mode);
   // A resumed answer is not looked at again.
   if (secondLook && resume?.look === undefined && terms.secondLook === null) {
     // Another backend may have a probe. To go on without a look would loosen the line.
     throw new PlimsollError('backend_unavailable', 'This backend cannot look at the prompt a second time.');
   }
-  const sources = sourcesOf(line, { ...terms, looks: secondLook !== undefined });
+  const sources = sourcesOf(line, { ...terms, looks: secondLook !== undefined, only: rows?.expert });
   const prompts = promptsOf(request, sources);
   if (echo && topLogprobs !== undefined) {
     refuseUnscored(prompts, { promptIds, scores });

@@ -1,7 +1,7 @@
 /** Several answers to one request: what they share, and what each has for itself. */
 import { describe, expect, test } from 'vitest';
 import { seedKey } from '#shared/gate/index.ts';
-import { type Line, MODES } from '#shared/line/line.ts';
+import { BACKEND_MODES, type Line } from '#shared/line/line.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
 import type { Step } from './experts.ts';
 import { type Script, ScriptedExperts, type ScriptedOptions } from './scripted-experts.ts';
@@ -67,7 +67,10 @@ async function alone(asked: EngineRequest, choice: number, experts = new Countin
   return of(1).events.slice(1);
 }
 
-const lines: Partial<Line>[] = [...MODES.map((mode) => ({ mode, floor: 0.2, budget: 3 })), { action: 'safety_only' }];
+const lines: Partial<Line>[] = [
+  ...BACKEND_MODES.map((mode) => ({ mode, floor: 0.2, budget: 3 })),
+  { action: 'safety_only' },
+];
 
 test.each(lines)('each answer is the one that its key draws alone, with its own account: %j', async (line) => {
   const asked = asking(5, { line, maxTokens: 20, stop: ['ab', 'q'] });

@@ -60,6 +60,7 @@ describe('each token of an echo has its log-probabilities after the tokens befor
         safety_only: () => safety,
         layers: () => logits('layers', before, { floor: line.floor, ceiling: line.ceiling }),
         logits: () => oracle.mix(safety, helpful, w, line.rule),
+        edge: () => [],
       }[line.action === 'safety_only' ? 'safety_only' : line.mode]();
       expect(bytes).toEqual([id]);
       expect(lp).toBeCloseTo(Math.log(mixture[id]!), 5);

@@ -7,6 +7,8 @@
  * Nothing was drawn, so the numbers are the mixture's at temperature 1 under the line's own floor,
  * before masks, wishes and budget.
  */
+import { toLogprob } from '#shared/answer/token-numbers.ts';
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { scoreToken, type TokenScore } from '#shared/gate/index.ts';
 import type { EchoToken } from '#shared/protocol/generate.ts';
 import type { Outputs, Predictions } from './answer.ts';
@@ -14,8 +16,7 @@ import { type Proposal, propose } from './ask-gate.ts';
 import type { EngineEvent, EngineRequest } from './engine.ts';
 import type { Output, Prediction } from './experts.ts';
 import { promptText } from './prompt-text.ts';
-import { bytesOrNull, toLogprob, toTopTokens } from './report-tokens.ts';
-import type { Vocabulary } from './vocabulary.ts';
+import { bytesOrNull, toTopTokens } from './report-tokens.ts';
 
 export class Echo {
   readonly #request: EngineRequest;

@@ -13,6 +13,7 @@ import {
   type EngineRequest,
   type EngineState,
   type EngineStats,
+  type Takes,
 } from './engine.ts';
 import {
   type ClientPort,
@@ -109,7 +110,7 @@ export class EngineClient implements Engine {
 
   async *generate(
     request: EngineRequest,
-    { signal }: { signal?: AbortSignal } = {},
+    { signal, takes }: { signal?: AbortSignal; takes?: Takes } = {},
   ): AsyncGenerator<EngineEvent, void, void> {
     signal?.throwIfAborted();
     if (!this.#alive) throw new PlimsollError('backend_unavailable', 'The backend is not running.');
@@ -132,6 +133,9 @@ export class EngineClient implements Engine {
     this.#asked.set(id, asked);
     signal?.addEventListener('abort', abort);
     this.#send({ type: 'submit', id, request });
+    takes?.listen((taken) => {
+      if (this.#asked.has(id)) this.#send({ type: 'take', id, taken });
+    });
     const tellToWait = () => {
       asked.events.push({ type: 'waiting', ahead: this.#countAhead(id) });
       asked.heartbeat = setTimeout(tellToWait, this.#waitingEveryMs);

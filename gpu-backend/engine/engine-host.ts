@@ -4,6 +4,7 @@
  * between two rounds, so messages that arrived in the meantime are handled.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import type { Probe } from '../model/probe.ts';
 import type { Proposal } from './ask-gate.ts';
 import { type Terms, termsOf } from './check-request.ts';
@@ -11,9 +12,9 @@ import type { EngineInfo, EngineLimits } from './engine.ts';
 import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './engine-messages.ts';
 import type { Experts } from './experts.ts';
 import type { Warn } from './job.ts';
+import type { HalfOf } from './row-teller.ts';
 import { Scheduler } from './scheduler.ts';
 import type { MaskOf } from './token-mask.ts';
-import type { Vocabulary } from './vocabulary.ts';
 
 export type HostOptions = {
   experts: Experts;
@@ -24,6 +25,8 @@ export type HostOptions = {
   /** Looks at prompts a second time, where a request asks for it. */
   probe?: Probe | null;
   limits: EngineLimits;
+  /** An expert's half of the logits router; see `RowTeller`. */
+  halfOf?: HalfOf | undefined;
   /** Makes each answer's mask, on this side of the port; see token-mask.ts. */
   maskOf?: MaskOf;
   /** Writes to the log of whoever runs the engine. */
@@ -33,7 +36,7 @@ export type HostOptions = {
 /** Serves `port` until told to close. Then it disposes of the experts and calls `onClosed`. */
 export function hostEngine(
   port: Port,
-  { experts, vocabulary, info, proposal, probe = null, limits, maskOf, warn = () => {} }: HostOptions,
+  { experts, vocabulary, info, proposal, probe = null, limits, halfOf, maskOf, warn = () => {} }: HostOptions,
   onClosed: () => void,
 ) {
   let news: Outcome[] = [];
@@ -46,6 +49,7 @@ export function hostEngine(
     probe,
     contextLength: info.contextLength,
     limits,
+    ...(halfOf && { halfOf }),
     ...(maskOf && { maskOf }),
     warn,
     onJoined: () => report(),
@@ -80,6 +84,9 @@ export function hostEngine(
       case 'submit':
         scheduler.submit(message.id, message.request);
         report();
+        break;
+      case 'take':
+        scheduler.take(message.id, message.taken);
         break;
       case 'cancel':
         scheduler.cancel(message.id);

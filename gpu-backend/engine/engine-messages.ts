@@ -4,11 +4,12 @@
  */
 import type { MessagePort, Worker } from 'node:worker_threads';
 import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
-import type { EngineEvent, EngineInfo, EngineRequest, EngineStats } from './engine.ts';
+import type { EngineEvent, EngineInfo, EngineRequest, EngineStats, TakenToken } from './engine.ts';
 import { NO_PREFIXES } from './experts.ts';
 
 export type ToEngine =
   | { type: 'submit'; id: number; request: EngineRequest }
+  | { type: 'take'; id: number; taken: TakenToken }
   | { type: 'cancel'; id: number }
   | { type: 'close' };
 

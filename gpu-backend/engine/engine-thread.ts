@@ -5,7 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { expertKinds } from '../model/expert-kinds.ts';
 import { openBundle } from '../model/load-bundle.ts';
-import { proposeWeight } from '../model/propose-weight.ts';
+import { halfProposal, proposeWeight, routerEnd } from '../model/propose-weight.ts';
 import { bundleVocabulary } from './bundle-vocabulary.ts';
 import { collectGarbage } from './collect-garbage.ts';
 import { hostEngine } from './engine-host.ts';
@@ -43,8 +43,10 @@ try {
         digest,
         experts: expertKinds(bundle),
         provider,
+        router: logits === null ? undefined : routerEnd(logits),
       },
       proposal: logits === null ? manifest.default_weight : (s, h) => proposeWeight(logits, s, h),
+      halfOf: logits === null ? undefined : (role, hidden) => halfProposal(logits, role, hidden),
       probe,
       limits,
       warn: (message, cause) => console.error(message, cause),

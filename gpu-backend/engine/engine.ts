@@ -3,15 +3,18 @@
  * Callers cannot tell where it runs (a worker thread, this thread) or what computes the logits
  * (onnxruntime, a table).
  */
+import type { RequestedSampling } from '#shared/answer/answer-sampling.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
 import type { DrawKey } from '#shared/gate/index.ts';
-import type { Line, Mode } from '#shared/line/line.ts';
+import type { BackendMode, Line } from '#shared/line/line.ts';
 import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
+import type { ExpertRow, RouterEnd, Take } from '#shared/protocol/expert-messages.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Ran } from '#shared/protocol/ran.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
 import type { Provider } from '../graph/provider.ts';
 import type { LookedMessage } from '../model/looked-messages.ts';
+import type { ExpertRole } from '../model/manifest.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { PrefixStats, Source } from './experts.ts';
 import type { KvMemory } from './kv-memory.ts';
@@ -20,29 +23,6 @@ import type { KvMemory } from './kv-memory.ts';
 type RowPrompts = Partial<Readonly<Record<Source, readonly number[]>>>;
 
 export type PublicTokens = Partial<Readonly<Record<Source, number>>>;
-
-/**
- * How to draw. `key`, `temperature`, `topP`, `topK` and `minP` are the gate's (gate-types.ts).
- * Whatever is left out changes nothing. shared/protocol/generate.ts says what each one does.
- */
-type RequestedSampling = {
-  /**
-   * A server for clients derives it from a secret (shared/protocol/derive-draw-key.ts). A study
-   * derives it from a seed.
-   */
-  key: DrawKey;
-  temperature: number;
-  topP: number;
-  topK?: number;
-  minP?: number;
-  presencePenalty?: number;
-  frequencyPenalty?: number;
-  repetitionPenalty?: number;
-  /** Nats by token id. */
-  logitBias?: ReadonlyMap<number, number>;
-  /** At least one. */
-  allowedIds?: readonly number[];
-};
 
 export type EngineRequest = {
   /**
@@ -68,7 +48,13 @@ export type EngineRequest = {
    */
   maxTokens: number | null;
   stop: string[];
-  sampling: RequestedSampling;
+  sampling: RequestedSampling & {
+    /**
+     * A server for clients derives it from a secret (shared/protocol/derive-draw-key.ts). A study
+     * derives it from a seed.
+     */
+    key: DrawKey;
+  };
   /** The keys of further answers to the same prompt: choice i draws with `moreKeys[i - 1]`. */
   moreKeys?: readonly DrawKey[];
   /**
@@ -93,6 +79,17 @@ export type EngineRequest = {
    * its end is left to tell.
    */
   resume?: AnswerState;
+  /** Draw nothing: report this expert's rows, and let the caller say what was drawn. */
+  rows?: RowsWish;
+};
+
+/** Which rows to report. See row-teller.ts. */
+export type RowsWish = {
+  expert: ExpertRole;
+  /** k truncates them to the k likeliest tokens; null leaves them whole. */
+  topK: number | null;
+  /** How many positions to go on before the caller has said what was drawn. */
+  ahead: number;
 };
 
 /**
@@ -113,10 +110,19 @@ export type EngineEvent =
   | Extract<Frame, { type: 'echo' }>
   | DrawnToken
   | Extract<Frame, { type: 'text' }>
+  | RowEvent
   | (Omit<EndFrame, 'receipt'> & {
       /** The line that was held. */
       line: Line;
     });
+
+/** A row, for a request that asks for rows. */
+type RowEvent = {
+  type: 'row';
+  row: ExpertRow;
+  /** What the second look found, with the first row. */
+  second_look?: LookReport;
+};
 
 /** One drawn token. */
 export type DrawnToken = Omit<TokenFrame, 'mark'> & {
@@ -142,7 +148,7 @@ export type EngineInfo = {
   /** What runs the graph; null for an engine without one. */
   provider: Provider | null;
   /** The modes that a line may request. `layers` needs a bundle with a layers router. */
-  modes: readonly Mode[];
+  modes: readonly BackendMode[];
   /**
    * k if the experts' rows are truncated to the k likeliest tokens, null if they are whole.
    * Receipts include it.
@@ -154,6 +160,8 @@ export type EngineInfo = {
   proposal: number | null;
   /** The version of the probe that looks at prompts a second time; null if there is none. */
   secondLook: string | null;
+  /** The end of the logits router, if there is one; see `RouterEnd`. */
+  router?: RouterEnd | undefined;
   /** How long answers may get in the memory for keys and values; null if nothing bounds it. */
   memory: KvMemory | null;
 };
@@ -196,11 +204,21 @@ export interface Engine {
    * `expert_failed` or `backend_unavailable` at any time. The latter may mean that the engine
    * failed and is starting again. If the caller leaves the loop or aborts, its rows are freed at
    * the next step.
+   *
+   * `takes` says what was drawn, for a request that asks for rows.
    */
-  generate(request: EngineRequest, options?: { signal?: AbortSignal }): AsyncGenerator<EngineEvent, void, void>;
+  generate(
+    request: EngineRequest,
+    options?: { signal?: AbortSignal; takes?: Takes },
+  ): AsyncGenerator<EngineEvent, void, void>;
   /** Ends running answers with `backend_unavailable` and frees everything. */
   close(): Promise<void>;
 }
+
+/** What was drawn at a position, and the epoch that begins if it is not what was guessed. */
+export type TakenToken = Omit<Take, 'type'>;
+/** Passes on each token to whoever listens. One listener is enough. */
+export type Takes = { listen(listener: (taken: TakenToken) => void): void };
 
 export type EngineLimits = {
   /** Rows in one batch. An answer takes one for each expert that it asks: one or two. */

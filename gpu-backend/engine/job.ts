@@ -11,7 +11,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import type { Answer, Outputs } from './answer.ts';
 import type { Feed } from './answer-feeds.ts';
 import { drawDrafted } from './draw-drafted.ts';
-import type { EngineEvent, PublicTokens } from './engine.ts';
+import type { EngineEvent, PublicTokens, TakenToken } from './engine.ts';
 import type { Experts, Output, Prefix, SequenceId, Source, Step } from './experts.ts';
 import { Unread } from './unread.ts';
 
@@ -159,7 +159,7 @@ export class Job {
         ...(source === 'layers' && { bounds: feed.bounds }),
         ...(other && { beside: other.sequence }),
         want: {
-          hidden: this.answer.hidden && other !== undefined,
+          hidden: this.answer.hidden && (other !== undefined || this.answer.tellsRows),
           positions: this.#positions(source, ids, feed),
         },
       };
@@ -232,6 +232,11 @@ export class Job {
     this.#isAnswering = true;
     this.#closeAllBut(this.answer.sources);
     return feed.reads === 'prompt' && echo ? [echo.event(), ...events] : events;
+  }
+
+  /** What was drawn at a position of an answer that tells rows. No step may be under way. */
+  take(taken: TakenToken): void {
+    if (this.answer.take(taken)) this.#takeBack();
   }
 
   /** Whether the client wants to know what the experts thought of each of these tokens. */

@@ -27,15 +27,18 @@ export type Asking = {
   spent?: number;
   /** Whether the prompt is still to be looked at, in the safety expert's row. */
   looks?: boolean;
+  /** The expert whose rows are asked for, if nothing is drawn here. */
+  only?: Source | undefined;
 };
 
 /** The sources whose predictions make up the rest of an answer under this line, in this order. */
-export function sourcesOf(line: Line, { looks = false, ...asking }: Asking): Source[] {
+export function sourcesOf(line: Line, { looks = false, only, ...asking }: Asking): Source[] {
+  if (only !== undefined) return [only];
   const sources = drawnFrom(line, asking);
   return looks && !sources.includes('safety') ? ['safety', ...sources] : sources;
 }
 
-function drawnFrom(line: Line, { proposal, topK, spent = 0 }: Omit<Asking, 'looks'>): Source[] {
+function drawnFrom(line: Line, { proposal, topK, spent = 0 }: Omit<Asking, 'looks' | 'only'>): Source[] {
   const { action, mode, floor } = line;
   const both: Source[] = ['safety', mode === 'layers' ? 'layers' : 'helpfulness'];
   if (action === 'safety_only') return ['safety'];

@@ -1,5 +1,5 @@
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { TextStream } from '#shared/text/text-stream.ts';
-import type { Vocabulary } from './vocabulary.ts';
 
 /** The text of a prompt's tokens. Special tokens have none. */
 export function promptText(ids: readonly number[], { bytesOf, dropsFirstSpace = false }: Vocabulary): string {

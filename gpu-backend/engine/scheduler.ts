@@ -35,7 +35,7 @@ import { checkRequest, type Terms, termsOf } from './check-request.ts';
 import { Choices } from './choices.ts';
 import { DraftPlanner } from './draft-planner.ts';
 import { countAccepted } from './draw-drafted.ts';
-import type { EngineEvent, EngineLimits, EngineRequest, EngineStats } from './engine.ts';
+import type { EngineEvent, EngineLimits, EngineRequest, EngineStats, TakenToken } from './engine.ts';
 import type { Experts, Output } from './experts.ts';
 import { FairQueue } from './fair-queue.ts';
 import { FairWork } from './fair-work.ts';
@@ -78,6 +78,8 @@ export class Scheduler {
   readonly #running = new Set<Job>();
   /** Every request that is not over, by id. */
   readonly #requests = new Map<number, Choices>();
+  /** What was drawn elsewhere since the last round. */
+  readonly #taken: { id: number; taken: TakenToken }[] = [];
   readonly #work = new FairWork();
   readonly #pace = new PrefillPace();
   readonly #drafts: DraftPlanner | null;
@@ -150,13 +152,19 @@ export class Scheduler {
     for (const job of this.#running) if (job.id === id) this.#leave(job);
   }
 
+  /** What was drawn at a position, for a request that asks for rows. */
+  take(id: number, taken: TakenToken): void {
+    this.#taken.push({ id, taken });
+  }
+
   /** Does one round. Returns false if there was nothing to do. */
   async round(): Promise<boolean> {
+    this.#hearTaken();
     const joined = this.#join();
     if (joined) this.#onJoined();
     const jobs = [...this.#running];
     const reading = jobs.filter(({ unread }) => unread > 0);
-    const answering = jobs.filter(({ unread }) => unread === 0);
+    const answering = jobs.filter(({ unread, answer }) => unread === 0 && !answer.pauses);
     this.#work.present(jobs.map(({ tenant }) => tenant));
     if (reading.length > 0 && (answering.length === 0 || !this.#hasRead)) {
       await this.#read(reading);
@@ -164,6 +172,19 @@ export class Scheduler {
       await this.#decode(answering);
     } else return joined;
     return true;
+  }
+
+  /** Between two runs, because a sequence with a step under way cannot be cut. */
+  #hearTaken(): void {
+    for (const { id, taken } of this.#taken.splice(0)) {
+      const job = [...this.#running].find((one) => one.id === id);
+      if (job === undefined) continue;
+      try {
+        job.take(taken);
+      } catch (thrown) {
+        this.#fail(job, toPlimsollError(thrown));
+      }
+    }
   }
 
   /** Lets in the waiting requests that may join and fit. */
@@ -240,9 +261,12 @@ export class Scheduler {
 
   /** Feeds each answer its last token, and a draft where that pays, and draws what comes next. */
   async #decode(answering: readonly Job[]): Promise<void> {
-    const drafts = this.#drafts?.plan(answering) ?? [];
-    const tokens = sum(answering.map(({ rows }) => rows)) * (1 + Math.max(0, ...drafts.map(({ length }) => length)));
-    const fed = answering.map((job, i) => ({ job, feed: job.next(Infinity, drafts[i]) }));
+    // Who tells rows is told what was drawn, and has nothing to guess from.
+    const drawing = answering.filter(({ answer }) => !answer.tellsRows);
+    const planned = this.#drafts?.plan(drawing) ?? [];
+    const tokens = sum(answering.map(({ rows }) => rows)) * (1 + Math.max(0, ...planned.map(({ length }) => length)));
+    const drafts = new Map(drawing.map((job, i) => [job, planned[i]]));
+    const fed = answering.map((job) => ({ job, feed: job.next(Infinity, drafts.get(job)) }));
     const { ms, runMs } = await this.#feed(fed);
     if (runMs !== null) this.#drafts?.learnCost({ tokens, ms: runMs });
     this.#pace.decoded(ms);

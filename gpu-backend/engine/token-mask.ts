@@ -2,7 +2,7 @@
  * What may come next in one answer, beyond what its experts think of it: a list of tokens, a
  * grammar. A mask acts on the mixture and on the safety expert alike, because nothing else would
  * fit. So the budget's promise is about the safety expert under the same mask. (A client's bias and
- * penalties act on the mixture alone; see answer-sampling.ts.)
+ * penalties act on the mixture alone; see shared/answer/answer-sampling.ts.)
  *
  * A resumed answer gets a new mask, which is told the tokens drawn so far.
  *
@@ -13,18 +13,8 @@
  * and a `maskOf` that knows the field, given to `hostEngine` in engine-thread.ts. That thread has
  * the bundle's tokenizer, which a grammar needs. Today it gives none, so the default applies.
  */
+import type { TokenMask } from '#shared/answer/token-mask.ts';
 import type { EngineRequest } from './engine.ts';
-
-export interface TokenMask {
-  /**
-   * The tokens that may come next, as the gate takes them: bit `id % 32` of word `id / 32`. A token
-   * beyond the last word may not come. null: any token may. The array is read before the next
-   * `accept` and not kept.
-   */
-  allowed(): Uint32Array | null;
-  /** The answer goes on with this token. */
-  accept(id: number): void;
-}
 
 /** Makes the mask of one answer to a request. null: it has none. */
 export type MaskOf = (request: EngineRequest) => TokenMask | null;

@@ -6,6 +6,8 @@
  *
  * The result is a proposal: the gate keeps it within the policy's floor and ceiling.
  */
+import type { RouterEnd } from '#shared/protocol/expert-messages.ts';
+import type { ExpertRole } from './manifest.ts';
 import type { LogitsRouter } from './router.ts';
 
 /**
@@ -33,3 +35,27 @@ export function proposeWeight(
 
 /** Exact at both ends: exp overflows to infinity, and 1 / infinity is 0. */
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+
+/**
+ * One expert's half of the first layer, `H_s h_s` or `H_h h_h`: [m]. Whoever has both halves and
+ * the router's end knows the proposal, up to rounding, without the hidden states.
+ */
+export function halfProposal(
+  { width, hiddenWeight }: LogitsRouter,
+  role: ExpertRole,
+  hidden: Float32Array,
+): Float64Array {
+  const d = hidden.length;
+  const offset = role === 'safety' ? 0 : d;
+  return Float64Array.from({ length: width }, (_, unit) => {
+    const row = unit * 2 * d + offset;
+    let x = 0;
+    for (let i = 0; i < d; i++) x += hiddenWeight[row + i]! * hidden[i]!;
+    return x;
+  });
+}
+
+/** What is left to do once both halves are there. */
+export function routerEnd({ hiddenBias, outWeight, outBias }: LogitsRouter): RouterEnd {
+  return { bias: [...hiddenBias], out: [...outWeight], c: outBias };
+}

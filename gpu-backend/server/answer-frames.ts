@@ -64,6 +64,7 @@ export async function* answerFrames(
         yield { ...start, id: directive.request, model: info.model, bundle: info.digest, backend: backendId, draws };
         continue;
       }
+      if (event.type === 'row') throw new Error('found a row in an answer that asks for none');
       const answer = answers[event.choice ?? 0]!;
       if (event.type === 'end') {
         const receipt = await context.sign(receiptOf(event, answer.digest.digest('hex'), context));

@@ -7,8 +7,10 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
+import type { BackendMode, Mode } from '#shared/line/line.ts';
 import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
 import { DIRECTIVE_HEADER, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
+import type { Role } from '#shared/protocol/expert-directive.ts';
 import { splitBody, verifyResume } from '#shared/protocol/resume.ts';
 import { SCORE_PATH } from '#shared/protocol/score.ts';
 import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
@@ -44,6 +46,10 @@ export type AppOptions = {
   created?: number | undefined;
   /** The bundle's defaults. The edge fills them in, so a request never lacks one. */
   sampling?: Sampling | undefined;
+  /** The experts whose rows it gives to edges. */
+  serves?: readonly Role[];
+  /** false: it gives only rows, and answers nothing itself. */
+  answers?: boolean;
   bodyLimitBytes: number;
   /** The only host names to answer to; null means any. */
   hostNames: readonly string[] | null;
@@ -64,6 +70,7 @@ type Traced = { Variables: { log: Log } };
 export function createApp(options: AppOptions): Hono<Traced> {
   const { engine, encodePrompt, directiveKeys, drawSecrets, sign, backendId, created, bodyLimitBytes } = options;
   const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING, scoring = null } = options;
+  const { serves = [], answers = true } = options;
   const draining = () => drains.isDraining;
   const [drawSecret] = drawSecrets;
   const used = createUsedDirectives();
@@ -114,6 +121,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
     const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
     try {
       refuseWhileDraining();
+      if (!answers) throw new PlimsollError('backend_unavailable', 'This backend gives only rows of its experts.');
       const { request: body, ids } = splitBody(new Uint8Array(await c.req.arrayBuffer()));
       if (body.byteLength > bodyLimitBytes) tooLarge();
       const { directive, key } = await verifyDirectiveUnderAny(c.req.header(DIRECTIVE_HEADER), body, directiveKeys);
@@ -189,7 +197,8 @@ export function createApp(options: AppOptions): Hono<Traced> {
         provider,
         created,
         draws: drawSecret.id,
-        modes,
+        modes: offeredModes(modes, { serves, answers }),
+        serves,
         second_look: secondLook,
         scores: scoring !== null,
         sampling,
@@ -215,6 +224,14 @@ export function createApp(options: AppOptions): Hono<Traced> {
   });
   app.onError((thrown, c) => errorResponse(thrown, c, c.get('log') ?? log));
   return app;
+}
+
+/** The modes that edges may send requests here in. */
+export function offeredModes(
+  modes: readonly BackendMode[],
+  { serves, answers }: { serves: readonly Role[]; answers: boolean },
+): Mode[] {
+  return [...(answers ? modes : []), ...(serves.length > 0 ? (['edge'] as const) : [])];
 }
 
 /**

@@ -25,6 +25,7 @@ test('needs four settings and has defaults for the rest', () => {
     drawSecret: DRAW_SECRET,
     oldDrawSecrets: [],
     receiptPrivateJwk,
+    serves: 'all',
     backendId: 'local',
     threads: 0,
     provider: 'cpu',

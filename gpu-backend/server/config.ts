@@ -42,6 +42,11 @@ export const BackendConfig = z.strictObject({
   /** Answers that began under one of these go on under it. New ones never begin under them. */
   oldDrawSecrets: z.array(Secret).default([]),
   receiptPrivateJwk: ReceiptPrivateJwk,
+  /**
+   * `all`: it answers, and gives rows of both experts to edges that mix them. With one expert, it
+   * only gives that one's rows: it is a member of that expert's pool.
+   */
+  serves: z.enum(['all', 'safety', 'helpfulness']).default('all'),
   /** This backend's name in answers and receipts. */
   backendId: z.string().min(1).default('local'),
   /** The threads that onnxruntime uses inside one operator; 0 means one per core. */
@@ -123,6 +128,7 @@ const VARIABLES = {
   drawSecret: ['PLIMSOLL_DRAW_SECRET'],
   oldDrawSecrets: ['PLIMSOLL_OLD_DRAW_SECRETS'],
   receiptPrivateJwk: ['PLIMSOLL_RECEIPT_PRIVATE_JWK'],
+  serves: ['PLIMSOLL_SERVES'],
   backendId: ['PLIMSOLL_BACKEND_ID'],
   threads: ['PLIMSOLL_THREADS'],
   provider: ['PLIMSOLL_PROVIDER'],

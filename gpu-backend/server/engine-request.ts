@@ -1,6 +1,7 @@
 import type { DrawKey } from '#shared/gate/index.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
+import { requestedSampling } from '#shared/protocol/requested-sampling.ts';
 import type { AnswerState } from '../engine/answer-state.ts';
 import type { EngineRequest } from '../engine/engine.ts';
 import type { EncodedPrompt } from './encode-prompt.ts';
@@ -33,18 +34,7 @@ export function engineRequest(
     minTokens: request.min_tokens,
     ignoresEnd: request.ignore_eos,
     stop: request.stop,
-    sampling: {
-      key,
-      temperature: request.temperature,
-      topP: request.top_p,
-      topK: request.top_k,
-      minP: request.min_p,
-      presencePenalty: request.presence_penalty,
-      frequencyPenalty: request.frequency_penalty,
-      repetitionPenalty: request.repetition_penalty,
-      logitBias: new Map(Object.entries(request.logit_bias).map(([id, nats]) => [Number(id), nats])),
-      ...(request.allowed_token_ids && { allowedIds: request.allowed_token_ids }),
-    },
+    sampling: { key, ...requestedSampling(request) },
     moreKeys,
     ...(request.logprobs && { topLogprobs: request.top_logprobs }),
     expertLogprobs: request.expert_logprobs,

@@ -27,6 +27,7 @@ test('healthz says what the backend serves and how busy it is', async () => {
     provider: null,
     draws: (await importDrawSecret(DRAW_SECRET)).id,
     modes: ['logits', 'layers'],
+    serves: [],
     second_look: null,
     scores: false,
     sampling: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },

@@ -62,7 +62,7 @@ test('serves it: the receipt and /healthz say what each expert is, and the clien
   };
   expect(await (await fetch(`${url}/healthz`)).json()).toMatchObject({
     experts,
-    modes: ['logits'],
+    modes: ['logits', 'edge'],
     sampling: SAMPLING,
   });
   expect(logged).toEqual([]);

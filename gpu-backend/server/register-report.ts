@@ -1,7 +1,9 @@
 /** What a backend's heartbeats say: the same as its `/healthz`, and how much fits. */
 import type { Sampling } from '#shared/api/sampling.ts';
+import type { Role } from '#shared/protocol/expert-directive.ts';
 import type { Region } from '#shared/protocol/regions.ts';
 import type { Engine } from '../engine/engine.ts';
+import { offeredModes } from './app.ts';
 import type { RegistrationReport } from './register.ts';
 
 export type Registered = {
@@ -17,6 +19,8 @@ export type Registered = {
   sampling: Sampling;
   /** Whether its bundle has reward and cost heads. */
   scores: boolean;
+  serves: readonly Role[];
+  answers: boolean;
 };
 
 export function registerReport(engine: Engine, draining: boolean, about: Registered): RegistrationReport {
@@ -32,7 +36,8 @@ export function registerReport(engine: Engine, draining: boolean, about: Registe
     model,
     bundle: digest,
     experts,
-    modes: [...modes],
+    modes: offeredModes(modes, about),
+    serves: [...about.serves],
     context_length: contextLength,
     max_token_bytes: maxTokenBytes,
     ...(created !== undefined && { created }),

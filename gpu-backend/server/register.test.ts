@@ -60,6 +60,7 @@ describe('a backend that registers', () => {
       draws: (await importDrawSecret(DRAW_SECRET)).id,
       experts: SCRIPTED_EXPERTS,
       modes: ['logits', 'layers'],
+      serves: [],
       context_length: 96,
       max_token_bytes: 1,
       second_look: null,
@@ -139,7 +140,15 @@ describe('a backend that registers', () => {
     const { heard, url: register } = await edge();
     const { engine } = await serve();
     const about = { backendId: 'b1', region: null, heartbeatMs: 100, maxRows: 2, maxWaiting: 1, created: undefined };
-    const report = { url: 'http://127.0.0.1:1', draws: '0', sampling: PLAIN_SAMPLING, scores: false, ...about };
+    const report = {
+      url: 'http://127.0.0.1:1',
+      draws: '0',
+      sampling: PLAIN_SAMPLING,
+      scores: false,
+      serves: [],
+      answers: true,
+      ...about,
+    };
     const registration = startRegistration({
       edge: register,
       directiveKeys: [directiveKey('a new secret, of thirty-two bytes or more'), directiveKey(SECRET)],

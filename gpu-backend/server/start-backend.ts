@@ -10,10 +10,13 @@ import { totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { ROLES, type Role } from '#shared/protocol/expert-directive.ts';
 import { OtlpHeaders } from '#shared/trace/otlp-settings.ts';
+import { bundleVocabulary } from '../engine/bundle-vocabulary.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startWorkerEngine } from '../engine/worker-engine.ts';
@@ -30,6 +33,7 @@ import { chooseSpeculation } from './choose-speculation.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { createDrains } from './drains.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
+import { serveExperts } from './expert-sockets.ts';
 import { type Log, logTo } from './log.ts';
 import { publicTokensOf, readSystemPrompts } from './public-prefixes.ts';
 import { receiptSigner } from './receipt-signer.ts';
@@ -117,6 +121,7 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
       created: Math.floor(mtimeMs / 1000),
       sampling: head.sampling,
       registering: config,
+      vocabulary: bundleVocabulary(head),
     });
   } catch (error) {
     await engine.close();
@@ -138,7 +143,8 @@ type WithDefault =
   | 'logRequests'
   | 'otlpEndpoint'
   | 'otlpHeaders'
-  | 'traceRatio';
+  | 'traceRatio'
+  | 'serves';
 
 /** Starts a backend over an engine of any kind. From then on, the backend owns the engine. */
 export async function serveEngine(
@@ -165,12 +171,15 @@ export async function serveEngine(
     sampling,
     scoring = null,
     registering,
+    vocabulary,
   }: {
     log?: Log;
     created?: number;
     sampling?: Sampling;
     scoring?: Scoring | null;
     registering?: RegisterConfig | undefined;
+    /** Without it, no edge can mix this backend's experts itself. */
+    vocabulary?: Vocabulary;
   } = {},
 ): Promise<Backend> {
   const { oldDirectiveSecrets = [], oldDrawSecrets = [] } = config;
@@ -182,11 +191,15 @@ export async function serveEngine(
     log(isDraining ? 'drains: takes nothing new' : 'takes new requests again');
     void registration?.beat();
   });
+  const serves = rolesServed(config.serves ?? 'all', vocabulary !== undefined);
+  const drawSecrets = [drawSecret, ...(await Promise.all(oldDrawSecrets.map(importDrawSecret)))] as const;
   const app = createApp({
     engine,
+    serves,
+    answers: (config.serves ?? 'all') === 'all',
     encodePrompt,
     directiveKeys,
-    drawSecrets: [drawSecret, ...(await Promise.all(oldDrawSecrets.map(importDrawSecret)))],
+    drawSecrets,
     sign: await receiptSigner(config.receiptPrivateJwk),
     backendId: config.backendId,
     created,
@@ -209,6 +222,12 @@ export async function serveEngine(
     inHand.add(response);
     response.once('close', () => inHand.delete(response));
   });
+  let endSockets = () => {};
+  if (vocabulary !== undefined && serves.length > 0) {
+    const { backendId, bodyLimitBytes } = config;
+    const about = { engine, encodePrompt, directiveKeys, drawSecrets, backendId, bodyLimitBytes, drains, log };
+    endSockets = await serveExperts(server, { ...about, roles: serves, vocabulary });
+  }
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, resolve);
@@ -219,8 +238,9 @@ export async function serveEngine(
     const { register: edge, publicUrl, ...rest } = registering;
     const { backendId } = config;
     const draws = drawSecret.id;
+    const answers = (config.serves ?? 'all') === 'all';
     const scores = scoring !== null;
-    const served = { created, draws, sampling: sampling ?? PLAIN_SAMPLING, scores };
+    const served = { created, draws, serves, answers, sampling: sampling ?? PLAIN_SAMPLING, scores };
     const about = { ...rest, url: publicUrl ?? url, backendId, ...served };
     registration = startRegistration({
       edge,
@@ -252,6 +272,7 @@ export async function serveEngine(
     // The error frames of the answers just ended are on their way. We do not wait for a client that
     // does not read them.
     await Promise.race([served, sleep(FLUSH_MS, undefined, { ref: false })]);
+    endSockets();
     server.closeAllConnections();
     await served;
     clearInterval(sweep);
@@ -262,6 +283,12 @@ export async function serveEngine(
     close: () => (closing ??= close()),
     engineStopped: engine.closed,
   };
+}
+
+/** The experts whose rows an edge may ask for. */
+function rolesServed(serves: BackendConfig['serves'], canServe: boolean): readonly Role[] {
+  if (!canServe) return [];
+  return serves === 'all' ? ROLES : [serves];
 }
 
 /** Waits until nothing is busy any more, or until `isOver`. */

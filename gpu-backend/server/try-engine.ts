@@ -1,5 +1,5 @@
 import { seedKey } from '#shared/gate/index.ts';
-import { type Mode, OPEN_LINE } from '#shared/line/line.ts';
+import { type BackendMode, OPEN_LINE } from '#shared/line/line.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 
@@ -28,7 +28,7 @@ export async function tryEngine(engine: Engine, encodePrompt: EncodePrompt): Pro
 }
 
 const CEILING = 0.5;
-const NOTHING_USABLE: Record<Mode, string> = {
+const NOTHING_USABLE: Record<BackendMode, string> = {
   logits: 'the helpfulness expert or the logits router gave no usable prediction',
   layers: 'the layers router gave no usable prediction',
 };

@@ -1,5 +1,5 @@
 /** The lines that a user names for an evaluation. */
-import { Line, Mode, OPEN_LINE, Rule } from '#shared/line/line.ts';
+import { BackendMode, Line, OPEN_LINE, Rule } from '#shared/line/line.ts';
 import { DEMO } from '../methods/recipe.ts';
 import { HELPFULNESS_ALONE, SAFETY_ALONE } from './answer-prompts.ts';
 
@@ -30,7 +30,7 @@ export function lineOf(text: string): Line {
     const [key = '', value = ''] = part.split('=');
     const isNumber = NUMBERS.some((name) => name === key);
     const isWord =
-      (key === 'rule' && Rule.safeParse(value).success) || (key === 'mode' && Mode.safeParse(value).success);
+      (key === 'rule' && Rule.safeParse(value).success) || (key === 'mode' && BackendMode.safeParse(value).success);
     if (!isWord && !(isNumber && value.trim() !== ''))
       throw new Error(`--lines: found "${part}" in "${text}", wanted ${wanted()}`);
     fields[key] = isNumber ? Number(value) : value;

@@ -91,7 +91,7 @@ export async function judgeLines(options: {
     const answersBy: Record<string, Answer[]> = {};
     const sets: Record<string, JudgedSet> = {};
     for (const [name, line] of Object.entries(lines)) {
-      if (!engine.info.modes.includes(line.mode)) continue;
+      if (!engine.info.modes.some((mode) => mode === line.mode)) continue;
       const answers = await answerPrompts(prompts, { engine, line, sampling, label: name });
       answersBy[name] = answers;
       sets[name] = judgeAnswers(questions, answers, { oracle, topics });

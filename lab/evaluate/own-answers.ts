@@ -28,7 +28,7 @@ export async function answerOwnPrompts(options: OwnAnswersOptions): Promise<Reco
   const { engine, head, prompts, lines, sampling, file } = options;
   const { digest, modes } = engine.info;
   for (const [name, { mode }] of Object.entries(lines)) {
-    if (modes.includes(mode)) continue;
+    if (modes.some((offered) => offered === mode)) continue;
     throw new Error(`--lines ${name}: found the mode ${mode}, this bundle offers ${modes.join(' and ')}`);
   }
   const rendered = prompts.map((messages) => renderRows(messages, head));

@@ -90,6 +90,20 @@ export type TokenTrace = z.infer<typeof TokenTrace>;
 export const WeightSummary = z.object({ min: z.number(), mean: z.number(), max: z.number() });
 export type WeightSummary = z.infer<typeof WeightSummary>;
 
+/** Who gave the experts' rows to the edge, in order, and for how many of the answer's tokens. */
+export const MixingReport = z.strictObject({
+  /** k if rows had the k likeliest tokens; null if they were whole. */
+  top_k: z.int().min(1).nullable(),
+  safety: z.array(z.string()),
+  helpfulness: z.array(z.string()),
+  /**
+   * From which token on the safety expert drew alone because no backend of the other one was left,
+   * from 0. null: that did not happen.
+   */
+  alone_from: z.int().min(0).nullable(),
+});
+export type MixingReport = z.infer<typeof MixingReport>;
+
 /** The whole extension of an answer. A stream has it on its last chunk. */
 export const AnswerExtension = z.strictObject({
   /**
@@ -124,6 +138,8 @@ export const AnswerExtension = z.strictObject({
   /** Ed25519 JWS. Check it with `GET /.well-known/jwks.json`. */
   receipt: z.string(),
   backend: z.string(),
+  /** Only in the mode `edge`. */
+  mixing: MixingReport.optional(),
   cache: z.strictObject({ route: z.enum(['hit', 'miss']), answer: z.enum(['hit', 'miss']) }),
 });
 export type AnswerExtension = z.infer<typeof AnswerExtension>;

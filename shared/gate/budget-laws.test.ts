@@ -4,7 +4,7 @@
  */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MODES } from '#shared/line/line.ts';
+import { BACKEND_MODES } from '#shared/line/line.ts';
 import { seedKey } from './draw-key.ts';
 import { startGate } from './gate-step.ts';
 import { logSoftmax } from './log-softmax.ts';
@@ -18,7 +18,7 @@ import { type Path, paths, tree } from './testing/tree.ts';
 describe.each(GATE_VERSIONS)('the $name gate', ({ gateStep, gateRows, gateByMode, expectRow, expectNumber }) => {
   const sum = (row: ArrayLike<number>) => Array.from(row).reduce((a, b) => a + b, 0);
 
-  describe.each(MODES)('the budget, in the mode %s', (mode) => {
+  describe.each(BACKEND_MODES)('the budget, in the mode %s', (mode) => {
     const { gate, draw } = gateByMode[mode];
 
     /**

@@ -4,7 +4,7 @@
  */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MODES } from '#shared/line/line.ts';
+import { BACKEND_MODES } from '#shared/line/line.ts';
 import { startGate } from './gate-step.ts';
 import type { GateState, GateStep } from './gate-types.ts';
 import { logSoftmax } from './log-softmax.ts';
@@ -15,7 +15,7 @@ import { GATE_VERSIONS } from './testing/gate-versions.ts';
 import { tree } from './testing/tree.ts';
 
 describe.each(GATE_VERSIONS)('the $name gate', ({ gateByMode }) => {
-  describe.each(MODES)('an answer, in the mode %s', (mode) => {
+  describe.each(BACKEND_MODES)('an answer, in the mode %s', (mode) => {
     const { draw } = gateByMode[mode];
 
     /** The next `length` tokens after `answer`, as a decode loop draws them. */

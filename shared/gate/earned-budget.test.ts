@@ -1,7 +1,7 @@
 /** Earned budgets: spent <= min(K, start + rate * t) after every token t. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MODES } from '#shared/line/line.ts';
+import { BACKEND_MODES } from '#shared/line/line.ts';
 import { addSpending, natsLeft, spendingBound } from './add-spending.ts';
 import { startGate } from './gate-step.ts';
 import type { GatePolicy } from './gate-types.ts';
@@ -18,7 +18,7 @@ describe.each(GATE_VERSIONS)('the $name gate', ({ gateStep, gateRows, gateByMode
   });
   const budgets = fc.oneof(fc.constant(null), fc.double({ min: 0, max: 3, noNaN: true }));
 
-  test.each(MODES)(
+  test.each(BACKEND_MODES)(
     'every beginning of an answer has q <= e^min(K, start + rate * t) * p_s~, in the mode %s',
     (mode) => {
       let tightest = 0;

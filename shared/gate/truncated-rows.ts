@@ -1,9 +1,9 @@
 /**
  * The gate on truncated rows: the union U of each expert's k likeliest tokens, with both experts'
  * log-probabilities of every token in U. This is for experts that live in different places, where
- * sending a whole row per token is too much. No engine in service returns truncated rows yet. Today
- * only the tests' scripted experts do, and only tests call `truncationBound`. It is here for such
- * engines.
+ * sending a whole row per token is too much. The edge draws from such rows, after pair-rows.ts has
+ * filled in what two experts in different places cannot know of each other. No engine in service
+ * returns truncated rows to a backend yet, and only tests call `truncationBound`.
  *
  * The mixture is made on U, each expert conditional on U. The reference is the safety expert under
  * its own top-k, which U holds by construction. With the same sampling (in this order: top-k = k,

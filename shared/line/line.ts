@@ -5,13 +5,24 @@
 import * as z from 'zod';
 
 /**
- * Where the experts are mixed. `logits`: the gate mixes two rows, one per expert. `layers`: in one
- * row, a router mixes the experts inside every layer (MidPO, arXiv 2506.02460). The safety expert's
- * row runs beside it.
+ * How a backend mixes the experts. `logits`: the gate mixes two rows, one per expert. `layers`: in
+ * one row, a router mixes the experts inside every layer (MidPO, arXiv 2506.02460). The safety
+ * expert's row runs beside it.
  */
-export const MODES = ['logits', 'layers'] as const;
+export const BACKEND_MODES = ['logits', 'layers'] as const;
+export const BackendMode = z.enum(BACKEND_MODES);
+export type BackendMode = z.infer<typeof BackendMode>;
+
+/**
+ * All modes. `edge`: each expert has a backend of its own, and the edge mixes their rows as in
+ * `logits`.
+ */
+export const MODES = [...BACKEND_MODES, 'edge'] as const;
 export const Mode = z.enum(MODES);
 export type Mode = z.infer<typeof Mode>;
+
+/** The mode of a line under which the safety expert answers alone: no router is needed for that. */
+export const modeAlone = (mode: Mode): Mode => (mode === 'edge' ? 'edge' : 'logits');
 
 /**
  * From loose to strict. shared/gate/mix-experts.ts says what each means. Geometric counts as

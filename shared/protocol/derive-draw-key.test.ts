@@ -194,3 +194,18 @@ test('an answer that goes on finds the secret under which it began, and no other
   expect(drawSecretById([next, secret], next.id)).toBe(next);
   expect(drawSecretById([next], secret.id)).toBeNull();
 });
+
+describe('the mode `edge`', () => {
+  const edge = { ...PARTS, ...withLine({ mode: 'edge' }) };
+  const keyOf = (parts: DrawParts) => drawKeysOf(secret, parts)(0);
+
+  test('draws from whole rows what a backend draws', async () => {
+    expect(await keyOf(edge)).toEqual(await keyOf(PARTS));
+    expect(await keyOf({ ...edge, rows: null })).toEqual(await keyOf(PARTS));
+  });
+
+  test('has other numbers for every k of truncated rows, because the distributions are others', async () => {
+    const keys = await Promise.all([null, 1, 8, 64].map((rows) => keyOf({ ...edge, rows })));
+    expect(new Set(keys.map(String)).size).toBe(4);
+  });
+});

@@ -15,6 +15,7 @@
  */
 import type { CryptoKey } from 'jose';
 import type { DrawKey } from '#shared/gate/index.ts';
+import type { Line } from '#shared/line/line.ts';
 import { canonicalJson } from './canonical-json.ts';
 import type { Directive } from './directive.ts';
 import { GenerateRequest } from './generate.ts';
@@ -61,6 +62,8 @@ export type DrawParts = {
   bundle: string;
   promptIds: readonly number[];
   request: GenerateRequest;
+  /** k if the edge draws from rows of the k likeliest tokens. Whole rows if left out or null. */
+  rows?: number | null;
 };
 
 /**
@@ -91,15 +94,25 @@ const SHAPES_NO_TOKEN = [
  */
 export function drawKeysOf(secret: DrawSecret, parts: DrawParts): (choice: number) => Promise<DrawKey> {
   const shaping = Object.fromEntries(Object.entries(parts.request).filter(isBound));
-  const { tenant, key, line, second_look } = parts.directive;
-  const { bundle, promptIds } = parts;
-  const bound = { tenant, key, line, second_look, bundle, choice: 0, request: shaping };
+  const { tenant, key, second_look } = parts.directive;
+  const { bundle, promptIds, rows = null } = parts;
+  const line = drawnLine(parts.directive.line, rows);
+  const truncated = rows === null ? {} : { rows };
+  const bound = { tenant, key, line, second_look, bundle, choice: 0, request: shaping, ...truncated };
   const text = canonicalJson([LABEL, bound, promptIds]);
   // Canonical JSON has its keys in order, so only the bundle comes before the choice.
   const before = `[${canonicalJson(LABEL)},{"bundle":${canonicalJson(bundle)},"choice":`;
   if (!text.startsWith(`${before}0,`)) throw new Error('found another order of keys in canonical JSON');
   const rest = new TextEncoder().encode(text.slice(before.length + 1));
   return (choice) => hmacWords(secret.key, joined(new TextEncoder().encode(`${before}${choice}`), rest));
+}
+
+/**
+ * Where whole rows are mixed shapes no token: the edge draws what a backend would. With truncated
+ * rows the distributions are others, and so must be the numbers.
+ */
+function drawnLine(line: Line, rows: number | null): Line {
+  return line.mode === 'edge' && rows === null ? { ...line, mode: 'logits' } : line;
 }
 
 function joined(start: Uint8Array, rest: Uint8Array): Uint8Array<ArrayBuffer> {

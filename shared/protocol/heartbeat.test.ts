@@ -43,7 +43,7 @@ describe('a heartbeat', () => {
     const heard = await verifyHeartbeat(await sign(), key, NOW);
     expect(heard).toEqual({
       ...HEARTBEAT,
-      report: { ...HEARTBEAT.report, url: 'https://backend-1.example', modes: ['logits'] },
+      report: { ...HEARTBEAT.report, url: 'https://backend-1.example', modes: ['logits'], serves: [] },
     });
   });
 

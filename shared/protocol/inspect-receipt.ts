@@ -53,8 +53,10 @@ export async function inspectReceipt(token: string, evidence: Evidence): Promise
 async function inspectAnswer(token: string, { jwks, prompt, answer }: Evidence): Promise<Inspection> {
   const kind = 'answer';
   const { receipt, checks } = await verified(token, () => verifyReceipt(token, jwks));
-  checks.unshift({ name: 'form', verdict: 'holds', detail: "a backend's receipt for an answer" });
+  checks.unshift({ name: 'form', verdict: 'holds', detail: 'a receipt for an answer' });
   if (receipt === null) return inspection({ kind, token, receipt, checks });
+  const by = receipt.mixed === undefined ? "a backend's" : "the edge's";
+  checks[0] = { name: 'form', verdict: 'holds', detail: `${by} receipt for an answer` };
   checks.push(lineCheck(receipt), await promptCheck(receipt, prompt), await answerCheck(receipt, answer));
   return inspection({ kind, token, receipt, checks });
 }

@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
 import { MODES } from '#shared/line/line.ts';
+import { ROLES } from './expert-directive.ts';
 import { ExpertKinds } from './expert-kind.ts';
 import { REGIONS } from './regions.ts';
 
@@ -28,6 +29,11 @@ export const ServedModel = z.object({
     .array(z.string())
     .transform((modes) => MODES.filter((mode) => modes.includes(mode)))
     .default(['logits']),
+  /** The experts whose rows it gives to an edge that mixes them itself. */
+  serves: z
+    .array(z.string())
+    .transform((roles) => ROLES.filter((role) => roles.includes(role)))
+    .default([]),
   /** The version of the probe that looks at prompts a second time; null if its bundle has none. */
   second_look: z.string().nullable().default(null),
   /** Whether its bundle has reward and cost heads, which judge answers. */

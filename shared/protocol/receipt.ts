@@ -3,7 +3,7 @@
  * answer ends, and anyone can check it with the keys of `GET /.well-known/jwks.json`. It identifies
  * prompt and answer only by their digests.
  */
-import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
+import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { LookReport, WeightSummary } from '#shared/api/plimsoll-extension.ts';
@@ -13,6 +13,25 @@ import { AnswerPart } from './answer-part.ts';
 import { ExpertKinds } from './expert-kind.ts';
 import { Seed } from './generate.ts';
 import { Ran } from './ran.ts';
+
+/**
+ * Which backends gave the rows of one expert, in order. `from` and `to` are the positions of the
+ * tokens that were drawn from them.
+ */
+const MixedPart = z.strictObject({
+  backend: z.string(),
+  /** The one directive that it followed. */
+  directive: z.string(),
+  from: z.int().min(0),
+  to: z.int().min(0),
+});
+
+/**
+ * How the edge mixed an answer itself. If the helpfulness expert's backends were gone, it has fewer
+ * tokens than the answer or none, and the safety expert drew the others alone.
+ */
+export const Mixed = z.strictObject({ safety: z.array(MixedPart), helpfulness: z.array(MixedPart) });
+export type Mixed = z.infer<typeof Mixed>;
 
 export const Receipt = z.strictObject({
   request: z.string(),
@@ -39,6 +58,8 @@ export const Receipt = z.strictObject({
    * here is about the whole answer. Empty: `backend` drew all of it.
    */
   parts: z.array(AnswerPart).default([]),
+  /** Left out: a backend mixed the experts, and signs. Else the edge did, and signs. */
+  mixed: Mixed.optional(),
   /** The id of the secret behind the draws (derive-draw-key.ts). */
   draws: z.string(),
   /** The line that was held: the directive's, or as the second look has tightened it. */
@@ -78,6 +99,8 @@ export const Receipt = z.strictObject({
 export type Receipt = z.infer<typeof Receipt>;
 
 const ISSUER = 'plimsoll-backend';
+/** Of an answer that the edge has mixed. */
+const EDGE_ISSUER = 'plimsoll-edge';
 export const RECEIPT_TYP = 'plimsoll-receipt+jwt';
 
 export async function signReceipt(
@@ -86,7 +109,7 @@ export async function signReceipt(
 ): Promise<string> {
   return new SignJWT({ ...receipt })
     .setProtectedHeader({ alg: 'EdDSA', typ: RECEIPT_TYP, kid })
-    .setIssuer(ISSUER)
+    .setIssuer(issuerOf(receipt))
     .setIssuedAt(Math.floor(now.getTime() / 1000))
     .sign(privateKey);
 }
@@ -98,9 +121,15 @@ export async function signReceipt(
 export async function verifyReceipt(token: string, jwks: JSONWebKeySet): Promise<Receipt> {
   const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
     algorithms: ['EdDSA', 'Ed25519'],
-    issuer: ISSUER,
+    issuer: [ISSUER, EDGE_ISSUER],
     typ: RECEIPT_TYP,
   });
-  const { iss: _iss, iat: _iat, ...claims } = payload;
-  return Receipt.parse(claims);
+  const { iss, iat: _iat, ...claims } = payload;
+  const receipt = Receipt.parse(claims);
+  if (iss !== issuerOf(receipt)) {
+    throw new joseErrors.JWTClaimValidationFailed(`unexpected "iss" claim value: ${iss}`, payload, 'iss');
+  }
+  return receipt;
 }
+
+const issuerOf = ({ mixed }: Pick<Receipt, 'mixed'>) => (mixed === undefined ? ISSUER : EDGE_ISSUER);

@@ -6,7 +6,7 @@
 import * as z from 'zod';
 import type { CategoryProbability, LookReport } from '#shared/api/plimsoll-extension.ts';
 import { JUDGEMENTS, SIGNALS, type Signal } from '#shared/line/categories.ts';
-import { type Line, type Opening, Share } from '#shared/line/line.ts';
+import { type Line, modeAlone, type Opening, Share } from '#shared/line/line.ts';
 import { SignalRules, type SignalValues, tightenBy } from '#shared/line/rules.ts';
 
 /**
@@ -44,7 +44,8 @@ export function lineAfterLook(
   const tightened = tightenBy(line, { base, rules, signals });
   const { budget, action, because } = tightened;
   if (action === 'refuse') {
-    const strictest = { ...line, action: 'safety_only', mode: 'logits', floor: 1, ceiling: 1, budget } as const;
+    const mode = modeAlone(line.mode);
+    const strictest = { ...line, action: 'safety_only', mode, floor: 1, ceiling: 1, budget } as const;
     return { line: strictest, refused: true, tightened: true, because };
   }
   const floor = action === 'safety_only' ? 1 : tightened.floor;
@@ -73,7 +74,7 @@ export function lineAfterLook(
     line: {
       ...line,
       action,
-      mode: action === 'mix' ? line.mode : 'logits',
+      mode: action === 'mix' ? line.mode : modeAlone(line.mode),
       floor,
       ceiling,
       opening,

@@ -50,7 +50,7 @@ import { type LoraExperts, mlpActivation } from '#gpu-backend/model/decoder.ts';
 import { DOWN_PROJ, downProj } from '#gpu-backend/model/linear-modules.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
 import { routerGates, spreadGates } from '#gpu-backend/model/router-gates.ts';
-import type { Mode } from '#shared/line/line.ts';
+import type { BackendMode } from '#shared/line/line.ts';
 import { type FrozenBase, frozenWeights } from './frozen-weights.ts';
 import { type GradientOptions, gradientOutputs } from './gradient-outputs.ts';
 import { type FrozenExpert, isOnDownProj, parameterInputs } from './lora.ts';
@@ -67,7 +67,7 @@ import {
 } from './training-inputs.ts';
 
 /** A router serves one mode. */
-export type RouterKind = Mode;
+export type RouterKind = BackendMode;
 export type Variant = 'faithful' | 'corrected';
 
 export type RouterGraphOptions = {

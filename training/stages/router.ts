@@ -5,7 +5,7 @@
  */
 import * as z from 'zod';
 import { type Feed, float32 } from '#gpu-backend/graph/session.ts';
-import { Mode } from '#shared/line/line.ts';
+import { BackendMode } from '#shared/line/line.ts';
 import { tokenFeeds } from '../data/buckets.ts';
 import type { TokenRow } from '../data/encode-chat.ts';
 import { createRandom } from '../data/random.ts';
@@ -32,7 +32,7 @@ import { type PairStageOptions, trainPairs } from './train-pairs.ts';
 
 export const ROUTER_FILE = 'router.json';
 export const RouterJson = z.strictObject({
-  kind: Mode,
+  kind: BackendMode,
   variant: z.enum(['faithful', 'corrected']),
   /** Units of the hidden layer, which only `logits` has. */
   width: z.int().min(1),

@@ -9,13 +9,15 @@ import { shadowReports } from '#policies/shadow.ts';
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type {
   AnswerExtension,
+  MixingReport,
   RequestExtension,
   SentExtension,
   ShadowReport,
   TokenTrace,
 } from '#shared/api/plimsoll-extension.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
-import type { Receipt } from '#shared/protocol/receipt.ts';
+import type { Mixed, Receipt } from '#shared/protocol/receipt.ts';
+import { needsHelpful } from './mix-answer.ts';
 import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 
@@ -68,6 +70,14 @@ export function finalExtension(
     spent: receipt.spent,
     receipt: receiptToken,
     backend: receipt.backend,
+    ...(receipt.mixed && { mixing: mixingReport(receipt, receipt.mixed) }),
   };
   return trace === 'tokens' ? { ...summary, tokens } : summary;
+}
+
+function mixingReport({ line, ran, usage, top_k }: Receipt, { safety, helpfulness }: Mixed): MixingReport {
+  const beside = ran.helpfulness ?? 0;
+  const isAlone = needsHelpful(line) && beside < usage.completion_tokens;
+  const names = (parts: Mixed['safety']) => parts.map(({ backend }) => backend);
+  return { top_k, safety: names(safety), helpfulness: names(helpfulness), alone_from: isAlone ? beside : null };
 }

@@ -19,6 +19,7 @@ const PLAIN: Omit<PoolMember, 'url'> = {
   bundle: null,
   created: null,
   modes: ['logits'],
+  serves: [],
   secondLook: null,
   sampling: PLAIN_SAMPLING,
 };

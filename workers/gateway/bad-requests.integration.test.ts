@@ -69,9 +69,9 @@ describe('an invalid chat request is refused, and the error names the field', ()
     ['an unknown trace', { ...ask('Hi'), plimsoll: { trace: 'all' } }, 'plimsoll.trace', /"none" or "summary"/],
     [
       'an unknown mode',
-      { ...ask('Hi'), plimsoll: { mode: 'edge' } },
+      { ...ask('Hi'), plimsoll: { mode: 'cloud' } },
       'plimsoll.mode',
-      /"logits" or "layers", found "edge"/,
+      /"logits" or "layers" or "edge", found "cloud"/,
     ],
     ['an extension that is not an object', { ...ask('Hi'), plimsoll: true }, 'plimsoll', /expected an object/],
   ])('%s', async (_name, body, param, message) => {

@@ -39,6 +39,7 @@ function call(
       bundle: 'b',
       created: null,
       modes: ['logits'],
+      serves: [],
       secondLook: null,
       sampling: PLAIN_SAMPLING,
     })),

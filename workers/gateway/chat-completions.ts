@@ -10,6 +10,7 @@ import type { Directive } from '#shared/protocol/directive.ts';
 import { generateBody } from '#shared/protocol/generate-body.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { chooseStanding } from '../request/choose-standing.ts';
+import type { Config } from '../request/config.ts';
 import type { AppContext } from '../request/context.ts';
 import { onAbort } from '../request/on-abort.ts';
 import { parseJson } from '../request/read-body.ts';
@@ -21,11 +22,13 @@ import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, type PoolMember, refuseTooLong } from './backend-pool.ts';
 import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
+import { beginMixed } from './begin-mixed.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide } from './decide.ts';
-import { createEdgeSigner, policyRefusal } from './edge-receipt.ts';
+import { createEdgeSigner, createMixedSigner, policyRefusal } from './edge-receipt.ts';
+import { upgrade } from './expert-socket.ts';
 import { frameKeyOf } from './frame-key.ts';
 import { placeOf, regionOf } from './latency-class.ts';
 import type { MeterEnv } from './limits.ts';
@@ -52,6 +55,8 @@ export function chatCompletions({
   timeouts: Timeouts;
 }) {
   const signerOf = createEdgeSigner();
+  const signerOfMixed = createMixedSigner();
+  const mixedSigner = async (config: Config) => (await signerOfMixed(config)) ?? refuseUnsigned();
   return async (c: Metered): Promise<Response> => {
     const { config, requestId, meter, trace: requestTrace } = c.var;
     const asked = parseJson(c.var.body);
@@ -129,35 +134,50 @@ export function chatCompletions({
       onOtherModel: pool.servesAnother,
     };
     const ask = (among: readonly PoolMember[]) => callBackend({ ...call, candidates: among, breaker: pool });
-    const upstream = ask(candidates).catch((broken: unknown) => {
-      // With its status, the client has been told to wait.
-      if (!hasWaited || !mayAskAgain(broken)) throw broken;
-      const again = async () => ask(choose(await listMembers()));
-      return askAgain(again, { broken, signal: client.signal, patienceMs: timeouts.resumeMs });
-    });
-    const begins = upstream.then(async (first): Promise<BegunAnswer> => {
-      const { start } = first;
+    const upstream =
+      line.mode === 'edge'
+        ? null
+        : ask(candidates).catch((broken: unknown) => {
+            // With its status, the client has been told to wait.
+            if (!hasWaited || !mayAskAgain(broken)) throw broken;
+            const again = async () => ask(choose(await listMembers()));
+            return askAgain(again, { broken, signal: client.signal, patienceMs: timeouts.resumeMs });
+          });
+    const account = async () => new AnswerAccount(await frameKeyOf(config.directiveKey));
+    const begin =
+      upstream === null
+        ? async () => {
+            const mixing = { ...call, model, messages, mixing: config.mixing, pool, from, members: listMembers };
+            return beginMixed({
+              ...mixing,
+              openSocket: upgrade,
+              onEnd: (receipt) => countShadow(shadowOf(decision, receipt), directive),
+              sign: await mixedSigner(config),
+            });
+          }
+        : async () => {
+            const first = await upstream;
+            const events = readAnswer(first, {
+              account: await account(),
+              goOn: resumeElsewhere({ ...call, model, messages, from, pool, members: listMembers }),
+              checkReceipt: async (seen, { member, start, directive }) => {
+                // With other weights than when it was last heard, a backend may have another probe.
+                const probe = start.bundle === member.bundle ? member.secondLook : null;
+                const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
+                const receipt = await checkReceipt(seen, keys);
+                countShadow(shadowOf(decision, receipt), directive);
+                return receipt;
+              },
+            });
+            return { start: first.start, events };
+          };
+    const begins = begin().then(async ({ start, events }): Promise<BegunAnswer> => {
       await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {
         client.abort();
         throw thrown;
       });
-      const account = new AnswerAccount(await frameKeyOf(config.directiveKey));
       return {
-        events: endedBy(
-          readAnswer(first, {
-            account,
-            goOn: resumeElsewhere({ ...call, model, messages, from, pool, members: listMembers }),
-            checkReceipt: async (seen, { member, start, directive }) => {
-              // With other weights than when it was last heard, a backend may have another probe.
-              const probe = start.bundle === member.bundle ? member.secondLook : null;
-              const keys = { jwks: config.receiptJwks, directive, start, asked: request, probe };
-              const receipt = await checkReceipt(seen, keys);
-              countShadow(shadowOf(decision, receipt), directive);
-              return receipt;
-            },
-          }),
-          answered,
-        ),
+        events: endedBy(events, answered),
         head: {
           id: requestId.replace(/^req_/, 'chatcmpl-'),
           created: Math.floor(Date.now() / 1000),
@@ -236,6 +256,15 @@ function lineOf(verdict: Exclude<Verdict, { action: 'refuse' }>): Line {
   throw new PlimsollError(
     'permission_denied',
     `'plimsoll.mode' "${verdict.mode}" is not allowed by the tenant's policy. Leave the field out or ask for "logits".`,
+    { param: 'plimsoll.mode' },
+  );
+}
+
+/** An answer without a receipt is worth nothing. */
+function refuseUnsigned(): never {
+  throw new PlimsollError(
+    'unsupported_value',
+    `This deployment cannot answer in the mode "edge", because it has no key to sign receipts with. Leave 'plimsoll.mode' out.`,
     { param: 'plimsoll.mode' },
   );
 }

@@ -70,6 +70,7 @@ export async function checkReceipt(
     bundle: start.bundle,
     backend: start.backend,
     parts: account.parts(),
+    mixed: undefined,
     draws: start.draws,
     // The edge asks for one answer.
     choice: 0,

@@ -7,11 +7,27 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import type { Signal } from '#shared/line/categories.ts';
 import { digestOfMessages, type EdgeReceipt, signEdgeReceipt } from '#shared/protocol/edge-receipt.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Config, EdgePrivateKey } from '../request/config.ts';
 import type { Caller } from '../request/tenant-directory.ts';
 
 export type SignEdgeReceipt = (receipt: EdgeReceipt) => Promise<string>;
+
+/** Signs with the edge's key; null if the deployment has none. */
+export type MixedSigner = (config: Config) => Promise<((receipt: Receipt) => Promise<string>) | null>;
+
+/** Signs the receipts of answers that the edge has drawn itself. */
+export function createMixedSigner(): MixedSigner {
+  const known = new WeakMap<Config, CryptoKey>();
+  return async (config) => {
+    if (config.edgeKey === null) return null;
+    const { kid } = config.edgeKey;
+    const privateKey = known.get(config) ?? (await checkedKey(config.edgeKey));
+    known.set(config, privateKey);
+    return (receipt) => signReceipt(receipt, { privateKey, kid });
+  };
+}
 
 /** Finds the signer of a deployment's settings; null if it has no key for that. */
 export type EdgeSigner = (config: Config) => Promise<SignEdgeReceipt | null>;
@@ -28,14 +44,19 @@ export function createEdgeSigner(): EdgeSigner {
   };
 }
 
-async function signerOf({ kid, ...jwk }: EdgePrivateKey): Promise<SignEdgeReceipt> {
+async function signerOf(key: EdgePrivateKey): Promise<SignEdgeReceipt> {
+  const privateKey = await checkedKey(key);
+  return (receipt) => signEdgeReceipt(receipt, { privateKey, kid: key.kid });
+}
+
+async function checkedKey({ kid: _, ...jwk }: EdgePrivateKey): Promise<CryptoKey> {
   try {
     const { d: _private, ...publicHalf } = jwk;
     // importJWK returns bytes only for symmetric keys.
     const privateKey = (await importJWK(jwk, 'EdDSA')) as CryptoKey;
     const tried = await new CompactSign(new Uint8Array(1)).setProtectedHeader({ alg: 'EdDSA' }).sign(privateKey);
     await compactVerify(tried, await importJWK(publicHalf, 'EdDSA'));
-    return (receipt) => signEdgeReceipt(receipt, { privateKey, kid });
+    return privateKey;
   } catch (cause) {
     // A receipt that nobody can check would be worse than none.
     throw new PlimsollError('internal_error', 'The server is not configured.', {

@@ -2,6 +2,7 @@
 import type { Sampling } from '#shared/api/sampling.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import type { Mode } from '#shared/line/line.ts';
+import type { Role } from '#shared/protocol/expert-directive.ts';
 import type { ServedModel } from '#shared/protocol/pool-report.ts';
 import type { AffinityNode } from './affinity.ts';
 
@@ -19,6 +20,8 @@ export type PoolMember = AffinityNode & {
   /** Unix seconds; null if unknown. */
   created: number | null;
   modes: readonly Mode[];
+  /** The experts whose rows it gives to an edge that mixes them. */
+  serves: readonly Role[];
   /** The version of its probe; null if it cannot look at prompts a second time. */
   secondLook: string | null;
   /** Whether its bundle has reward and cost heads. */
@@ -29,12 +32,12 @@ export type PoolMember = AffinityNode & {
 /** What it says about its model, in our names. */
 export function servedBy(served: ServedModel) {
   const { model, context_length, max_token_bytes, bundle = null, draws = null, created = null } = served;
-  const { modes, second_look: secondLook, scores, sampling } = served;
+  const { modes, serves, second_look: secondLook, scores, sampling } = served;
   return {
     model,
     contextLength: context_length,
     maxTokenBytes: max_token_bytes,
-    ...{ bundle, draws, created, modes, secondLook, scores, sampling },
+    ...{ bundle, draws, created, modes, serves, secondLook, scores, sampling },
   };
 }
 
@@ -49,6 +52,7 @@ export function unheard(url: string): PoolMember {
     bundle: null,
     created: null,
     modes: [],
+    serves: [],
     secondLook: null,
     sampling: PLAIN_SAMPLING,
   };

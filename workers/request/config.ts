@@ -6,6 +6,7 @@ import type { JSONWebKeySet } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { MOST_AHEAD, MOST_TOP_K } from '#shared/protocol/expert-directive.ts';
 import { BackendUrl } from '#shared/protocol/pool-report.ts';
 import { OtlpEndpoint, OtlpHeaders, type OtlpSettings, TraceRatio } from '#shared/trace/otlp-settings.ts';
 import type { Env } from './env.ts';
@@ -48,6 +49,14 @@ const EdgeKeys = z
   ])
   .pipe(z.tuple([EdgePrivateKey], PublicHalf));
 
+const whole = z
+  .string()
+  .regex(/^\d+$/)
+  .transform((digits) => Number(digits));
+/** Beyond so many tokens, a row of a language model has next to no mass. */
+const DEFAULT_TOP_K = 64;
+const DEFAULT_AHEAD = 0;
+
 const Settings = z
   .object({
     BACKENDS: json.pipe(z.array(BackendUrl)),
@@ -55,6 +64,10 @@ const Settings = z
     DIRECTIVE_SECRET: z.string().min(32),
     RECEIPT_JWKS: json.pipe(PublicKeySet),
     EDGE_RECEIPT_JWK: json.pipe(EdgeKeys).optional(),
+    EDGE_MIXING_TOP_K: z
+      .union([z.literal('all').transform(() => null), whole.pipe(z.int().min(1).max(MOST_TOP_K))])
+      .default(DEFAULT_TOP_K),
+    EDGE_MIXING_AHEAD: whole.pipe(z.int().min(0).max(MOST_AHEAD)).default(DEFAULT_AHEAD),
     LOG_REQUESTS: z.enum(['0', '1']).default('0'),
     OTEL_EXPORTER_OTLP_ENDPOINT: OtlpEndpoint.nullable().default(null),
     OTEL_EXPORTER_OTLP_HEADERS: OtlpHeaders.default({}),
@@ -83,6 +96,13 @@ export type Config = {
   /** Whether the log has a line about each request. */
   logRequests: boolean;
   otlp: OtlpSettings;
+  /** How the edge asks for rows where it mixes experts itself. */
+  mixing: {
+    /** How many of an expert's likeliest tokens a row has; null for all. */
+    topK: number | null;
+    /** How many positions an expert may run ahead. */
+    ahead: number;
+  };
   operatorKeySha256: string;
 };
 
@@ -119,6 +139,7 @@ function readConfig(env: Env): Config {
       headers: settings.data.OTEL_EXPORTER_OTLP_HEADERS,
       ratio: settings.data.OTEL_TRACES_SAMPLER_ARG,
     },
+    mixing: { topK: settings.data.EDGE_MIXING_TOP_K, ahead: settings.data.EDGE_MIXING_AHEAD },
     operatorKeySha256: settings.data.OPERATOR_KEY_SHA256,
   };
 }

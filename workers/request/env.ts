@@ -27,6 +27,10 @@ export type Env = TenantIndexBinding &
     /** Signs the edge's own receipts. If it is not set, there are none. */
     EDGE_RECEIPT_JWK?: string;
     OPERATOR_KEY_SHA256?: string;
+    /** How many tokens a row has where the edge mixes experts itself, or `all`. */
+    EDGE_MIXING_TOP_K?: string;
+    /** How many positions an expert may run ahead then. */
+    EDGE_MIXING_AHEAD?: string;
     /** `1`: the log has a line about each request. */
     LOG_REQUESTS?: string;
     /** Where spans go, by OpenTelemetry's names. If there is no endpoint, they go nowhere. */

@@ -8,7 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
-import { MODES, type Mode } from '#shared/line/line.ts';
+import { BACKEND_MODES, type Mode } from '#shared/line/line.ts';
 import { adminClient } from '../control/admin-client.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
@@ -32,7 +32,7 @@ export type EdgeUnderTest = {
 
 export async function startEdgeUnderTest({
   backendCount = 1,
-  modesOf = () => MODES,
+  modesOf = () => BACKEND_MODES,
   modelOf = () => 'scripted',
   contextOf = () => 64,
   probeOf = () => null,

@@ -6,7 +6,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { seedKey } from '#shared/gate/index.ts';
-import { type Line, MODES, OPEN_LINE } from '#shared/line/line.ts';
+import { BACKEND_MODES, type Line, OPEN_LINE } from '#shared/line/line.ts';
 import type { EndFrame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Engine, EngineEvent, EngineLimits, EngineRequest } from '../engine.ts';
 
@@ -90,7 +90,7 @@ export function testEngine(
       expect(end.usage.completion_tokens).toBeLessThanOrEqual(5);
     });
 
-    test.each(MODES)(
+    test.each(BACKEND_MODES)(
       'gives the same answer for the same seed and another one for another seed, mode %s',
       async (mode) => {
         const answer = async (seed: number) =>
@@ -116,7 +116,7 @@ export function testEngine(
       await until(() => engine.stats().rows === 0);
     });
 
-    test.each(MODES)(
+    test.each(BACKEND_MODES)(
       'keeps every weight at or above the floor and spending within the budget, mode %s',
       async (mode) => {
         const line: Partial<Line> = { mode, floor: 0.6, opening: { tokens: 3, floor: 0.9 }, budget: 1.5 };
@@ -133,7 +133,7 @@ export function testEngine(
       },
     );
 
-    test.each(MODES)(
+    test.each(BACKEND_MODES)(
       'gives several answers to one request, each as its own key draws it alone, mode %s',
       async (mode) => {
         const single = [1, 2, 3].map((seed) => request({ line: { mode, floor: 0.2, budget: 3 }, sampling: { seed } }));
@@ -172,7 +172,7 @@ export function testEngine(
       expect(alone.ids).toEqual(floored.ids);
     });
 
-    test.each(MODES)(
+    test.each(BACKEND_MODES)(
       'draws what the safety expert draws at a floor of 1 and at a budget of 0, mode %s',
       async (mode) => {
         const safety = await collect(engine.generate(request({ line: { action: 'safety_only' } })));
@@ -220,7 +220,7 @@ export function testEngine(
       await without.close();
     });
 
-    test.each(MODES)('is greedy at temperature 0, whatever the seed, mode %s', async (mode) => {
+    test.each(BACKEND_MODES)('is greedy at temperature 0, whatever the seed, mode %s', async (mode) => {
       const greedy = (seed: number) =>
         collect(engine.generate(request({ sampling: { seed, temperature: 0 }, line: { mode } })));
       expect((await greedy(1)).ids).toEqual((await greedy(2)).ids);

@@ -4,7 +4,7 @@
  */
 
 import { MessageChannel } from 'node:worker_threads';
-import type { Mode } from '#shared/line/line.ts';
+import type { BackendMode } from '#shared/line/line.ts';
 import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { Proposal } from '../ask-gate.ts';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from '../engine.ts';
@@ -40,7 +40,7 @@ type Scripted = {
   limits?: Partial<EngineLimits>;
   contextLength?: number;
   proposal?: Proposal;
-  modes?: readonly Mode[];
+  modes?: readonly BackendMode[];
   digest?: string;
   maskOf?: MaskOf;
 } & Omit<ScriptedOptions, 'vocabSize' | 'layers'>;

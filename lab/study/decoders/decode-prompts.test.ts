@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { Source } from '#gpu-backend/engine/experts.ts';
 import { ScriptedExperts } from '#gpu-backend/engine/scripted-experts.ts';
-import type { Vocabulary } from '#gpu-backend/engine/vocabulary.ts';
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { logSoftmax, seedKey, uniformAt } from '#shared/gate/index.ts';
 import { decodePrompts } from './decode-prompts.ts';
 import type { Decoder } from './decoder.ts';

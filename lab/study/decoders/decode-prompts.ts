@@ -4,7 +4,7 @@
  */
 import type { Experts, Output, SequenceId } from '#gpu-backend/engine/experts.ts';
 import { promptText } from '#gpu-backend/engine/prompt-text.ts';
-import type { Vocabulary } from '#gpu-backend/engine/vocabulary.ts';
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { logSoftmax, seedKey, uniformAt } from '#shared/gate/index.ts';
 import { createProgress } from '#training/run/progress.ts';
 import type { Sampling } from '../../evaluate/answer-prompts.ts';

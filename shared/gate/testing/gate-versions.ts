@@ -4,7 +4,7 @@
  * it.
  */
 import { expect } from 'vitest';
-import type { Mode } from '#shared/line/line.ts';
+import type { BackendMode } from '#shared/line/line.ts';
 import type { DrawableDistribution } from '../drawable-distribution.ts';
 import { effectiveFloor } from '../effective-weight.ts';
 import { createGate, type Gate } from '../fast/create-gate.ts';
@@ -33,7 +33,7 @@ export type GateVersion = {
   /** The distribution of one step in the mode `logits`, from two rows of logits `[vocabulary]`. */
   gateRows: Rows;
   /** The two ways to a mixture. In the mode `layers` the second row is the mixture itself. */
-  gateByMode: Record<Mode, { gate: Rows; draw: (input: GateStepInput) => GateStep }>;
+  gateByMode: Record<BackendMode, { gate: Rows; draw: (input: GateStepInput) => GateStep }>;
   /**
    * Compares a row of log-probabilities with one that the plain functions made: bit for bit, or up
    * to the rounding of other sums.

@@ -38,6 +38,7 @@ const NOBODY: PoolMember = {
   bundle: null,
   created: null,
   modes: [],
+  serves: [],
   secondLook: null,
   sampling: PLAIN_SAMPLING,
 };

@@ -9,14 +9,40 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { type DrawKey, isAllowed, penaltyBias, repetitionScale, type SamplingParams } from '#shared/gate/index.ts';
-import type { EngineRequest } from './engine.ts';
-import type { MaskOf, TokenMask } from './token-mask.ts';
+import type { TokenMask } from './token-mask.ts';
 import type { Vocabulary } from './vocabulary.ts';
+
+/**
+ * How to draw. `temperature`, `topP`, `topK` and `minP` are the gate's (gate-types.ts). Whatever is
+ * left out changes nothing. shared/protocol/generate.ts says what each one does.
+ */
+export type RequestedSampling = {
+  temperature: number;
+  topP: number;
+  topK?: number;
+  minP?: number;
+  presencePenalty?: number;
+  frequencyPenalty?: number;
+  repetitionPenalty?: number;
+  /** Nats by token id. */
+  logitBias?: ReadonlyMap<number, number>;
+  /** At least one. */
+  allowedIds?: readonly number[];
+};
+
+type SampledRequest = {
+  sampling: RequestedSampling;
+  /** The client's tokens. Only a repetition penalty looks at them. */
+  promptIds: readonly number[];
+  minTokens?: number;
+  /** The tokens that the answer has already. */
+  resume?: { ids: readonly number[] };
+};
 
 type Options = {
   key: DrawKey;
   vocabulary: Pick<Vocabulary, 'banned' | 'eos'>;
-  maskOf: MaskOf;
+  mask: TokenMask | null;
 };
 
 export class AnswerSampling {
@@ -35,7 +61,7 @@ export class AnswerSampling {
   #drawn = 0;
 
   /** Throws a PlimsollError if the mask leaves no token to begin with. */
-  constructor(request: EngineRequest, { key, vocabulary, maskOf }: Options) {
+  constructor(request: SampledRequest, { key, vocabulary, mask }: Options) {
     const { sampling, promptIds, minTokens = 0, resume } = request;
     const { temperature, topP, topK = 0, minP = 0, repetitionPenalty = 1 } = sampling;
     const { presencePenalty = 0, frequencyPenalty = 0, logitBias = new Map() } = sampling;
@@ -45,7 +71,7 @@ export class AnswerSampling {
     this.#minTokens = minTokens;
     this.#banned = new Set(vocabulary.banned);
     this.#bannedWithEnds = new Set([...vocabulary.banned, ...vocabulary.eos]);
-    this.#mask = maskOf(request);
+    this.#mask = mask;
     // Not what an expert reads besides the client's tokens: that is nobody's business.
     this.#scale = repetitionScale(promptIds, repetitionPenalty);
     for (const id of resume?.ids ?? []) this.accept(id);

@@ -1,0 +1,159 @@
+/** The rows of one expert over a WebSocket, as an edge asks for them. */
+import { once } from 'node:events';
+import { afterEach, beforeAll, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { OPEN_LINE } from '#shared/line/line.ts';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import {
+  EXPERT_HEADER,
+  EXPERTS_PATH,
+  type ExpertDirective,
+  expertKey,
+  signExpertDirective,
+} from '#shared/protocol/expert-directive.ts';
+import { decodeRow, type Open, Said } from '#shared/protocol/expert-messages.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { Engine } from '../engine/engine.ts';
+import { startScriptedEngine } from '../engine/testing/scripted-engine.ts';
+import type { BackendConfig } from './config.ts';
+import { type Backend, serveEngine } from './start-backend.ts';
+import { allFrames, call, DRAW_SECRET, generateRequest, receiptKeys, SECRET } from './testing/backend-client.ts';
+import { endOf, idle } from './testing/scripted-backends.ts';
+
+const BODY = JSON.stringify(generateRequest());
+let keys: Awaited<ReturnType<typeof receiptKeys>>;
+let backend: Backend;
+let engine: Engine;
+
+beforeAll(async () => {
+  keys = await receiptKeys();
+});
+afterEach(() => backend.close());
+
+async function serve(serves: BackendConfig['serves'] = 'all') {
+  engine = await startScriptedEngine({});
+  const config = {
+    host: '127.0.0.1',
+    port: 0,
+    directiveSecret: SECRET,
+    drawSecret: DRAW_SECRET,
+    receiptPrivateJwk: keys.receiptPrivateJwk,
+    backendId: 'b1',
+    graceMs: 0,
+    bodyLimitBytes: 10_000,
+    hostNames: null,
+    serves,
+  };
+  const vocabulary = { eos: [0], banned: [], bytesOf: (id: number) => (id === 0 ? undefined : Uint8Array.of(id)) };
+  backend = await serveEngine(
+    engine,
+    (messages) => ({ promptIds: [...Buffer.from(messages.map(({ content }) => content).join('\n'))], rowPrompts: {} }),
+    config,
+    { log: () => {}, vocabulary },
+  );
+}
+
+type Asked = { token?: string | null; changes?: Partial<ExpertDirective>; open?: Partial<Open>; url?: string };
+
+async function sign(changes: Partial<ExpertDirective> = {}): Promise<string> {
+  const directive: ExpertDirective = {
+    id: crypto.randomUUID(),
+    request: 'req_1',
+    tenant: 'acme',
+    key: 'main',
+    policy: 'p',
+    classifier: 'c',
+    digest: await sha256Hex(BODY),
+    line: { ...OPEN_LINE, mode: 'edge' },
+    second_look: null,
+    expert: 'safety',
+    top_k: null,
+    ahead: 0,
+    ...changes,
+  };
+  return signExpertDirective(directive, await expertKey(directiveKey(SECRET)));
+}
+
+/** Everything that the backend sends, in order. */
+async function connect({ token, changes, open }: Asked = {}) {
+  const given = token === undefined ? await sign(changes) : token;
+  const url = `${backend.url.replace('http', 'ws')}${EXPERTS_PATH}`;
+  const socket = new WebSocket(url, { headers: given === null ? {} : { [EXPERT_HEADER]: given } });
+  const refused = new Promise<number>((resolve) => {
+    socket.on('unexpected-response', (_, response) => resolve(response.statusCode ?? 0));
+  });
+  socket.on('error', () => undefined);
+  const said: unknown[] = [];
+  socket.on('message', (data: Buffer, isBinary) => {
+    said.push(isBinary ? decodeRow(Uint8Array.from(data).buffer) : Said.parse(JSON.parse(String(data))));
+  });
+  const opened = once(socket, 'open').then(() => {
+    socket.send(
+      JSON.stringify({ type: 'open', body: BODY, ids: [], draws: null, vocabulary: false, ...open } satisfies Open),
+    );
+    return 101;
+  });
+  opened.catch(() => undefined);
+  return { status: await Promise.race([refused, opened]), socket, said };
+}
+
+const first = (said: unknown[]) => expect.poll(() => said.length, { timeout: 5000 }).toBeGreaterThanOrEqual(2);
+
+test('it says where it stands and what the expert predicts, and goes on with each token that was drawn', async () => {
+  await serve();
+  const { status, socket, said } = await connect({ open: { vocabulary: true } });
+  expect(status).toBe(101);
+  await first(said);
+  expect(said[0]).toMatchObject({ type: 'start', backend: 'b1', prompt_tokens: 5, most_tokens: 12, proposal: 0.5 });
+  expect(said[0]).toMatchObject({ vocabulary: { eos: [0] }, draws: expect.any(String), key: expect.any(Array) });
+  expect(said[1]).toMatchObject({ epoch: 0, position: 0, draft: null });
+  socket.send(JSON.stringify({ type: 'take', at: 0, id: 97, epoch: 1 }));
+  await expect.poll(() => said.length).toBe(3);
+  expect(said[2]).toMatchObject({ epoch: 1, position: 1 });
+  socket.close();
+  await idle(engine);
+});
+
+test('the key is that of the answer which the backend itself would draw', async () => {
+  await serve();
+  const { said } = await connect();
+  await first(said);
+  const [start] = said as Extract<Said, { type: 'start' }>[];
+  const other = await connect({ changes: { top_k: 8 } });
+  await first(other.said);
+  // Other distributions, other numbers.
+  expect(other.said[0]).not.toMatchObject({ key: start!.key });
+  expect(endOf(await allFrames(await call(backend.url, BODY)))).toMatchObject({ type: 'end' });
+});
+
+test('without a directive for exactly this, there is no socket', async () => {
+  await serve('helpfulness');
+  const used = await sign({ expert: 'helpfulness' });
+  expect((await connect({ token: used })).status).toBe(101);
+  expect((await connect({ token: used })).status).toBe(401);
+  expect((await connect({ token: null })).status).toBe(401);
+  expect((await connect({ token: 'x.y.z' })).status).toBe(401);
+  expect((await connect()).status).toBe(503);
+});
+
+test('a request with another body than was signed gets an error and no row', async () => {
+  await serve();
+  const { said } = await connect({ open: { body: BODY.replace('hello', 'other') } });
+  await expect.poll(() => said).toEqual([expect.objectContaining({ type: 'error', code: 'directive_invalid' })]);
+});
+
+test('what is no message ends the socket, and the row is free', async () => {
+  await serve();
+  const { socket, said } = await connect();
+  await first(said);
+  socket.send('{"type":"take","at":-1}');
+  await once(socket, 'close');
+  expect(said.at(-1)).toMatchObject({ type: 'error', code: 'invalid_request' });
+  await idle(engine);
+});
+
+test('a backend of one expert answers nothing itself', async () => {
+  await serve('safety');
+  expect(await (await fetch(`${backend.url}/healthz`)).json()).toMatchObject({ modes: ['edge'], serves: ['safety'] });
+  expect((await call(backend.url, BODY)).status).toBe(503);
+});

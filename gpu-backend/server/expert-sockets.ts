@@ -1,0 +1,247 @@
+/**
+ * Gives the rows of one expert to an edge that mixes experts itself: `/v1/experts`, a WebSocket for
+ * each expert of each answer (shared/protocol/expert-messages.ts). Like an answer, it takes a
+ * directive signed for exactly this request. Nothing is drawn here, so there is no receipt. The
+ * socket is the session: when it closes, the row is free again.
+ */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
+import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
+import { NO_WEIGHTS } from '#shared/gate/index.ts';
+import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
+import {
+  EXPERT_HEADER,
+  EXPERTS_PATH,
+  type ExpertDirective,
+  expertKey,
+  type Role,
+  verifyExpertDirective,
+} from '#shared/protocol/expert-directive.ts';
+import { encodeRow, Open, packVocabulary, type Said, Take } from '#shared/protocol/expert-messages.ts';
+import type { GenerateRequest } from '#shared/protocol/generate.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { Engine, TakenToken } from '../engine/engine.ts';
+import { mostTokens } from '../engine/kv-memory.ts';
+import { promptsOf } from '../engine/needed-sources.ts';
+import type { Drains } from './drains.ts';
+import type { EncodePrompt } from './encode-prompt.ts';
+import { engineRequest } from './engine-request.ts';
+import { type Log, logAbout } from './log.ts';
+import { logFailure } from './log-failure.ts';
+import { parseRequest } from './parse-request.ts';
+import { createUsedDirectives } from './used-directives.ts';
+
+export type ExpertOptions = {
+  engine: Engine;
+  encodePrompt: EncodePrompt;
+  directiveKeys: readonly Uint8Array[];
+  drawSecrets: DrawSecrets;
+  backendId: string;
+  /** The experts that may be asked here. */
+  roles: readonly Role[];
+  /** How tokens become text. The edge needs it, because it writes the answer. */
+  vocabulary: Vocabulary;
+  bodyLimitBytes: number;
+  drains: Drains;
+  log: Log;
+};
+
+/** How long a socket may stay without its first message, and without any later one. */
+const OPEN_MS = 10_000;
+const SILENCE_MS = 60_000;
+/** Of a token's id in JSON, with the comma after it. */
+const MOST_ID_CHARACTERS = 7;
+
+/** Serves until the server closes. Returns what ends all sockets at once. */
+export async function serveExperts(server: Server, options: ExpertOptions): Promise<() => void> {
+  const { directiveKeys, roles, drains, log } = options;
+  const keys = await Promise.all(directiveKeys.map(expertKey));
+  const used = createUsedDirectives();
+  const maxPayload = 2 * options.bodyLimitBytes + MOST_ID_CHARACTERS * options.engine.info.contextLength;
+  const sockets = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false });
+
+  async function admit(request: IncomingMessage): Promise<ExpertDirective> {
+    if (request.url?.split('?', 1)[0] !== EXPERTS_PATH) {
+      throw new PlimsollError('unknown_url', 'There is nothing at this address.');
+    }
+    if (drains.isDraining) throw new PlimsollError('backend_unavailable', 'The backend is draining.');
+    const token = request.headers[EXPERT_HEADER];
+    const directive = await verifyExpertDirective(typeof token === 'string' ? token : undefined, keys);
+    used.take(directive.id);
+    if (roles.includes(directive.expert)) return directive;
+    throw new PlimsollError('backend_unavailable', `This backend does not serve the expert ${directive.expert}.`);
+  }
+
+  server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    admit(request).then(
+      (directive) => {
+        sockets.handleUpgrade(request, socket, head, (ws) => {
+          void serveSession(ws, directive, options);
+        });
+      },
+      (thrown: unknown) => {
+        const error = toPlimsollError(thrown);
+        logFailure(log, `GET ${EXPERTS_PATH}`, error);
+        refuse(socket, error);
+      },
+    );
+  });
+  return () => {
+    for (const ws of sockets.clients) ws.terminate();
+  };
+}
+
+function refuse(socket: Duplex, error: PlimsollError): void {
+  const body = JSON.stringify(error.toBody());
+  socket.end(
+    `HTTP/1.1 ${error.status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+async function serveSession(ws: WebSocket, directive: ExpertDirective, options: ExpertOptions): Promise<void> {
+  const log = logAbout(options.log, { request: directive.request, tenant: directive.tenant, key: directive.key });
+  const left = new AbortController();
+  const leave = () => left.abort(new Error('the edge left'));
+  ws.once('close', leave);
+  ws.on('error', leave);
+  let silence = setTimeout(leave, OPEN_MS);
+  const say = (said: Said) => ws.send(JSON.stringify(said));
+  const opened = Promise.withResolvers<Open>();
+  left.signal.addEventListener('abort', () => opened.reject(left.signal.reason));
+  let onTake: ((taken: TakenToken) => void) | null = null;
+  ws.on('message', (data, isBinary) => {
+    clearTimeout(silence);
+    silence = setTimeout(leave, SILENCE_MS);
+    try {
+      if (isBinary) throw new PlimsollError('invalid_request', 'Found a binary message, wanted JSON.');
+      const message: unknown = JSON.parse(String(data));
+      if (onTake === null) opened.resolve(Open.parse(message));
+      else {
+        const { type: _, ...taken } = Take.parse(message);
+        onTake(taken);
+      }
+    } catch (cause) {
+      const error = new PlimsollError('invalid_request', 'The message is neither an open nor a take.', { cause });
+      opened.reject(error);
+      left.abort(error);
+    }
+  });
+  try {
+    const open = await opened.promise;
+    const takes = {
+      listen: (listener: (taken: TakenToken) => void) => {
+        onTake = listener;
+      },
+    };
+    onTake = () => {};
+    await tellRows(open, { directive, takes, signal: left.signal, say, ws, options });
+  } catch (thrown) {
+    const error = toPlimsollError(thrown);
+    if (ws.readyState === ws.OPEN) {
+      logFailure(log, `expert ${directive.expert} of request ${directive.request}`, error);
+      say({ type: 'error', code: error.code, message: error.message });
+    }
+  } finally {
+    clearTimeout(silence);
+    ws.close();
+  }
+}
+
+async function tellRows(
+  open: Open,
+  {
+    directive,
+    takes,
+    signal,
+    say,
+    ws,
+    options,
+  }: {
+    directive: ExpertDirective;
+    takes: { listen(listener: (taken: TakenToken) => void): void };
+    signal: AbortSignal;
+    say: (said: Said) => void;
+    ws: WebSocket;
+    options: ExpertOptions;
+  },
+): Promise<void> {
+  const { engine, encodePrompt, backendId, vocabulary, bodyLimitBytes } = options;
+  const { info } = engine;
+  const body = Buffer.from(open.body);
+  if (body.byteLength > bodyLimitBytes) {
+    throw new PlimsollError('request_too_large', `The body is larger than ${bodyLimitBytes} bytes.`);
+  }
+  if (directive.digest !== (await sha256Hex(body))) {
+    throw new PlimsollError('directive_invalid', 'The directive belongs to another request.');
+  }
+  const request = parseRequest(body);
+  checkAsked(request, info.model);
+  const prompt = encodePrompt(request.messages);
+  const [newest] = options.drawSecrets;
+  // Also while the deployment changes its secret.
+  const secret = (open.draws !== null && drawSecretById(options.drawSecrets, open.draws)) || newest;
+  const { expert, top_k: topK, ahead } = directive;
+  const drawn = { directive, bundle: info.digest, promptIds: prompt.promptIds, request, rows: topK };
+  const key = await drawKeysOf(secret, drawn)(0);
+  const begins = open.ids.length === 0;
+  // Only the safety expert's row looks at the prompt, once.
+  const looks = begins && expert === 'safety';
+  const asked = engineRequest(
+    { ...request, stop: [], ignore_eos: true, min_tokens: 0 },
+    {
+      directive: { ...directive, second_look: looks ? directive.second_look : null },
+      prompt,
+      keys: [key],
+      resume: begins ? null : { ids: open.ids, spent: 0, weights: NO_WEIGHTS, ran: {} },
+    },
+  );
+  const [ownPrompt] = promptsOf(asked, [expert]);
+  const { contextLength, memory } = info;
+  const size = { longest: ownPrompt?.length ?? 0, rows: 1, contextLength, memory };
+  const rows = { expert, topK, ahead };
+  for await (const event of engine.generate({ ...asked, rows }, { signal, takes })) {
+    if (event.type === 'waiting' || event.type === 'reading') say({ type: event.type });
+    else if (event.type === 'start') {
+      say({
+        type: 'start',
+        backend: backendId,
+        model: info.model,
+        bundle: info.digest,
+        draws: secret.id,
+        experts: info.experts,
+        prompt_tokens: event.prompt_tokens,
+        most_tokens: mostTokens(request.max_tokens, size),
+        proposal: info.proposal ?? routerOf(info.router),
+        key: [...key],
+        ...(request.repetition_penalty !== 1 && { prompt_ids: [...prompt.promptIds] }),
+        ...(open.vocabulary && { vocabulary: packVocabulary(vocabulary, info.vocabSize) }),
+      });
+    } else if (event.type === 'row') {
+      if (event.second_look) say({ type: 'looked', report: event.second_look });
+      ws.send(encodeRow(event.row));
+    } else if (event.type === 'end' && event.second_look) {
+      // The look has refused the answer, so it has no row.
+      say({ type: 'looked', report: event.second_look });
+    }
+  }
+}
+
+function checkAsked(request: GenerateRequest, model: string): void {
+  if (request.model !== model) {
+    throw new PlimsollError('model_not_found', `This backend serves ${model}, not ${request.model}.`, {
+      param: 'model',
+    });
+  }
+  const { n, echo, logprobs } = request;
+  if (n > 1 || echo || logprobs) {
+    throw new PlimsollError('invalid_request', 'Rows are given for one answer, without echo and log-probabilities.');
+  }
+}
+
+function routerOf(router: Engine['info']['router']) {
+  if (router !== undefined) return router;
+  throw new PlimsollError('backend_unavailable', 'This model has a router that only a backend can ask.');
+}

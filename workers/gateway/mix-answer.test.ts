@@ -1,0 +1,300 @@
+/** The edge's loop over experts that are functions of the text: the line's laws, and what fails. */
+import * as fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { LookReport, TokenTrace } from '#shared/api/plimsoll-extension.ts';
+import { gateStep, type OwnRow, seedKey, startGate } from '#shared/gate/index.ts';
+import { keepTop } from '#shared/gate/keep-top.ts';
+import { logSoftmax } from '#shared/gate/log-softmax.ts';
+import { JUDGEMENTS } from '#shared/line/categories.ts';
+import { type Line, OPEN_LINE, RULES } from '#shared/line/line.ts';
+import type { ExpertRow, ExpertStart } from '#shared/protocol/expert-messages.ts';
+import { GenerateRequest } from '#shared/protocol/generate.ts';
+import { crossedLine } from '#shared/protocol/line-held.ts';
+import type { SecondLook } from '#shared/protocol/second-look.ts';
+import { ExpertRows } from './expert-rows.ts';
+import type { ExpertSession } from './expert-socket.ts';
+import { type MixedEnd, mixAnswer } from './mix-answer.ts';
+import { unheard } from './pool-member.ts';
+
+const SIZE = 8;
+const MOST = 6;
+/** Token 0 ends an answer; the others are letters. */
+const vocabulary = {
+  eos: [0],
+  banned: [],
+  bytesOf: (id: number) => (id === 0 ? undefined : Uint8Array.of(96 + id)),
+};
+const gone = () => new PlimsollError('backend_unavailable', 'gone');
+
+type Expert = (ids: readonly number[]) => Float32Array;
+
+/** Logits that depend on the text and on nothing else. */
+const expert =
+  (seed: number): Expert =>
+  (ids) => {
+    const turn = ids.reduce((hash, id) => (hash * 31 + id + 1) % 9973, (seed % 9973) + 1);
+    return Float32Array.from({ length: SIZE }, (_, id) => 4 * Math.sin(turn * (id + 1.5)));
+  };
+
+const startOf = (key: ExpertStart['key'], proposal: number): ExpertStart => ({
+  type: 'start',
+  backend: 'b',
+  model: 'm',
+  bundle: 'x',
+  draws: 'd',
+  experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'base' } },
+  prompt_tokens: 3,
+  most_tokens: MOST,
+  proposal,
+  key,
+});
+
+type Fake = {
+  expert: Expert;
+  topK: number | null;
+  key: number;
+  proposal: number;
+  breaksAt?: number;
+  look?: LookReport;
+};
+
+/** An expert whose backends are gone from the position `breaksAt` on. */
+function rowsOf({ expert, topK, key, proposal, breaksAt = Infinity, look }: Fake, ids: number[]): Promise<ExpertRows> {
+  const rowAt = (position: number): ExpertRow => {
+    const logits = expert(ids.slice(0, position));
+    const about = { epoch: 0, position, draft: null, half: new Float64Array() };
+    return topK === null ? { ...about, logits } : { ...about, ...own(logits, topK) };
+  };
+  const session: ExpertSession = {
+    member: unheard('http://b'),
+    directive: 'directive',
+    asked: { line: OPEN_LINE, second_look: null },
+    // The cast: a seed's key has four words.
+    start: startOf([...seedKey(key)] as unknown as ExpertStart['key'], proposal),
+    look: () => look ?? null,
+    row: async (position) => {
+      if (position >= breaksAt) throw gone();
+      return rowAt(position);
+    },
+    firstWord: async () => {
+      if (breaksAt <= 0 && look === undefined) throw gone();
+    },
+    take: () => {},
+    close: () => {},
+  };
+  let isOpen = false;
+  return ExpertRows.open(async () => {
+    if (isOpen) throw gone();
+    isOpen = true;
+    return session;
+  }, ids);
+}
+
+function own(logits: Float32Array, k: number): OwnRow {
+  const row = logSoftmax(logits)!;
+  const ids = Int32Array.from([...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b).slice(0, k)).sort();
+  const logprobs = Float64Array.from(ids, (id) => row[id]!);
+  return { ids, logprobs, left: Math.max(0, 1 - logprobs.reduce((sum, lp) => sum + Math.exp(lp), 0)) };
+}
+
+type Asked = {
+  line?: Partial<Line>;
+  safety: Fake;
+  helpful: Fake | null;
+  secondLook?: SecondLook | null;
+  request?: object;
+};
+
+async function mixed({ line = {}, safety, helpful, secondLook = null, request = {} }: Asked) {
+  const ids: number[] = [];
+  const tokens: TokenTrace[] = [];
+  let text = '';
+  let alone = 0;
+  const answer = mixAnswer({
+    line: { ...OPEN_LINE, mode: 'edge', ...line },
+    secondLook,
+    request: GenerateRequest.parse({
+      model: 'm',
+      messages: [{ role: 'user', content: 'hi' }],
+      max_tokens: MOST,
+      stop: [],
+      seed: 1,
+      temperature: 1,
+      top_p: 1,
+      ignore_eos: true,
+      ...request,
+    }),
+    vocabulary,
+    topK: safety.topK,
+    ids,
+    safety: await rowsOf(safety, ids),
+    helpful: helpful && (await rowsOf(helpful, ids)),
+    onAlone: () => {
+      alone++;
+    },
+  });
+  let next = await answer.next();
+  for (; !next.done; next = await answer.next()) {
+    text += next.value.text;
+    tokens.push(...next.value.tokens);
+  }
+  const end: MixedEnd = next.value;
+  return { ids, tokens, text, end, alone };
+}
+
+const share = fc.double({ min: 0, max: 1, noNaN: true });
+const lines = fc.record({
+  floor: share,
+  ceiling: share,
+  opening: fc.record({ tokens: fc.nat(3), floor: share }),
+  rule: fc.constantFrom(...RULES),
+  budget: fc.option(fc.double({ min: 0, max: 3, noNaN: true })),
+});
+const given = fc.record({
+  line: lines,
+  seeds: fc.tuple(fc.nat(), fc.nat()),
+  key: fc.nat(),
+  proposal: share,
+  topK: fc.option(fc.integer({ min: 2, max: SIZE - 1 })),
+  breaksAt: fc.constantFrom(Infinity, 0, 2),
+});
+
+describe('the laws', () => {
+  test('floor and budget hold at every token, also after the helpfulness expert is lost', async () => {
+    await fc.assert(
+      fc.asyncProperty(given, async ({ line, seeds: [s, h], key, proposal, topK, breaksAt }) => {
+        const safety = { expert: expert(s), topK, key, proposal };
+        const { ids, tokens, end } = await mixed({ line, safety, helpful: { ...safety, expert: expert(h), breaksAt } });
+        let spent = 0;
+        for (const [position, { id, lp, weight, floor }] of tokens.entries()) {
+          expect(floor).toBeGreaterThanOrEqual(
+            Math.max(line.floor, position < line.opening.tokens ? line.opening.floor : 0),
+          );
+          expect(weight).toBeGreaterThanOrEqual(floor);
+          if (position >= breaksAt) expect(weight).toBe(1);
+          // The reference, from the safety expert alone.
+          const whole = logSoftmax(expert(s)(ids.slice(0, position)))!;
+          const top = (topK === null ? whole : keepTop(whole, topK)!).slice();
+          // Before its first word, an answer may not end.
+          if (position === 0) top[0] = -Infinity;
+          const reference = logSoftmax(top)!;
+          spent += (lp ?? -Infinity) - reference[id]!;
+          if (line.budget !== null) expect(spent).toBeLessThanOrEqual(line.budget + 1e-9);
+        }
+        if (Number.isFinite(spent)) expect(end.spent).toBeCloseTo(spent, 6);
+        expect(crossedLine(end)).toBeNull();
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('with whole rows, it draws what the gate draws from them', async () => {
+    await fc.assert(
+      fc.asyncProperty(given, async ({ line, seeds: [s, h], key, proposal }) => {
+        const safety = { expert: expert(s), topK: null, key, proposal };
+        const { ids } = await mixed({ line, safety, helpful: { ...safety, expert: expert(h) } });
+        const policy = { ...line, earned: null };
+        const drawn: number[] = [];
+        for (let state = startGate(); drawn.length < MOST; ) {
+          const step = gateStep({
+            safetyLogits: expert(s)(drawn),
+            helpfulLogits: expert(h)(drawn),
+            proposal,
+            policy,
+            // Nothing may end before it has said a word.
+            sampling: { temperature: 1, topP: 1, key: seedKey(key), ...(drawn.length === 0 && { mask: new Set([0]) }) },
+            state,
+          });
+          state = step.state;
+          drawn.push(step.token);
+        }
+        expect(ids).toEqual(drawn);
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+const base = { topK: null, key: 5, proposal: 0.4 };
+const SAFETY: Fake = { ...base, expert: expert(1) };
+const HELPFUL: Fake = { ...base, expert: expert(2) };
+
+describe('what fails', () => {
+  test.each([0, 3])('without the safety expert from token %i on, the answer breaks off there', async (breaksAt) => {
+    const seen: string[] = [];
+    const ids: number[] = [];
+    await expect(mixed({ safety: { ...SAFETY, breaksAt }, helpful: HELPFUL })).rejects.toMatchObject({
+      code: 'backend_unavailable',
+    });
+    expect([seen, ids]).toEqual([[], []]);
+  });
+
+  test.each([0, 3])('without the helpfulness expert from token %i on, the safety expert draws alone', async (at) => {
+    const { tokens, end, alone } = await mixed({ safety: SAFETY, helpful: { ...HELPFUL, breaksAt: at } });
+    expect(tokens.map(({ weight }) => weight === 1)).toEqual(tokens.map((_, i) => i >= at));
+    expect(end.ran).toEqual(at === 0 ? { safety: MOST } : { safety: MOST, helpfulness: at });
+    expect(alone).toBe(1);
+  });
+
+  test.each([
+    ['a NaN', () => new Float32Array(SIZE).fill(Number.NaN)],
+    ['another vocabulary', () => new Float32Array(SIZE + 1)],
+  ])('a row of the helpfulness expert with %s closes the gate', async (_, broken) => {
+    const { tokens } = await mixed({ safety: SAFETY, helpful: { ...HELPFUL, expert: broken } });
+    expect(tokens.map(({ weight }) => weight)).toEqual(tokens.map(() => 1));
+  });
+
+  test('a row of the safety expert with a NaN ends the answer with an error', async () => {
+    const broken = () => new Float32Array(SIZE).fill(Number.NaN);
+    await expect(mixed({ safety: { ...SAFETY, expert: broken }, helpful: HELPFUL })).rejects.toMatchObject({
+      code: 'expert_failed',
+    });
+  });
+
+  test('a proposal that is no share closes the gate', async () => {
+    const { tokens } = await mixed({ safety: { ...SAFETY, proposal: Number.NaN }, helpful: HELPFUL });
+    expect(tokens.map(({ weight }) => weight)).toEqual(tokens.map(() => 1));
+  });
+});
+
+describe('the second look', () => {
+  const found = (probability: number): LookReport => ({
+    version: 'p1',
+    categories: JUDGEMENTS.map((name) => ({ name, probability: name === 'violence' ? probability : 0 })),
+    tightened: false,
+    because: null,
+  });
+  const refuses = { base: 0, rules: { violence: { action: 'refuse', ramp: { from: 0.5, full: 0.9 } } } };
+  // The cast: a rule has more fields, and all of them have neutral defaults.
+  const ruled = (rules: object) => rules as unknown as SecondLook;
+
+  test('refuses before the first token', async () => {
+    const secondLook = ruled(refuses);
+    const { ids, end } = await mixed({ safety: { ...SAFETY, look: found(1) }, helpful: HELPFUL, secondLook });
+    expect(ids).toEqual([]);
+    expect(end).toMatchObject({ finish_reason: 'content_filter', usage: { completion_tokens: 0 } });
+    expect(end.second_look).toMatchObject({ tightened: true, because: 'violence' });
+  });
+
+  test('that did not come ends the answer', async () => {
+    await expect(mixed({ safety: SAFETY, helpful: HELPFUL, secondLook: ruled(refuses) })).rejects.toMatchObject({
+      code: 'backend_unavailable',
+    });
+  });
+});
+
+test('a stop string, half characters and the end of an answer are those of any other', async () => {
+  const spell =
+    (word: string): Expert =>
+    (ids) => {
+      const logits = new Float32Array(SIZE).fill(-1e9);
+      logits[ids.length < word.length ? word.charCodeAt(ids.length) - 96 : 0] = 0;
+      return logits;
+    };
+  const both = { ...base, expert: spell('abcd') };
+  const whole = await mixed({ safety: both, helpful: both, request: { ignore_eos: false } });
+  expect(whole).toMatchObject({ text: 'abcd', end: { finish_reason: 'stop', usage: { completion_tokens: 5 } } });
+  const stopped = await mixed({ safety: both, helpful: both, request: { stop: ['cd'] } });
+  expect(stopped).toMatchObject({ text: 'ab', end: { finish_reason: 'stop', usage: { completion_tokens: 4 } } });
+});
