@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Argument, Command, Option } from 'commander';
 import { integer, positiveInteger } from '../cli/options/numbers.ts';
 import { benchAffinity } from './affinity.ts';
+import { benchCachedAnswers, benchCachedDecisions } from './cached-routing.ts';
 import { benchChaos } from './chaos.ts';
 import { benchQueue } from './chaos-queue.ts';
 import { benchChaosStack } from './chaos-stack.ts';
@@ -62,6 +63,8 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   chaos: benchChaos,
   'chaos-stack': benchChaosStack,
   limits: benchLimits,
+  'cached-decisions': benchCachedDecisions,
+  'cached-answers': benchCachedAnswers,
   models: benchModels,
   'resume-cost': benchResumeCost,
   'second-look': benchSecondLook,
@@ -74,7 +77,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, mixing at the edge, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, what limits cost, a real model’s memory and start, and drafts; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, mixing at the edge, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, what limits cost, cached decisions and answers, a real model’s memory and start, and drafts; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

@@ -62,7 +62,11 @@ const shape = {
   limits: Limits.prefault({}).describe('how much may be asked for; null: no limit'),
   shaping: Shaping.prefault({}).describe('how a request may shape its answer'),
   cache: z
-    .strictObject({ answers: may(false).describe('whether an answer that draws nothing may be given again') })
+    .strictObject({
+      answers: may(false).describe(
+        'whether a fixed answer (temperature 0, or a seed) may be given again to the key that asked',
+      ),
+    })
     .prefault({})
     .describe('what may be kept to answer faster'),
   trace: z.enum(TRACES).default('tokens').describe('the most that a request may ask to be told about its answer'),

@@ -7,6 +7,7 @@ import type { Policy } from '#policies/schema.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import { HEARTBEAT_PATH } from '#shared/protocol/heartbeat.ts';
 import { createAdminApi } from './control/admin-api.ts';
+import { createAnswerCache } from './gateway/answer-cache.ts';
 import { DEFAULT_TIMEOUTS, type Timeouts } from './gateway/attempt.ts';
 import { createBackendPool } from './gateway/backend-pool.ts';
 import { chatCompletions } from './gateway/chat-completions.ts';
@@ -14,6 +15,7 @@ import { createDecide } from './gateway/decide.ts';
 import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
 import { hearHeartbeat } from './gateway/hear-heartbeat.ts';
+import { createKeptAnswers, type SharedCache } from './gateway/kept-answers.ts';
 import { meterAfter } from './gateway/limits.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
 import { moderations } from './gateway/moderations.ts';
@@ -41,6 +43,8 @@ export type AppOptions = {
   bodyPatience?: BodyPatience;
   /** How long a backend rests after its first failure. */
   restMs?: number;
+  /** Where isolates share answers; null or left out: each keeps its own. */
+  openCache?: (() => Promise<SharedCache>) | null;
 };
 
 export function createApp({
@@ -50,11 +54,13 @@ export function createApp({
   freshness = DEFAULT_FRESHNESS,
   bodyPatience = DEFAULT_BODY_PATIENCE,
   restMs,
+  openCache = null,
 }: AppOptions): Hono<AppEnv> {
   const readConfig = createConfigReader();
   const directory = createTenantDirectory({ operatorPolicy, freshness });
   const pool = createBackendPool({ ...(restMs !== undefined && { restMs }) });
   const decide = createDecide(classifier);
+  const findAnswer = createAnswerCache(createKeptAnswers({ openCache }));
   const classifierVersion = classifier.version;
 
   const app = new Hono<AppEnv>();
@@ -71,7 +77,7 @@ export function createApp({
   const key = authenticate(directory);
   const keyAndBody = readBodyAfter(key, bodyPatience);
   const metered = meterAfter(keyAndBody);
-  const complete = chatCompletions({ decide, pool, classifierVersion, timeouts });
+  const complete = chatCompletions({ decide, pool, classifierVersion, timeouts, findAnswer });
   const list = listModels(pool);
   const retrieve = retrieveModel(pool);
   const moderate = moderations(classifier);

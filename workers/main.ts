@@ -14,6 +14,7 @@ import type { Env } from './request/env.ts';
 const app = createApp({
   classifier: createClassifier(classifierModel),
   operatorPolicy: PolicyPart.parse(operatorPolicy),
+  openCache: () => caches.open('plimsoll-answers'),
 });
 
 export default { fetch: app.fetch, queue: consumeUsage } satisfies ExportedHandler<Env, UsageMessage>;

@@ -9,13 +9,16 @@ const JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /** What we read of an answer, or of an error in its place. */
 const Answer = z.object({
-  plimsoll: z.object({ receipt: z.string() }),
+  plimsoll: z.object({ receipt: z.string(), cache: z.object({ receipt: z.string().optional() }).optional() }),
   choices: z.tuple([z.object({ message: z.object({ content: z.string() }) })], z.unknown()),
 });
 const Refusal = z.object({ error: z.object({ message: z.string(), plimsoll: z.object({ receipt: z.string() }) }) });
 
-/** `answer` is the text, if there was more than the token. */
-export async function readReceipt(source: string): Promise<{ token: string; answer?: string }> {
+/**
+ * `answer` is the text, if there was more than the token. Of an answer that was made for another
+ * request, the token is the edge's, and `first` is the one that it names.
+ */
+export async function readReceipt(source: string): Promise<{ token: string; answer?: string; first?: string }> {
   if (JWS.test(source)) return { token: source };
   const where = source === '-' ? 'stdin' : source;
   const text = (source === '-' ? await textOf(process.stdin) : await readSource(source)).trim();
@@ -31,7 +34,10 @@ export async function readReceipt(source: string): Promise<{ token: string; answ
   const answer = Answer.safeParse(json);
   if (answer.success) {
     const { plimsoll, choices } = answer.data;
-    return { token: plimsoll.receipt, answer: choices[0].message.content };
+    const text = choices[0].message.content;
+    const again = plimsoll.cache?.receipt;
+    if (again !== undefined) return { token: again, first: plimsoll.receipt, answer: text };
+    return { token: plimsoll.receipt, answer: text };
   }
   const refusal = Refusal.safeParse(json);
   if (refusal.success) {

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ask, type EdgeUnderTest, post, startEdgeUnderTest } from '#workers/testing/edge-under-test.ts';
+import { adminClient } from '#workers/control/admin-client.ts';
+import { sha256 } from '#workers/local/seed-demo-tenants.ts';
+import { ask, type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest } from '#workers/testing/edge-under-test.ts';
 import { runPlimsoll } from '../testing/run-plimsoll.ts';
 
 const EXAMPLE = path.join(import.meta.dirname, '../../examples/receipt-offline.mjs');
@@ -68,6 +70,23 @@ test("a refusal's receipt is the edge's", async () => {
   const { code, stdout } = await verify('refusal.json', '--jwks', 'jwks.json');
   expect(stdout).toContain("holds        form       the edge's receipt for a refusal");
   expect(stdout).toContain('holds        answer     has the digest in the receipt');
+  expect(code).toBe(0);
+});
+
+test('of an answer that was given again, both receipts are checked', async () => {
+  const policy = { floor: 0.2, budget: null, cache: { answers: true } };
+  const json = { name: 'Again', policy, keys: [{ id: 'main', sha256: sha256('pk-again') }] };
+  await adminClient(under.edge.url, OPERATOR_KEY).tenants[':id'].$put({ param: { id: 'again' }, json });
+  const request = { ...ask('Once more'), temperature: 0 };
+  const answers = [];
+  for (let i = 0; i < 2; i++) answers.push(await post(under.edge, '/v1/chat/completions', request, 'pk-again'));
+  const [, again] = await Promise.all(answers.map((answer) => answer.text()));
+  await writeFile(path.join(folder, 'again.json'), again!);
+  await writeFile(path.join(folder, 'once.json'), JSON.stringify(request));
+  const { code, stdout } = await verify('again.json', '--jwks', 'jwks.json', '--prompt', 'once.json');
+  expect(stdout).toMatch(/^holds {8}form {7}the edge's receipt for an answer that was made for the request req_/m);
+  expect(stdout).toMatch(/^holds {8}first {6}the receipt of the request req_[0-9a-f]{32} is genuine$/m);
+  expect(stdout).not.toMatch(/not checked|fails/);
   expect(code).toBe(0);
 });
 

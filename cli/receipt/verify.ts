@@ -18,11 +18,12 @@ export function verify(): Command {
     .option('--answer <file>', "the answer's text: was it this one?")
     .option('--json', 'print everything as JSON', false)
     .action(async (source: string, { jwks, json, ...files }: Options) => {
-      const { token, answer } = await readReceipt(source);
+      const { token, answer, first } = await readReceipt(source);
       const found = await inspectReceipt(token, {
         jwks: await readKeys(jwks),
         prompt: files.prompt === undefined ? undefined : await readText(files.prompt),
         answer: files.answer === undefined ? answer : await readText(files.answer),
+        first,
       });
       console.log(json ? JSON.stringify(found, null, 2) : inWords(found));
       if (!found.genuine) process.exitCode = 1;

@@ -9,6 +9,10 @@ import { Action, Budget, Mode, Opening, Rule, Share } from '#shared/line/line.ts
  */
 export const TRACES = ['none', 'summary', 'tokens'] as const;
 
+/** How an answer stands to the cache; also the header `x-plimsoll-cache`. */
+export const CACHE_STATES = ['hit', 'miss', 'coalesced', 'off'] as const;
+export type CacheState = (typeof CACHE_STATES)[number];
+
 /**
  * These fields are ours, so unknown ones are refused: a misspelt floor must not count as no floor.
  */
@@ -140,7 +144,17 @@ export const AnswerExtension = z.strictObject({
   backend: z.string(),
   /** Only in the mode `edge`. */
   mixing: MixingReport.optional(),
-  cache: z.strictObject({ route: z.enum(['hit', 'miss']), answer: z.enum(['hit', 'miss']) }),
+  cache: z.strictObject({
+    /** Whether the edge had this decision about the prompt already. */
+    route: z.enum(['hit', 'miss']),
+    /**
+     * `hit`: this answer had been kept. `coalesced`: it was being made for an equal request.
+     * `miss`: it was made for this one. `off`: it was neither looked for nor kept.
+     */
+    answer: z.enum(CACHE_STATES),
+    /** The edge's own receipt, if the answer was made for another request. It names that one. */
+    receipt: z.string().optional(),
+  }),
 });
 export type AnswerExtension = z.infer<typeof AnswerExtension>;
 

@@ -18,8 +18,21 @@ const { privateKey, publicKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519
 const jwks = { keys: [{ ...(await exportJWK(publicKey)), kty: 'OKP', kid: 'edge' }] };
 const key = { privateKey, kid: 'edge' };
 
-test('a receipt comes back as it was signed', async () => {
-  expect(await verifyEdgeReceipt(await signEdgeReceipt(receipt, key), jwks)).toEqual(receipt);
+const cached: EdgeReceipt = {
+  kind: 'cached',
+  how: 'hit',
+  request: 'req_2',
+  tenant: 'acme',
+  key: 'main',
+  policy: '0123456789abcdef',
+  classifier: 'c1',
+  messages_digest: '0'.repeat(64),
+  first: { request: 'req_1', receipt_digest: '2'.repeat(64) },
+  answer_digest: '3'.repeat(64),
+};
+
+test.each([receipt, cached])('a receipt comes back as it was signed: $kind', async (signed) => {
+  expect(await verifyEdgeReceipt(await signEdgeReceipt(signed, key), jwks)).toEqual(signed);
 });
 
 test.each<[string, () => Promise<string>]>([
@@ -27,6 +40,7 @@ test.each<[string, () => Promise<string>]>([
   // The casts: a faulty edge may sign what the type forbids.
   ['an unknown kind', () => signEdgeReceipt({ ...receipt, kind: 'praise' } as unknown as EdgeReceipt, key)],
   ['an extra field', () => signEdgeReceipt({ ...receipt, extra: 1 } as EdgeReceipt, key)],
+  ['a cached answer that names no first one', () => signEdgeReceipt({ ...cached, first: null } as never, key)],
   ['an unknown signal', () => signEdgeReceipt({ ...receipt, because: 'mood' } as unknown as EdgeReceipt, key)],
   [
     "the type of a backend's receipt",

@@ -1,8 +1,9 @@
 /**
- * The edge's own receipt: what the edge did itself, without a backend. Today that is a refusal by
- * the tenant's policy. It is an Ed25519 JWS like a backend's receipt (receipt.ts), by a key of the
- * edge's own and with a type of its own, so neither passes for the other. It identifies what was
- * asked and what was said only by their digests.
+ * The edge's own receipt: what the edge did itself, without a backend. That is a refusal by the
+ * tenant's policy, or an answer given again that was made for an earlier request. It is an Ed25519
+ * JWS like a backend's receipt (receipt.ts), by a key of the edge's own and with a type of its own,
+ * so neither passes for the other. It identifies what was asked and what was said only by their
+ * digests.
  */
 import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
@@ -13,8 +14,7 @@ import { sha256Hex } from './sha256.ts';
 /** Lower-case hex. */
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-export const EdgeReceipt = z.strictObject({
-  kind: z.literal('refusal'),
+const about = {
   request: z.string(),
   tenant: z.string(),
   /** The id of the API key. */
@@ -22,13 +22,32 @@ export const EdgeReceipt = z.strictObject({
   /** The versions of the effective policy, and of the classifier that read the prompt for it. */
   policy: z.string(),
   classifier: z.string(),
-  /** The signal whose rule refuses; null if the policy refuses everything. */
-  because: z.enum(SIGNALS).nullable(),
   /** SHA-256 of the conversation, see `digestOfMessages`. */
   messages_digest: Sha256,
+};
+
+const RefusalReceipt = z.strictObject({
+  kind: z.literal('refusal'),
+  ...about,
+  /** The signal whose rule refuses; null if the policy refuses everything. */
+  because: z.enum(SIGNALS).nullable(),
   /** SHA-256 of the sentence that the client got in place of an answer. */
   text_digest: Sha256,
 });
+
+const CachedReceipt = z.strictObject({
+  kind: z.literal('cached'),
+  /** `hit`: the answer had been kept. `coalesced`: it was being made for the other request. */
+  how: z.enum(['hit', 'coalesced']),
+  ...about,
+  /** For whom the answer was made, and SHA-256 of the receipt's token that it got then. */
+  first: z.strictObject({ request: z.string(), receipt_digest: Sha256 }),
+  /** As in that receipt: SHA-256 of the answer's text. */
+  answer_digest: Sha256,
+});
+export type CachedReceipt = z.infer<typeof CachedReceipt>;
+
+export const EdgeReceipt = z.discriminatedUnion('kind', [RefusalReceipt, CachedReceipt]);
 export type EdgeReceipt = z.infer<typeof EdgeReceipt>;
 
 const ISSUER = 'plimsoll-edge';

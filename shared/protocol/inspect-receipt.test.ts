@@ -1,7 +1,7 @@
 import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
 import { OPEN_LINE } from '#shared/line/line.ts';
-import { digestOfMessages, signEdgeReceipt } from './edge-receipt.ts';
+import { type CachedReceipt, digestOfMessages, signEdgeReceipt } from './edge-receipt.ts';
 import { type Inspection, inspectReceipt } from './inspect-receipt.ts';
 import { type Receipt, signReceipt } from './receipt.ts';
 import { sha256Hex } from './sha256.ts';
@@ -132,6 +132,57 @@ test("the edge's receipt is held against the conversation and the sentence", asy
   expect(found).toMatchObject({ genuine: true, kind: 'refusal' });
   const other = { jwks, prompt: prompt.replace('Hello', 'Hullo'), answer: `${text} ` };
   expect(failed(await inspectReceipt(token, other))).toEqual(['prompt', 'answer']);
+});
+
+test('a cached answer is held against the receipt of the request that it was made for', async () => {
+  const first = await sign({ finish_reason: 'stop' });
+  const sealed = async (changes: Partial<CachedReceipt> = {}) =>
+    signEdgeReceipt(
+      {
+        kind: 'cached',
+        how: 'hit',
+        request: 'req_2',
+        tenant: 'acme',
+        key: 'main',
+        policy: RECEIPT.policy,
+        classifier: 'c1',
+        messages_digest: await digestOfMessages(MESSAGES),
+        first: { request: 'req_1', receipt_digest: await sha256Hex(first) },
+        answer_digest: RECEIPT.answer_digest,
+        ...changes,
+      },
+      key,
+    );
+  const prompt = JSON.stringify({ model: 'm', temperature: 0, messages: MESSAGES });
+  const evidence = { jwks, prompt, answer: 'Hi there', first };
+  const found = await inspectReceipt(await sealed(), evidence);
+  expect(found).toMatchObject({ genuine: true, kind: 'cached', receipt: { request: 'req_2' } });
+  expect(found.checks.map(({ name, verdict }) => `${name} ${verdict}`)).toEqual([
+    'form holds',
+    'signature holds',
+    'content holds',
+    'prompt holds',
+    'answer holds',
+    'line holds',
+    'first holds',
+  ]);
+  const alone = await inspectReceipt(await sealed(), { jwks });
+  expect(alone.genuine).toBe(true);
+  expect(alone.checks.at(-1)).toMatchObject({ name: 'first', verdict: 'not checked' });
+
+  const other = await sign({ finish_reason: 'stop', spent: 0 });
+  const foreign = await signReceipt(RECEIPT, await createKey('k2'));
+  const digestOf = async (token: string) => ({ first: { request: 'req_1', receipt_digest: await sha256Hex(token) } });
+  for (const [token, changed, names] of [
+    [await sealed(), { first: other }, ['first']],
+    [await sealed(await digestOf(foreign)), { first: foreign }, ['first']],
+    [await sealed({ tenant: 'other' }), {}, ['first']],
+    [await sealed({ policy: 'other' }), {}, ['first']],
+    [await sealed(), { prompt: prompt.replace('Hello', 'Hullo') }, ['prompt']],
+    [await sealed(), { answer: 'Hi' }, ['answer', 'first']],
+  ] as const) {
+    expect(failed(await inspectReceipt(token, { ...evidence, ...changed }))).toEqual(names);
+  }
 });
 
 test('says what is wrong with a token before anything in it is believed', async () => {

@@ -7,14 +7,20 @@ import { decodeJwt, decodeProtectedHeader, type JSONWebKeySet, errors as joseErr
 import * as z from 'zod';
 import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
-import { digestOfMessages, EDGE_RECEIPT_TYP, type EdgeReceipt, verifyEdgeReceipt } from './edge-receipt.ts';
+import {
+  type CachedReceipt,
+  digestOfMessages,
+  EDGE_RECEIPT_TYP,
+  type EdgeReceipt,
+  verifyEdgeReceipt,
+} from './edge-receipt.ts';
 import { generateBody } from './generate-body.ts';
 import { crossedLine } from './line-held.ts';
 import { RECEIPT_TYP, type Receipt, verifyReceipt } from './receipt.ts';
 import { sha256Hex } from './sha256.ts';
 
 type Check = {
-  name: 'form' | 'signature' | 'content' | 'line' | 'prompt' | 'answer';
+  name: 'form' | 'signature' | 'content' | 'line' | 'prompt' | 'answer' | 'first';
   verdict: 'holds' | 'fails' | 'not checked';
   /** For people. */
   detail: string;
@@ -23,7 +29,8 @@ type Check = {
 export type Inspection = {
   /** Nothing fails, and the signature holds. */
   genuine: boolean;
-  kind: 'answer' | 'refusal' | null;
+  /** `cached`: an answer that was made for another request. */
+  kind: 'answer' | 'refusal' | 'cached' | null;
   /** ISO 8601; null if unknown. */
   signedAt: string | null;
   checks: Check[];
@@ -39,6 +46,8 @@ export type Evidence = {
   prompt?: string | undefined;
   /** The answer's text, or the sentence of a refusal. */
   answer?: string | undefined;
+  /** For an answer that was made for another request, the receipt that it got then. */
+  first?: string | undefined;
 };
 
 export async function inspectReceipt(token: string, evidence: Evidence): Promise<Inspection> {
@@ -47,7 +56,7 @@ export async function inspectReceipt(token: string, evidence: Evidence): Promise
     const detail = `not a receipt: wanted a JWS of the type ${RECEIPT_TYP} or ${EDGE_RECEIPT_TYP}`;
     return inspection({ kind: null, token, receipt: null, checks: [{ name: 'form', verdict: 'fails', detail }] });
   }
-  return typ === RECEIPT_TYP ? inspectAnswer(token, evidence) : inspectRefusal(token, evidence);
+  return typ === RECEIPT_TYP ? inspectAnswer(token, evidence) : inspectEdge(token, evidence);
 }
 
 async function inspectAnswer(token: string, { jwks, prompt, answer }: Evidence): Promise<Inspection> {
@@ -61,11 +70,18 @@ async function inspectAnswer(token: string, { jwks, prompt, answer }: Evidence):
   return inspection({ kind, token, receipt, checks });
 }
 
-async function inspectRefusal(token: string, { jwks, prompt, answer }: Evidence): Promise<Inspection> {
-  const kind = 'refusal';
+async function inspectEdge(token: string, { jwks, prompt, answer, first }: Evidence): Promise<Inspection> {
   const { receipt, checks } = await verified(token, () => verifyEdgeReceipt(token, jwks));
-  checks.unshift({ name: 'form', verdict: 'holds', detail: "the edge's receipt for a refusal" });
-  if (receipt === null) return inspection({ kind, token, receipt, checks });
+  if (receipt === null) {
+    checks.unshift({ name: 'form', verdict: 'holds', detail: "a receipt of the edge's own" });
+    return inspection({ kind: null, token, receipt, checks });
+  }
+  const { kind } = receipt;
+  const detail =
+    kind === 'refusal'
+      ? "the edge's receipt for a refusal"
+      : `the edge's receipt for an answer that was made for the request ${receipt.first.request}`;
+  checks.unshift({ name: 'form', verdict: 'holds', detail });
   const fits = async (text: string, digest: string) => (await sha256Hex(text)) === digest;
   checks.push(
     await compared('prompt', prompt, async (text) => {
@@ -73,9 +89,40 @@ async function inspectRefusal(token: string, { jwks, prompt, answer }: Evidence)
       const { messages_digest: digest } = receipt;
       return (chat !== null && (await digestOfMessages(chat.messages)) === digest) || (await fits(text, digest));
     }),
-    await compared('answer', answer, (text) => anyOf(endings(text), (each) => fits(each, receipt.text_digest))),
+  );
+  if (kind === 'refusal') {
+    checks.push(
+      await compared('answer', answer, (text) => anyOf(endings(text), (each) => fits(each, receipt.text_digest))),
+    );
+    return inspection({ kind, token, receipt, checks });
+  }
+  const of = first === undefined ? null : await inspectFirst(receipt, { first, jwks, answer });
+  // A refusal by the second look has a sentence of the edge's for an answer.
+  checks.push(await answerCheck({ finish_reason: null, ...of?.receipt, answer_digest: receipt.answer_digest }, answer));
+  checks.push(
+    ...(of?.checks ?? [{ name: 'first', verdict: 'not checked', detail: "the first request's receipt was not given" }]),
   );
   return inspection({ kind, token, receipt, checks });
+}
+
+/**
+ * Whether this is the receipt of the first request, and the line that it says was held. What was
+ * asked, the edge's own receipt says.
+ */
+async function inspectFirst(
+  { first: named, tenant, policy, answer_digest }: CachedReceipt,
+  { first, ...evidence }: Evidence & { first: string },
+): Promise<{ receipt: Receipt | null; checks: Check[] }> {
+  const fails = (detail: string) => ({ receipt: null, checks: [{ name: 'first', verdict: 'fails', detail } as const] });
+  if ((await sha256Hex(first)) !== named.receipt_digest) return fails('another receipt than the one that is named');
+  const { genuine, receipt, checks } = await inspectReceipt(first, evidence);
+  const failed = checks.filter(({ verdict }) => verdict === 'fails').map(({ name }) => name);
+  if (!genuine) return fails(`the receipt of the first request is not genuine: ${failed.join(', ')}`);
+  if (receipt === null || !('usage' in receipt)) return fails('it is no receipt for an answer');
+  const isSame = receipt.tenant === tenant && receipt.policy === policy && receipt.answer_digest === answer_digest;
+  if (!isSame) return fails('the receipt of the first request has another tenant, policy or answer');
+  const detail = `the receipt of the request ${receipt.request} is genuine`;
+  return { receipt, checks: [lineCheck(receipt), { name: 'first', verdict: 'holds', detail }] };
 }
 
 /** The type in the token's header; null if it is no receipt's. */
@@ -146,7 +193,10 @@ function bodiesOf(text: string, { sampling, seed, finish_reason, usage }: Receip
   );
 }
 
-async function answerCheck(receipt: Receipt, answer: string | undefined): Promise<Check> {
+async function answerCheck(
+  receipt: { answer_digest: string; finish_reason: string | null },
+  answer: string | undefined,
+): Promise<Check> {
   const fits = async (text: string) => (await sha256Hex(text)) === receipt.answer_digest;
   if (receipt.finish_reason !== 'content_filter') {
     return compared('answer', answer, (text) => anyOf(endings(text), fits));

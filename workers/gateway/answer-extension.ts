@@ -55,11 +55,15 @@ export function finalExtension(
   known: EarlyExtension,
   { end, decided, trace, tokens }: { end: AnswerEnd; decided: Decided; trace: Trace; tokens: TokenTrace[] },
 ): SentExtension {
-  const { receipt, receiptToken } = end;
-  if (trace === 'none') return { policy: known.policy, receipt: receiptToken };
+  const { receipt, receiptToken, edgeReceipt } = end;
+  const cache = { ...known.cache, ...(edgeReceipt !== undefined && { receipt: edgeReceipt }) };
+  if (trace === 'none') {
+    return { policy: known.policy, receipt: receiptToken, ...(edgeReceipt !== undefined && { cache }) };
+  }
   const { line } = receipt;
   const summary: AnswerExtension = {
     ...known,
+    cache,
     second_look: receipt.second_look,
     shadow: shadowOf(decided, receipt),
     floor: line.floor,

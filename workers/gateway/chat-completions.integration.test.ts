@@ -61,7 +61,7 @@ describe('a whole answer', () => {
       mode: 'logits',
       weights: { min: 0.5, max: 0.5 },
       backend: 'backend-0',
-      cache: { route: 'miss', answer: 'miss' },
+      cache: { route: 'miss', answer: 'off' },
     });
   });
 

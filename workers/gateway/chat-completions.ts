@@ -3,6 +3,7 @@
 import { refusalWords, type Verdict } from '#policies/compile.ts';
 import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { CacheState } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import type { Line } from '#shared/line/line.ts';
 import { AnswerAccount } from '#shared/protocol/answer-account.ts';
@@ -15,13 +16,12 @@ import type { AppContext } from '../request/context.ts';
 import { onAbort } from '../request/on-abort.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
-import { within } from '../request/within.ts';
 import { allowedMembers, allowedTrace, checkTop } from './allowed.ts';
 import { demandShaping } from './allowed-shaping.ts';
+import type { AnswerCache } from './answer-cache.ts';
 import { type BegunAnswer, shadowOf } from './answer-extension.ts';
 import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, type PoolMember, refuseTooLong } from './backend-pool.ts';
-import { BEAT_EVERY_MS, beatingBody } from './beating-body.ts';
 import { beginMixed } from './begin-mixed.ts';
 import { callBackend } from './call-backend.ts';
 import { checkReceipt } from './check-receipt.ts';
@@ -36,9 +36,9 @@ import { costOf } from './limits-cost.ts';
 import { poolMembers } from './pool-members.ts';
 import { type AnswerEvents, readAnswer } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
+import { respond } from './respond.ts';
 import { askAgain, mayAskAgain, resumeElsewhere } from './resume-elsewhere.ts';
-import { streamAnswer } from './stream-answer.ts';
-import { wholeAnswer, wholeAnswerText } from './whole-answer.ts';
+import { toldAgain } from './told-again.ts';
 
 /** Without `set`, a context that has room for more is one of these, too. */
 type Metered = Pick<AppContext<MeterEnv>, 'env' | 'var' | 'req' | 'executionCtx'>;
@@ -48,11 +48,13 @@ export function chatCompletions({
   pool,
   classifierVersion,
   timeouts,
+  findAnswer,
 }: {
   decide: Decide;
   pool: BackendPool;
   classifierVersion: string;
   timeouts: Timeouts;
+  findAnswer: AnswerCache;
 }) {
   const signerOf = createEdgeSigner();
   const signerOfMixed = createMixedSigner();
@@ -109,8 +111,52 @@ export function chatCompletions({
       resume: null,
     };
 
+    const headOf = (model: string, systemFingerprint: string) => ({
+      id: requestId.replace(/^req_/, 'chatcmpl-'),
+      created: Math.floor(Date.now() / 1000),
+      model,
+      system_fingerprint: systemFingerprint,
+    });
+    const extensionOf = (answer: CacheState) => ({
+      policy: { tenant: caller.tenant, version: caller.version },
+      classifier: classifierVersion,
+      categories: decision.categories,
+      unread: decision.unread,
+      uncertain: decision.uncertain,
+      cache: { route: cache, answer },
+    });
     const client = new AbortController();
-    onAbort(c.req.raw.signal, () => client.abort());
+    const onError = (error: PlimsollError) => {
+      // If the client has left, the failure is not our error.
+      if (!client.signal.aborted) report(error, { request: requestId, trace: requestTrace.span.traceId });
+    };
+
+    const named = chat.seed ?? null;
+    const seeds = { named, fixed: named ?? meter.seed };
+    const found = await findAnswer(c, { caller, directive, request, seed: seeds, member: candidates[0] });
+    if ('begun' in found) {
+      const onCancel = () => {
+        found.leave();
+        client.abort();
+      };
+      onAbort(c.req.raw.signal, onCancel);
+      const sign = await signerOf(config);
+      const again = found.begun.then(({ model, systemFingerprint, events }) => ({
+        events: toldAgain(events, { how: found.state, directive, messages, sign, decided: decision }),
+        head: headOf(model, systemFingerprint),
+        decided: decision,
+        extension: extensionOf(found.state),
+      }));
+      const begun = meter.follow(again, client.signal, { isFree: true });
+      if (!found.isWaiting) await begun;
+      const headers = { 'x-plimsoll-cache': found.state, age: String(Math.floor(found.ageMs / 1000)) };
+      return respond(begun, { chat, trace, headers, onCancel, onError });
+    }
+    const { lead } = found;
+    // Others may want the answer when this client has left.
+    const onCancel = () => (lead === null ? client.abort() : lead.leave());
+    void lead?.abandoned.then(() => client.abort());
+    onAbort(c.req.raw.signal, onCancel);
     const waits = Promise.withResolvers<void>();
     let hasWaited = false;
     // The answer may go on after the request's own span has ended.
@@ -130,6 +176,7 @@ export function chatCompletions({
       onWaiting: () => {
         hasWaited = true;
         waits.resolve();
+        lead?.waits();
       },
       onOtherModel: pool.servesAnother,
     };
@@ -173,16 +220,15 @@ export function chatCompletions({
           };
     const begins = begin().then(async ({ start, events }): Promise<BegunAnswer> => {
       await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {
+        lead?.giveUp();
         client.abort();
         throw thrown;
       });
       return {
         events: endedBy(events, answered),
-        head: {
-          id: requestId.replace(/^req_/, 'chatcmpl-'),
-          created: Math.floor(Date.now() / 1000),
-          model: start.model,
-          system_fingerprint: await fingerprint({
+        head: headOf(
+          start.model,
+          await fingerprint({
             bundle: start.bundle,
             draws: start.draws,
             tenant: caller.tenant,
@@ -190,46 +236,20 @@ export function chatCompletions({
             policy: caller.version,
             classifier: classifierVersion,
           }),
-        },
+        ),
         decided: decision,
-        extension: {
-          policy: { tenant: caller.tenant, version: caller.version },
-          classifier: classifierVersion,
-          categories: decision.categories,
-          unread: decision.unread,
-          uncertain: decision.uncertain,
-          cache: { route: cache, answer: 'miss' as const },
-        },
+        extension: extensionOf(found.state),
       };
     });
-    const begun = meter.follow(begins, client.signal);
+    const followed = meter.follow(begins, client.signal);
+    const begun = lead === null ? followed : lead.share(followed);
     // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to see it.
     begun.catch(answered);
     // Until a backend has taken the request, or said that it waits there, an error can still set
     // the status.
     await Promise.race([begun, waits.promise]);
 
-    const onCancel = () => client.abort();
-    const onError = (error: PlimsollError) => {
-      // If the client has left, the failure is not our error.
-      if (!client.signal.aborted) report(error, { request: requestId, trace: requestTrace.span.traceId });
-    };
-    if (chat.stream === true) {
-      const includeUsage = chat.stream_options?.include_usage === true;
-      const events = streamAnswer(begun, { trace, includeUsage, onError });
-      const beat = { text: ': waiting\n\n', everyMs: BEAT_EVERY_MS };
-      return new Response(beatingBody(events, { beat, onCancel }), {
-        headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
-      });
-    }
-    const answer = wholeAnswer(begun, { trace });
-    // A quick answer is sent whole, and an early error sets the status. A slower answer begins with
-    // white space and ends with its JSON.
-    if (await settlesWithin(BEAT_EVERY_MS, answer)) return Response.json(await answer);
-    const beat = { text: ' ', everyMs: BEAT_EVERY_MS };
-    return new Response(beatingBody(wholeAnswerText(answer, { onError }), { beat, onCancel }), {
-      headers: { 'content-type': 'application/json' },
-    });
+    return respond(begun, { chat, trace, headers: { 'x-plimsoll-cache': found.state }, onCancel, onError });
   };
 }
 
@@ -240,15 +260,6 @@ async function* endedBy(events: AnswerEvents, over: () => void): AnswerEvents {
   } finally {
     over();
   }
-}
-
-/** Whether the promise settles, either way, within `ms`. */
-async function settlesWithin(ms: number, promise: Promise<unknown>): Promise<boolean> {
-  const settled = promise.then(
-    () => true,
-    () => true,
-  );
-  return within(ms, settled, () => false);
 }
 
 function lineOf(verdict: Exclude<Verdict, { action: 'refuse' }>): Line {

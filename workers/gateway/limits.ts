@@ -48,8 +48,11 @@ type Meter = {
   reserve(cost: Cost): Promise<void>;
   /** Call this once a backend has counted the prompt, and before the client gets a token. */
   promptCounted(tokens: number): Promise<void>;
-  /** Counts what the answer costs, to its end. `signal` says that the client has left. */
-  follow(begun: Promise<BegunAnswer>, signal: AbortSignal): Promise<BegunAnswer>;
+  /**
+   * Counts what the answer costs, to its end. `signal` says that the client has left. An answer
+   * that was made for another request is free: that one pays for it.
+   */
+  follow(begun: Promise<BegunAnswer>, signal: AbortSignal, options?: { isFree?: boolean }): Promise<BegunAnswer>;
 };
 
 /** On routes behind `meterAfter`. */
@@ -206,11 +209,15 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     if (left < total || (await growTo(left)) !== null) throw answerTooCostly(denial.limit, denial);
   }
 
-  function follow(begun: Promise<BegunAnswer>, signal: AbortSignal): Promise<BegunAnswer> {
+  function follow(
+    begun: Promise<BegunAnswer>,
+    signal: AbortSignal,
+    { isFree = false }: { isFree?: boolean } = {},
+  ): Promise<BegunAnswer> {
     isFollowed = true;
     onAbort(signal, settle);
     return begun.then(
-      (answer) => ({ ...answer, events: count(answer.events) }),
+      (answer) => ({ ...answer, events: count(answer.events, isFree) }),
       (thrown: unknown) => {
         settle();
         throw thrown;
@@ -218,10 +225,14 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     );
   }
 
-  async function* count(events: AnswerEvents): AnswerEvents {
+  async function* count(events: AnswerEvents, isFree: boolean): AnswerEvents {
     try {
       let next = await events.next();
       for (; !next.done; next = await events.next()) {
+        if (isFree) {
+          yield next.value;
+          continue;
+        }
         const { length } = next.value.tokens;
         await demandRoom(spent.prompt + spent.completion + length).catch(async (thrown: unknown) => {
           // The backend need not go on. The cast: nobody reads this end.
@@ -233,7 +244,7 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
       }
       // The receipt is what the client can check, so it is what the client pays.
       const { usage } = next.value.receipt;
-      Object.assign(spent, { prompt: usage.prompt_tokens, completion: usage.completion_tokens });
+      if (!isFree) Object.assign(spent, { prompt: usage.prompt_tokens, completion: usage.completion_tokens });
       return next.value;
     } finally {
       settle();

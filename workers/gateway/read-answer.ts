@@ -17,8 +17,13 @@ import type { SeenAnswer } from './check-receipt.ts';
 import { brokenOff } from './read-frames.ts';
 import { mayAskAgain } from './resume-elsewhere.ts';
 
-type TextDelta = { text: string; tokens: TokenTrace[] };
-export type AnswerEnd = { receiptToken: string; receipt: Receipt };
+export type TextDelta = { text: string; tokens: TokenTrace[] };
+export type AnswerEnd = {
+  receiptToken: string;
+  receipt: Receipt;
+  /** The edge's own receipt, if the answer was made for another request. */
+  edgeReceipt?: string | undefined;
+};
 /** Returns the end once the answer is complete, and throws if the answer breaks. */
 export type AnswerEvents = AsyncGenerator<TextDelta, AnswerEnd, void>;
 

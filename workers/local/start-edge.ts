@@ -65,6 +65,11 @@ export type EdgeOptions = {
   overrides?: Readonly<Record<string, string | null>>;
   /** Bindings to leave out. */
   without?: readonly string[];
+  /**
+   * Whether the Cache API keeps anything. Here, one isolate serves everybody and keeps answers
+   * itself, and what it would add is answers on this machine's disk.
+   */
+  sharedCache?: boolean;
 };
 
 export type Edge = {
@@ -127,6 +132,7 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
       ]),
     ),
     d1Databases: bound(wrangler.d1_databases).map(({ binding }) => binding),
+    cache: options.sharedCache ?? false,
     kvNamespaces: wrangler.kv_namespaces.map(({ binding }) => binding),
     bindings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null)),
   });

@@ -4,6 +4,7 @@ import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts'
 import { ChatRequest } from '#shared/api/chat-request.ts';
 import { Model, ModelList } from '#shared/api/models.ts';
 import { Moderation, ModerationRequest } from '#shared/api/moderation.ts';
+import { CACHE_STATES } from '#shared/api/plimsoll-extension.ts';
 import { HeartbeatReply } from '#shared/protocol/heartbeat.ts';
 import { json, type Operations } from './operation.ts';
 
@@ -21,6 +22,11 @@ export const DATA_PLANE: Operations = {
     summary: "OpenAI's chat completions, within the tenant's line",
     access: 'key',
     body: ChatRequest,
+    takes: {
+      'Cache-Control': 'no-cache, no-store or max-age: whether an answer that was made before will do',
+      'Idempotency-Key': 'the same for a request that is sent again, which is then charged once',
+    },
+    gives: { 'x-plimsoll-cache': z.enum(CACHE_STATES), age: z.int().min(0).optional() },
     answers: { 'application/json': ChatCompletion, 'text/event-stream': ChatCompletionChunk },
   },
   'GET /v1/models': { summary: 'The models', access: 'key', answers: json(ModelList) },

@@ -60,10 +60,25 @@ const ErrorAnswer = z.strictObject({
 });
 
 function describe(
-  { summary, access, query, body, bodyType = 'application/json', ifMatch, status = 200, answers }: Operation,
+  {
+    summary,
+    access,
+    query,
+    body,
+    bodyType = 'application/json',
+    takes = {},
+    gives = {},
+    ifMatch,
+    status = 200,
+    answers,
+  }: Operation,
   names: string[],
 ) {
   const path = names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } }));
+  const sent = Object.entries(takes).map(([name, description]) => ({
+    ...{ name, in: 'header', required: false, schema: { type: 'string' }, description },
+  }));
+  const headers = Object.entries(gives).map(([name, schema]) => [name, { schema: schemaOf(schema, 'output') }]);
   const content = Object.entries(answers).map(([type, schema]) => {
     return [type, schema === null ? {} : { schema: schemaOf(schema, 'output') }];
   });
@@ -71,12 +86,21 @@ function describe(
     summary,
     ...(access !== 'anyone' && { description: KEYS[access] }),
     security: access === 'anyone' ? [] : [{ bearer: [] }],
-    parameters: [...path, ...(query === undefined ? [] : queryParameters(query)), ...ifMatchParameter(ifMatch)],
+    parameters: [
+      ...path,
+      ...sent,
+      ...(query === undefined ? [] : queryParameters(query)),
+      ...ifMatchParameter(ifMatch),
+    ],
     ...(body !== undefined && {
       requestBody: { required: true, content: { [bodyType]: { schema: schemaOf(body, 'input') } } },
     }),
     responses: {
-      [status]: { description: 'A good answer', content: Object.fromEntries(content) },
+      [status]: {
+        description: 'A good answer',
+        ...(headers.length > 0 && { headers: Object.fromEntries(headers) }),
+        content: Object.fromEntries(content),
+      },
       default: { description: 'An error', content: { 'application/json': { schema: { $ref: refTo('Error') } } } },
     },
   };

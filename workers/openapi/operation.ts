@@ -14,6 +14,10 @@ export type Operation = {
   body?: z.ZodType;
   /** The content type of the body; `application/json` if it is left out. */
   bodyType?: string;
+  /** Optional headers of the request: what each is for. */
+  takes?: Readonly<Record<string, string>>;
+  /** Headers of a good answer. */
+  gives?: Readonly<Record<string, z.ZodType>>;
   /** Whether it takes `If-Match`. `demanded`: it overwrites nothing without. */
   ifMatch?: 'taken' | 'demanded';
   /** The status of a good answer. */

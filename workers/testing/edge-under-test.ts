@@ -44,6 +44,7 @@ export async function startEdgeUnderTest({
   prepare = async () => {},
   limits = {},
   without = [],
+  sharedCache = false,
 }: {
   backendCount?: number;
   /** The modes that the backend at an index offers. By default, it offers all of them. */
@@ -65,6 +66,8 @@ export async function startEdgeUnderTest({
   limits?: Readonly<Record<string, Partial<Limits>>>;
   /** Bindings to leave out. */
   without?: readonly string[];
+  /** Whether the Cache API keeps anything. */
+  sharedCache?: boolean;
 } = {}): Promise<EdgeUnderTest> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
   await prepare(dataDir);
@@ -99,6 +102,7 @@ export async function startEdgeUnderTest({
     inspectStorage: true,
     overrides,
     without,
+    sharedCache,
   });
   if (seed) await seedDemoTenants(edge.url, OPERATOR_KEY);
   for (const [id, given] of Object.entries(limits)) await putTenant(edge, id, given);

@@ -106,6 +106,7 @@ export async function startScriptedBackend({
         model: backend.model,
         context_length: contextLength,
         bundle: backend.bundle,
+        draws: DRAWS,
         max_token_bytes: 16,
         modes,
         second_look: backend.probe && PROBE_VERSION,

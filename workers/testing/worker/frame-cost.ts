@@ -91,7 +91,7 @@ export default {
       categories: [],
       unread: 0,
       uncertain: 0,
-      cache: { route: 'miss' as const, answer: 'miss' as const },
+      cache: { route: 'miss' as const, answer: 'off' as const },
     } satisfies BegunAnswer['extension'];
     const decided = { policy: STRICTEST, signals: {} };
     const begun = Promise.resolve({ events, head, extension, decided });

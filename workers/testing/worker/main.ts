@@ -18,6 +18,7 @@ const app = createApp({
   bodyPatience: { silenceMs: 500, wholeMs: 1_500, unwantedMs: 500 },
   restMs: 100,
   freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },
+  openCache: () => caches.open('plimsoll-answers'),
 });
 
 export default {
