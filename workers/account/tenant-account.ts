@@ -96,6 +96,7 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
   }
 
   async revive(tenant: string): Promise<void> {
+    if (!this.#erased) return;
     if (this.env.USAGE_DB !== undefined) await reviveUsage(tenant, this.env.USAGE_DB);
     this.#store.exec("DELETE FROM facts WHERE name = 'erased'");
     this.#facts.delete('erased');

@@ -63,6 +63,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   protected readonly healAfterMs: number = 10_000;
   /** How soon it is tried again if that fails. */
   protected readonly healAgainMs: number = 60_000;
+  /** How long a history waits to be restored, after its last part. */
+  protected readonly stagedStaysMs: number = 60 * 60_000;
   readonly #sql: SqlStorage;
   readonly #exclusive = createExclusive();
   #adopting: Promise<void> | undefined;
@@ -132,7 +134,10 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   override async alarm(): Promise<void> {
     const [row] = this.#sql.exec<{ tenant: string }>('SELECT tenant FROM unsettled').toArray();
-    if (row === undefined) return;
+    if (row === undefined) {
+      await this.#exclusive(async () => clearStaged(this.#sql));
+      return;
+    }
     try {
       await this.heal(row.tenant);
     } catch (cause) {
@@ -212,11 +217,14 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   async stage(tenant: string, part: HistoryPart): Promise<Refusal | null> {
     await this.#adopted(tenant);
     return this.#exclusive(async () => {
+      // What an erasure has left would go with it.
+      await this.#settle(tenant);
       if (part.audit[0]?.seq === 1) clearStaged(this.#sql);
       const problem = await problemAfter(readStaged(this.#sql).audit, part.audit);
       const stranger = part.audit.find((entry) => entry.tenant !== tenant);
       if (problem === null && stranger === undefined) {
         this.ctx.storage.transactionSync(() => writeStaged(this.#sql, part));
+        await this.#rest();
         return null;
       }
       clearStaged(this.#sql);
@@ -231,22 +239,28 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   async restore(tenant: string, backup: TenantBackup, { actor }: { actor: string }): Promise<ChangeResult> {
     await this.#adopted(tenant);
     return this.#exclusive(async () => {
-      const staged = readStaged(this.#sql);
-      const isWhole = staged.audit.hash === backup.audit.hash && staged.activations === backup.activations;
-      if (!isWhole) {
-        clearStaged(this.#sql);
-        const message = `The history of '${tenant}' is not whole: ${backup.audit.seq} entries of its audit log and ${backup.activations} activations were wanted, and ${staged.audit.seq} and ${staged.activations} were there.`;
-        return { refused: { code: 'invalid_value', message, param: 'audit' }, current: null };
-      }
-      // An erased tenant that comes back spends again.
-      const row = await tenantIndex(this.env).tenant(tenant);
-      if (row?.state === 'erased') await tenantAccount(this.env, tenant)?.revive(tenant);
       const apply = (state: TenantState | null, known: Known) =>
-        restore(state, { state: backup.state, head: backup.audit.hash }, known);
-      const result = await this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
-      clearStaged(this.#sql);
-      return result;
+        this.#missingOf(tenant, backup) ?? restore(state, { state: backup.state, head: backup.audit.hash }, known);
+      try {
+        const result = await this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
+        // An erased tenant that comes back spends again, and so does one whose account was left
+        // closed. The note tells it of a change; this is for a restore that has nothing to change.
+        if (result.refused === null && !result.changed && result.tenant.deleted_at === null) {
+          await tenantAccount(this.env, tenant)?.revive(tenant);
+        }
+        return result;
+      } finally {
+        clearStaged(this.#sql);
+      }
     });
+  }
+
+  /** Asked after an erasure that was under way is finished, which drops what was staged. */
+  #missingOf(tenant: string, { audit, activations }: TenantBackup): { refused: Refusal } | null {
+    const staged = readStaged(this.#sql);
+    if (staged.audit.hash === audit.hash && staged.activations === activations) return null;
+    const message = `The history of '${tenant}' is not whole: ${audit.seq} entries of its audit log and ${activations} activations were wanted, and ${staged.audit.seq} and ${staged.activations} were there.`;
+    return { refused: { code: 'invalid_value', message, param: 'audit' } };
   }
 
   /** The one way in which anything changes. Call it exclusively. */
@@ -279,7 +293,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     if (!applied.changed) return this.#result(tenant, { changed: false, removedKeys: [] });
 
     const { state } = applied;
-    this.#note(tenant, { erasing });
+    this.#note(tenant, { erasing, restoring: restoring !== null });
     const claim = { keys: state.keys.map(({ sha256 }) => sha256), plan: state.plan, revive: restoring !== null };
     const refused = await this.#claim(tenant, { ...claim, buried: state.deleted_at !== null });
     if (refused !== null) {
@@ -336,19 +350,31 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     }
   }
 
-  #note(tenant: string, { erasing }: { erasing: boolean }): void {
-    this.#sql.exec('INSERT OR REPLACE INTO unsettled (tenant, erasing) VALUES (?, ?)', tenant, erasing ? 1 : 0);
+  #note(tenant: string, { erasing, restoring }: { erasing: boolean; restoring: boolean }): void {
+    this.#sql.exec(
+      'INSERT OR REPLACE INTO unsettled (tenant, erasing, restoring) VALUES (?, ?, ?)',
+      ...[tenant, erasing ? 1 : 0, restoring ? 1 : 0],
+    );
     void this.ctx.storage.setAlarm(Date.now() + this.healAfterMs);
   }
 
   async #forgetNote(): Promise<void> {
     this.#sql.exec('DELETE FROM unsettled');
-    await this.ctx.storage.deleteAlarm();
+    await this.#rest();
+  }
+
+  /** Sets the alarm for when nothing is unsettled: only a history that was never restored is left. */
+  async #rest(): Promise<void> {
+    const { audit, activations } = readStaged(this.#sql);
+    if (audit.seq > 0 || activations > 0) await this.ctx.storage.setAlarm(Date.now() + this.stagedStaysMs);
+    else await this.ctx.storage.deleteAlarm();
   }
 
   /** Tells the index what is true, if it may not know. Doing it twice changes nothing. */
   async #settle(tenant: string): Promise<void> {
-    const [note] = this.#sql.exec<{ erasing: number }>('SELECT erasing FROM unsettled').toArray();
+    const [note] = this.#sql
+      .exec<{ erasing: number; restoring: number }>('SELECT erasing, restoring FROM unsettled')
+      .toArray();
     if (note === undefined) return;
     const state = readState(this.#sql);
     const index = tenantIndex(this.env);
@@ -365,6 +391,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       await index.settle(tenant, { ...truth, audit });
       audit = audit.length < AUDIT_PAGE ? [] : auditPage(this.#sql, audit.at(-1)?.seq ?? 0);
     } while (audit.length > 0);
+    // Not before the tenant is there: a restore that is refused opens no account.
+    if (truth.state === 'live' && note.restoring === 1) await tenantAccount(this.env, tenant)?.revive(tenant);
     if (isErased) await this.#destroy(tenant);
     else await this.#forgetNote();
   }

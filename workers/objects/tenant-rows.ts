@@ -61,6 +61,8 @@ export const TENANT_STEPS: readonly string[] = [
      share REAL NOT NULL,
      previous INTEGER
    );`,
+  // Whether the tenant comes out of a backup, so that its account may have to be opened again.
+  'ALTER TABLE unsettled ADD COLUMN restoring INTEGER NOT NULL DEFAULT 0;',
 ];
 
 type TenantRowRaw = {
