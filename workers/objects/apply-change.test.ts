@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Applied, Known } from './applied.ts';
 import { applyChange, MAX_STORED_CHARACTERS } from './apply-change.ts';
-import type { KeyDraft, TenantState } from './tenant-state.ts';
+import type { ActivationRecord, KeyDraft, TenantChange, TenantState } from './tenant-state.ts';
 
 const known: Known = {
   now: '2026-11-29T12:00:00.000Z',
@@ -147,6 +147,30 @@ describe('a canary that ends', () => {
       state: { canary: null, policy_version: 'v', activation: 1 },
       activation: { seq: 7, version: 'v', share: 1 },
     });
+  });
+
+  test('because the active version is activated is in the history, and the next rollback goes further back', () => {
+    const records = new Map<number, ActivationRecord>();
+    let state = tenantWith([]);
+    const make = (change: TenantChange) => {
+      const applied = applyChange(state, change, {
+        ...known,
+        documentOf: () => '{}',
+        activation: (seq) => records.get(seq) ?? null,
+        nextActivation: records.size + 1,
+      });
+      state = stateOf(applied);
+      if (applied.refused === null && applied.changed && applied.activation !== null) {
+        records.set(applied.activation.seq, applied.activation);
+      }
+    };
+    records.set(1, { seq: 1, at: known.now, actor: 'operator', version: 'v', share: 1, previous: null });
+    make({ type: 'policy-activate', version: 'w', share: 1 });
+    make({ type: 'policy-activate', version: 'x', share: 0.1 });
+    make({ type: 'policy-activate', version: 'w', share: 1 });
+    expect([...records.values()].map(({ version }) => version)).toEqual(['v', 'w', 'x', 'w']);
+    make({ type: 'policy-rollback' });
+    expect(state).toMatchObject({ policy_version: 'v', canary: null });
   });
 
   test('by a put is in the history and in the audit log', () => {

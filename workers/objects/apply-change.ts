@@ -192,8 +192,10 @@ function activate(state: TenantState, { version, share }: { version: string; sha
   }
   if (state.policy_version === version && state.canary === null) return unchanged(state);
   const activation = activationOf(version, 1, state, known);
+  // If that only ends a canary, the record is for the history, as with a rollback.
+  const current = state.policy_version === version ? state.activation : activation.seq;
   return changed(known, {
-    state: { ...state, policy_version: version, canary: null, activation: activation.seq },
+    state: { ...state, policy_version: version, canary: null, activation: current },
     activation,
     action: 'policy-activate',
     detail: { from, to: { version } },
