@@ -17,7 +17,7 @@ import {
   AUDIT_PAGE,
   auditHead,
   auditPage,
-  countChangesByKeys,
+  changeByKeys,
   latestAudit,
   readAudit,
   writeAudit,
@@ -458,7 +458,6 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   }
 
   #known(now: string, actor: string): Known {
-    const countSince = (ms: number) => countChangesByKeys(this.#sql, new Date(Date.parse(now) - ms).toISOString());
     return {
       now,
       actor,
@@ -468,7 +467,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
         (this.#sql.exec<{ last: number | null }>('SELECT MAX(seq) AS last FROM activations').one().last ?? 0) + 1,
       storedCharacters:
         this.#sql.exec<{ sum: number | null }>('SELECT SUM(LENGTH(document)) AS sum FROM policies').one().sum ?? 0,
-      changesByKeys: { minute: countSince(60_000), day: countSince(24 * 60 * 60_000) },
+      changeByKeys: (nth) => changeByKeys(this.#sql, nth),
       lastAudit: latestAudit(this.#sql, { limit: 1, before: null })[0] ?? null,
     };
   }
