@@ -43,6 +43,7 @@ import {
 } from './tenant-contracts.ts';
 import type { SnapshotLevel, TenantSnapshot } from './tenant-record.ts';
 import {
+  DATA_TABLES,
   documentOf,
   readKey,
   readState,
@@ -377,6 +378,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       .toArray();
     if (note === undefined) return;
     const state = readState(this.#sql);
+    // An erasure that broke off after the tenant's own data. The index knows already.
+    if (note.erasing === 1 && state === null) return this.#destroy(tenant);
     const index = tenantIndex(this.env);
     const isGone = (state?.deleted_at ?? null) !== null;
     const isErased = isGone && note.erasing === 1;
@@ -397,8 +400,12 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     else await this.#forgetNote();
   }
 
+  /** The tenant's own data first: its account and its usage may be out of reach for a while. */
   async #destroy(tenant: string): Promise<void> {
     await tenantStore(this.env).forgetTenant(tenant);
+    this.ctx.storage.transactionSync(() => {
+      for (const table of DATA_TABLES) this.#sql.exec(`DELETE FROM ${table}`);
+    });
     await tenantAccount(this.env, tenant)?.erase(tenant);
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();

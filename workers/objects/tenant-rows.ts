@@ -65,6 +65,12 @@ export const TENANT_STEPS: readonly string[] = [
   'ALTER TABLE unsettled ADD COLUMN restoring INTEGER NOT NULL DEFAULT 0;',
 ];
 
+/** All that tells of the tenant. */
+export const DATA_TABLES = [
+  ...['tenant', 'policies', 'activations', 'keys', 'audit'],
+  ...['staged_audit', 'staged_activations'],
+] as const;
+
 type TenantRowRaw = {
   id: string;
   name: string;
