@@ -157,3 +157,14 @@ test('an import that is refused leaves an erased tenant erased, and no row of it
   const staged = async () => (await storageOf(under, id)).exec('SELECT seq FROM staged_audit');
   await expect.poll(staged, { timeout: 60_000 }).toEqual([]);
 });
+
+test('a crash while an erased tenant is restored leaves it erased, and its id is still not used again', async () => {
+  const id = 'crash-after-revival';
+  expect((await put(id, 'pk-of-revived')).status).toBe(200);
+  const backup = await backupOf(id);
+  expect((await erase(id)).status).toBe(200);
+  expect((await restore(backup)).status).toBe(503);
+  await expect.poll(async () => (await put(id, 'pk-of-another')).status, { timeout: 60_000 }).toBe(409);
+  expect((await restore(backup)).status).toBe(200);
+  await expectWholeLogs(id);
+});

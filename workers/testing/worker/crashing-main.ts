@@ -1,6 +1,6 @@
 /**
  * The test's Worker, with tenants' objects that crash once, at the moment that a name asks for:
- * `crash-after-claim` between the index's word and their own change, `crash-before-settle` between
+ * `crash-after-claim` between the index's word and their own change (`crash-after-revival` when it comes out of a backup), `crash-before-settle` between
  * their own change and telling the index. For `index-away`, the index is out of reach for a while
  * after the second change, as often as the name's number says. For `account-away`, the account
  * fails once when it is to be erased, and the alarm then leaves the rest to whoever comes. The crash is the runtime's own: the
@@ -38,6 +38,7 @@ export class TenantObject extends RealTenantObject {
         async claim(tenant, claim) {
           const result = await index.claim(tenant, claim);
           crashOnce(tenant, 'crash-after-claim');
+          if (claim.revive) crashOnce(tenant, 'crash-after-revival');
           return result;
         },
         auditHead: (tenant) => index.auditHead(tenant),
@@ -70,7 +71,7 @@ export class TenantObject extends RealTenantObject {
         ...account,
         async erase(tenant) {
           held.value = tenant.startsWith('account-away') && !crashed.has(tenant);
-          crashed.add(tenant);
+          if (held.value) crashed.add(tenant);
           if (held.value) throw new Error('scripted: the account is away');
           await account.erase(tenant);
         },
