@@ -38,7 +38,10 @@ test('usage is erased in parts, by an index, and only that of the tenant', async
   const erasing = ran.filter(({ query }) => query.startsWith('DELETE'));
   expect(erasing.map(({ rows }) => rows)).toEqual([ERASED_AT_ONCE, ERASED_AT_ONCE, 1, 1]);
   for (const { query } of erasing) {
-    const plan = plain.prepare(`EXPLAIN QUERY PLAN ${query}`).all('goes').map(({ detail }) => String(detail));
+    const plan = plain
+      .prepare(`EXPLAIN QUERY PLAN ${query}`)
+      .all('goes')
+      .map(({ detail }) => String(detail));
     expect(plan.filter((step) => step.startsWith('SCAN'))).toEqual([]);
   }
   const left = await readUsage(database, { from: '2026-11-01', to: '2026-11-30', tenant: null });

@@ -5,7 +5,15 @@
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import { type Applied, changed, type Known, OPERATOR, refuse, unchanged } from './applied.ts';
 import { createKey, keyRecord, revokeKey, rotateKey } from './apply-key-change.ts';
-import type { ActivationRecord, KeyDraft, KeyRecord, PolicyText, Refusal, TenantChange, TenantState } from './tenant-state.ts';
+import type {
+  ActivationRecord,
+  KeyDraft,
+  KeyRecord,
+  PolicyText,
+  Refusal,
+  TenantChange,
+  TenantState,
+} from './tenant-state.ts';
 
 /**
  * All versions are kept, and a backup has them in one line, which may have 16 MiB. In JSON a text

@@ -2,7 +2,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { adminClient } from '../control/admin-client.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
-import { ask, type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest, storageOf } from '../testing/edge-under-test.ts';
+import {
+  ask,
+  type EdgeUnderTest,
+  OPERATOR_KEY,
+  post,
+  startEdgeUnderTest,
+  storageOf,
+} from '../testing/edge-under-test.ts';
 
 let under: EdgeUnderTest;
 let admin: ReturnType<typeof adminClient>;
@@ -152,7 +159,9 @@ test('an import that is refused leaves an erased tenant erased, and no row of it
   const cutOff = backup.split('\n').filter((line) => !line.includes(`"id":"${id}"`));
   const answer = await restore(cutOff.join('\n'));
   expect(answer.status).toBe(400);
-  const account = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantAccount', { name: id });
+  const account = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantAccount', {
+    name: id,
+  });
   expect(await account.exec("SELECT name FROM facts WHERE name = 'erased'")).toHaveLength(1);
   const staged = async () => (await storageOf(under, id)).exec('SELECT seq FROM staged_audit');
   await expect.poll(staged, { timeout: 60_000 }).toEqual([]);

@@ -137,7 +137,10 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
         this.#sql.exec('DELETE FROM keys WHERE tenant = ?', tenant);
         if (state === null) {
           // A restore that broke off. Its id stays used.
-          this.#sql.exec('UPDATE tenants SET state = was, plan = NULL, was = NULL WHERE id = ? AND was IS NOT NULL', tenant);
+          this.#sql.exec(
+            'UPDATE tenants SET state = was, plan = NULL, was = NULL WHERE id = ? AND was IS NOT NULL',
+            tenant,
+          );
           this.#sql.exec("DELETE FROM tenants WHERE id = ? AND state = 'live'", tenant);
           return;
         }

@@ -13,15 +13,7 @@ import { DurableObject } from 'cloudflare:workers';
 import type { Applied, Known } from './applied.ts';
 import { applyChange, restore } from './apply-change.ts';
 import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, problemAfter, verifyChain } from './audit-chain.ts';
-import {
-  AUDIT_PAGE,
-  auditHead,
-  auditPage,
-  changeByKeys,
-  latestAudit,
-  readAudit,
-  writeAudit,
-} from './audit-rows.ts';
+import { AUDIT_PAGE, auditHead, auditPage, changeByKeys, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
