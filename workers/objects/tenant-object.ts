@@ -356,7 +356,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     await this.#rest();
   }
 
-  /** Sets the alarm for when nothing is unsettled: only a history that was never restored is left. */
+  /** Sets the alarm while nothing is unsettled: for a history that nobody has restored. */
   async #rest(): Promise<void> {
     const { audit, activations } = readStaged(this.#sql);
     if (audit.seq > 0 || activations > 0) await this.ctx.storage.setAlarm(Date.now() + this.stagedStaysMs);

@@ -1,10 +1,11 @@
 /**
  * The test's Worker, with tenants' objects that crash once, at the moment that a name asks for:
- * `crash-after-claim` between the index's word and their own change (`crash-after-revival` when it comes out of a backup), `crash-before-settle` between
- * their own change and telling the index. For `index-away`, the index is out of reach for a while
- * after the second change, as often as the name's number says. For `account-away`, the account
- * fails once when it is to be erased, and the alarm then leaves the rest to whoever comes. The crash is the runtime's own: the
- * object is gone, and what it had not written is lost.
+ * `crash-after-claim` between the index's word and their own change (`crash-after-revival` only if
+ * the tenant comes out of a backup), `crash-before-settle` between their own change and telling the
+ * index. For `index-away`, the index is out of reach for a while after the second change, as often
+ * as the name's number says. For `account-away`, the account fails once when it is to be erased,
+ * and the alarm then leaves the rest to whoever comes. The crash is the runtime's own: the object
+ * is gone, and what it had not written is lost.
  */
 
 import { type TenantAccountContract, tenantAccount } from '../../objects/tenant-account-contract.ts';
