@@ -96,6 +96,7 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
   }
 
   async revive(tenant: string): Promise<void> {
+    if (!this.#erased) return;
     if (this.env.USAGE_DB !== undefined) await reviveUsage(tenant, this.env.USAGE_DB);
     this.#store.exec("DELETE FROM facts WHERE name = 'erased'");
     this.#facts.delete('erased');
@@ -108,7 +109,7 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
   }
 
   async reserve({ spender: { tenant, ...spender }, prompt, idempotency, ...ask }: Ask): Promise<Verdict> {
-    if (this.#erased) throw new Error('the account was erased with its tenant');
+    this.#demandOpen();
     const salted = {
       prompt: ask.limits.tries_per_prompt_per_minute === null ? null : await this.#salted(prompt),
       idempotency: idempotency && {
@@ -116,10 +117,16 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
         body: await this.#salted(idempotency.body),
       },
     };
+    // It may have been erased meanwhile.
+    this.#demandOpen();
     // Whatever becomes of the caller, what was granted is written. A timer, because an answer waits
     // for every write that was begun before it.
     this.ctx.waitUntil(scheduler.wait(0).then(() => this.#do(tenant, () => this.#parts.ledger.save())));
     return this.#guard(() => this.#parts.ledger.reserve({ ...ask, ...salted, spender }));
+  }
+
+  #demandOpen(): void {
+    if (this.#erased) throw new Error('the account was erased with its tenant');
   }
 
   async confirm(id: string): Promise<boolean> {

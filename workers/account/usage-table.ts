@@ -46,6 +46,9 @@ const SCHEMA: readonly string[] = [
      charged_tokens INTEGER NOT NULL DEFAULT 0,
      PRIMARY KEY (day, tenant, key, model)
    ) WITHOUT ROWID`,
+  // A tenant is erased by these. Without them it would take a look at every row.
+  'CREATE INDEX IF NOT EXISTS usage_requests_tenant ON usage_requests (tenant)',
+  'CREATE INDEX IF NOT EXISTS usage_days_tenant ON usage_days (tenant)',
   // A queue may bring the usage of a tenant after the tenant was erased.
   'CREATE TABLE IF NOT EXISTS usage_erased (tenant TEXT PRIMARY KEY) WITHOUT ROWID',
   `CREATE TRIGGER IF NOT EXISTS usage_added AFTER INSERT ON usage_requests BEGIN ${ADD('NEW', '+')} END`,
@@ -86,16 +89,31 @@ export async function addUsage(
   await database.batch([...rows, forget]);
 }
 
-/** Erases what a tenant has spent, and whatever of it is still on its way. */
+/** How many rows one statement erases. A database bounds how long a statement may take. */
+export const ERASED_AT_ONCE = 1_000;
+
+const ERASE_PARTS = [
+  `DELETE FROM usage_requests WHERE request IN
+     (SELECT request FROM usage_requests WHERE tenant = ?1 LIMIT ${ERASED_AT_ONCE}) RETURNING 1`,
+  `DELETE FROM usage_days WHERE (day, tenant, key, model) IN
+     (SELECT day, tenant, key, model FROM usage_days WHERE tenant = ?1 LIMIT ${ERASED_AT_ONCE}) RETURNING 1`,
+];
+
+/**
+ * Erases what a tenant has spent, and whatever of it is still on its way. If it breaks off, the
+ * next call goes on where it was.
+ */
 export async function eraseUsage(tenant: string, database: UsageDatabase): Promise<void> {
   await migrated(database);
-  await database.batch(
-    [
-      'INSERT OR IGNORE INTO usage_erased (tenant) VALUES (?)',
-      'DELETE FROM usage_requests WHERE tenant = ?',
-      'DELETE FROM usage_days WHERE tenant = ?',
-    ].map((statement) => database.prepare(statement).bind(tenant)),
-  );
+  // First, so that nothing comes after what is erased.
+  await database.batch([database.prepare('INSERT OR IGNORE INTO usage_erased (tenant) VALUES (?)').bind(tenant)]);
+  for (const statement of ERASE_PARTS) {
+    let erased: number;
+    do {
+      const { results } = await database.prepare(statement).bind(tenant).all();
+      erased = results.length;
+    } while (erased === ERASED_AT_ONCE);
+  }
 }
 
 /** From now on usage of the tenant is kept again. */

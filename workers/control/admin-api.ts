@@ -76,6 +76,8 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
   const calls = boundOnCalls();
   const reader = requireTenantAccess(directory, 'read', calls);
   const owner = requireTenantAccess(directory, 'admin', calls);
+  // What stops a harm must not be stopped by whoever does it.
+  const urgentOwner = requireTenantAccess(directory, 'admin', calls, { urgent: true });
   const ownerAndBody = readBodyAfter(owner, bodyPatience);
   // What costs tokens: an answer under a version that need not be active.
   const standing = standingAfter(ownerAndBody, admin);
@@ -131,7 +133,7 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
         const { key } = c.req.valid('param');
         return c.json(await rotateKey({ ...c.req.valid('json'), key }, { c, admin }), 201);
       })
-      .delete('/tenants/:id/keys/:key', owner, validKeyId(), async (c) => {
+      .delete('/tenants/:id/keys/:key', urgentOwner, validKeyId(), async (c) => {
         const { key } = c.req.valid('param');
         await changeOwnTenant({ type: 'key-revoke', id: key }, { c, admin });
         return c.json({ id: key, deleted: true as const });
@@ -172,7 +174,7 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
       .post('/tenants/:id/score', trial, validTenantId(), validJson(ScoreBody), async (c) =>
         c.json(await score(c.req.valid('json'), c)),
       )
-      .post('/tenants/:id/rollback', owner, validTenantId(), async (c) => {
+      .post('/tenants/:id/rollback', urgentOwner, validTenantId(), async (c) => {
         const tenant = await rollbackPolicy({ c, admin, ifMatch: ifMatchOf(c.req.header('if-match')) });
         return c.json(tenant, 200, { etag: etagOf(tenant.revision) });
       })

@@ -178,6 +178,29 @@ test('the keys of a tenant call the admin API only so often, and another tenant 
   expect(await outcome(OPERATOR_KEY, '/admin/v1/tenants/busy/keys')).toEqual(OK);
 });
 
+test('calls that are refused count too, and no flood keeps the owner from revoking the key or rolling back', async () => {
+  await make('flooded');
+  const [leaked, owner] = await Promise.all([
+    newKey('flooded', { id: 'leaked' }),
+    newKey('flooded', { scopes: ['admin'] }),
+  ]);
+  const flood = () => outcome(leaked.key, '/admin/v1/tenants/flooded/keys');
+  for (let called = 0; called < MOST_CALLS; called += 20) {
+    const calls = await Promise.all(Array.from({ length: 20 }, flood));
+    expect(new Set(calls.map(String))).toEqual(new Set(['403,permission_denied']));
+  }
+  expect(await flood()).toEqual([429, 'rate_limit_exceeded']);
+  expect(await outcome(owner.key, '/admin/v1/tenants/flooded/keys')).toEqual([429, 'rate_limit_exceeded']);
+  const asOwner = adminClient(under.edge.url, owner.key).tenants[':id'];
+  const back = await asOwner.rollback.$post({ param: { id: 'flooded' } }, any);
+  expect([back.status, await back.json()]).toMatchObject([
+    409,
+    { error: { message: expect.stringMatching('No version') } },
+  ]);
+  const revoked = await asOwner.keys[':key'].$delete({ param: { id: 'flooded', key: 'leaked' } });
+  expect(revoked.status).toBe(200);
+});
+
 describe('a tenant', () => {
   test('that is suspended is refused with every key, and comes back as it was', async () => {
     await make('suspended');

@@ -1,4 +1,5 @@
 /** Who may call the admin API. Digests are compared in constant time. */
+import { LRUCache } from 'lru-cache';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { parseTenantId, type Scope } from '../objects/tenant-record.ts';
@@ -12,9 +13,17 @@ import type { TenantDirectory } from '../request/tenant-directory.ts';
 /** The cast: only workerd has this method, so the types of other runtimes lack it. */
 const subtle = crypto.subtle as typeof crypto.subtle & { timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean };
 
-/** Shared by all routes that a tenant's keys may call. */
-export function boundOnCalls(): RateBound {
-  return createRateBound({ most: MOST_CALLS, periodMs: CALLS_PERIOD_MS });
+/** How often keys may call. Shared by all routes that a tenant's keys may call. */
+export type Calls = {
+  byKey: RateBound;
+  byTenant: RateBound;
+  /** Whose key a digest was when it last called, so that a flood is stopped before the stores. */
+  tenants: LRUCache<string, string>;
+};
+
+export function boundOnCalls(): Calls {
+  const bound = () => createRateBound({ most: MOST_CALLS, periodMs: CALLS_PERIOD_MS });
+  return { byKey: bound(), byTenant: bound(), tenants: new LRUCache({ max: MAX_KNOWN_KEYS }) };
 }
 
 /** Lets only the operator's key through. */
@@ -30,12 +39,14 @@ export function requireOperator(): Middleware<OperatorEnv> {
 /**
  * Lets the operator's key through, and keys of the tenant in the path that have the scope. For a
  * key of another tenant there is no such tenant. The truth decides, not a copy of it. `operator`:
- * no key of a tenant. `calls` bounds how often a tenant's keys may ask.
+ * no key of a tenant. `calls` bounds how often a tenant's keys may ask; calls that are refused
+ * count as well. `urgent`: the tenant's other keys cannot use up what there is.
  */
 export function requireTenantAccess(
   directory: TenantDirectory,
   scope: Exclude<Scope, 'inference'> | 'operator',
-  calls: RateBound,
+  calls: Calls,
+  { urgent = false }: { urgent?: boolean } = {},
 ): Middleware<TenantAccessEnv> {
   return async function requireTenantAccess(c, next) {
     const { isOperator, key, digest } = await whoAsks(c);
@@ -45,8 +56,15 @@ export function requireTenantAccess(
     } else {
       if (await isNoKey(key)) throw wrongKey();
       const asking = { env: c.env, address: clientAddress(c.req.raw) };
-      const caller = admit(await directory.lookupTruth(digest, asking), { scope, now: Date.now() });
-      demandRoom(calls, caller.tenant);
+      const known = calls.tenants.get(digest);
+      demandRoom(calls.byKey, digest);
+      if (known !== undefined && !urgent) demandRoom(calls.byTenant, known);
+      const found = await directory.lookupTruth(digest, asking);
+      if (found !== null && found.tenant !== known) {
+        calls.tenants.set(digest, found.tenant);
+        if (!urgent) demandRoom(calls.byTenant, found.tenant);
+      }
+      const caller = admit(found, { scope, now: Date.now() });
       if (caller.tenant !== c.req.param('id')) throw noSuchTenant();
       c.set('access', { tenant: caller.tenant, actor: `key:${caller.key}` });
     }
@@ -64,9 +82,10 @@ export function noSuchTenant(): PlimsollError {
  */
 export const MOST_CALLS = 300;
 const CALLS_PERIOD_MS = 60_000;
+const MAX_KNOWN_KEYS = 10_000;
 
-function demandRoom(calls: RateBound, tenant: string): void {
-  const waitMs = calls.take(tenant);
+function demandRoom(bound: RateBound, name: string): void {
+  const waitMs = bound.take(name);
   if (waitMs === null) return;
   const retryAfterSeconds = Math.ceil(waitMs / 1000);
   const message = `The keys of a tenant call the admin API at most ${MOST_CALLS} times a minute. Try again in ${retryAfterSeconds} s.`;

@@ -16,8 +16,11 @@ export type Known = {
   lastAudit: AuditEntry | null;
   /** Of all policies' texts together. */
   storedCharacters: number;
-  /** How many changes the tenant's own keys have made in the last minute, and in the last day. */
-  changesByKeys: { minute: number; day: number };
+  /**
+   * When the tenant's own keys made their nth change, counted back from the latest, which is the
+   * first. null: they have made fewer.
+   */
+  changeByKeys(nth: number): string | null;
 };
 
 export type Applied =

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Applied, Known } from './applied.ts';
 import { applyChange, MAX_STORED_CHARACTERS } from './apply-change.ts';
-import type { KeyDraft, TenantState } from './tenant-state.ts';
+import type { ActivationRecord, KeyDraft, TenantChange, TenantState } from './tenant-state.ts';
 
 const known: Known = {
   now: '2026-11-29T12:00:00.000Z',
@@ -12,7 +12,7 @@ const known: Known = {
   nextActivation: 1,
   lastAudit: null,
   storedCharacters: 0,
-  changesByKeys: { minute: 0, day: 0 },
+  changeByKeys: () => null,
 };
 const policy = { version: 'v', document: '{}' };
 const draft = (id: string, expires_at: string | null = null): KeyDraft => ({
@@ -129,14 +129,35 @@ describe('a key that a key makes', () => {
   });
 });
 
-test('the keys of a tenant make only so many changes a minute and a day, the operator any number', () => {
+describe('the keys of a tenant', () => {
   const state = tenantWith([{ ...draft('owner'), scopes: ['admin', 'inference'] }]);
-  const refusal = (actor: string, recent: { minute: number; day: number }) =>
-    applyChange(state, { type: 'key-revoke', id: 'owner' }, { ...known, actor, changesByKeys: recent }).refused;
-  expect(refusal('key:owner', { minute: 29, day: 499 })).toBeNull();
-  expect(refusal('key:owner', { minute: 30, day: 30 })).toMatchObject({ code: 'rate_limit_exceeded' });
-  expect(refusal('key:owner', { minute: 0, day: 500 })).toMatchObject({ code: 'rate_limit_exceeded' });
-  expect(refusal('operator', { minute: 30, day: 500 })).toBeNull();
+  /** With these changes made before, each so many seconds ago, the latest first. */
+  const refusal = (
+    ago: number[],
+    { actor = 'key:owner', change = { type: 'key-create', key: draft('new') } as TenantChange } = {},
+  ) => {
+    const at = ago.map((seconds) => new Date(Date.parse(known.now) - seconds * 1_000).toISOString());
+    return applyChange(state, change, { ...known, actor, changeByKeys: (nth) => at[nth - 1] ?? null }).refused;
+  };
+  const tooMany = (retryAfterSeconds: number) => ({ code: 'rate_limit_exceeded', retryAfterSeconds });
+  const minute = Array.from({ length: 30 }, (_, index) => index);
+  const day = Array.from({ length: 500 }, (_, index) => (index + 1) * 100);
+
+  test('make only so many changes a minute and a day, the operator any number, and the wait is true', () => {
+    expect(refusal(minute.slice(1))).toBeNull();
+    expect(refusal(minute)).toMatchObject(tooMany(31));
+    expect(refusal([...minute.slice(1), 60])).toBeNull();
+    expect(refusal(day)).toMatchObject(tooMany(24 * 60 * 60 - 50_000));
+    expect(refusal(day.slice(1))).toBeNull();
+    expect(refusal([...minute, ...day])).toMatchObject(tooMany(24 * 60 * 60 - 47_000));
+    expect(refusal([...minute, ...day], { actor: 'operator' })).toBeNull();
+  });
+
+  test('can always revoke a key and go back to an earlier version', () => {
+    const all = [...minute, ...day];
+    expect(refusal(all, { change: { type: 'key-revoke', id: 'owner' } })).toBeNull();
+    expect(refusal(all, { change: { type: 'policy-rollback' } })).toMatchObject({ code: 'conflict' });
+  });
 });
 
 describe('a canary that ends', () => {
@@ -147,6 +168,30 @@ describe('a canary that ends', () => {
       state: { canary: null, policy_version: 'v', activation: 1 },
       activation: { seq: 7, version: 'v', share: 1 },
     });
+  });
+
+  test('because the active version is activated is in the history, and the next rollback goes further back', () => {
+    const records = new Map<number, ActivationRecord>();
+    let state = tenantWith([]);
+    const make = (change: TenantChange) => {
+      const applied = applyChange(state, change, {
+        ...known,
+        documentOf: () => '{}',
+        activation: (seq) => records.get(seq) ?? null,
+        nextActivation: records.size + 1,
+      });
+      state = stateOf(applied);
+      if (applied.refused === null && applied.changed && applied.activation !== null) {
+        records.set(applied.activation.seq, applied.activation);
+      }
+    };
+    records.set(1, { seq: 1, at: known.now, actor: 'operator', version: 'v', share: 1, previous: null });
+    make({ type: 'policy-activate', version: 'w', share: 1 });
+    make({ type: 'policy-activate', version: 'x', share: 0.1 });
+    make({ type: 'policy-activate', version: 'w', share: 1 });
+    expect([...records.values()].map(({ version }) => version)).toEqual(['v', 'w', 'x', 'w']);
+    make({ type: 'policy-rollback' });
+    expect(state).toMatchObject({ policy_version: 'v', canary: null });
   });
 
   test('by a put is in the history and in the audit log', () => {

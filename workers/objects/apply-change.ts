@@ -5,7 +5,15 @@
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import { type Applied, changed, type Known, OPERATOR, refuse, unchanged } from './applied.ts';
 import { createKey, keyRecord, revokeKey, rotateKey } from './apply-key-change.ts';
-import type { ActivationRecord, KeyDraft, KeyRecord, PolicyText, TenantChange, TenantState } from './tenant-state.ts';
+import type {
+  ActivationRecord,
+  KeyDraft,
+  KeyRecord,
+  PolicyText,
+  Refusal,
+  TenantChange,
+  TenantState,
+} from './tenant-state.ts';
 
 /**
  * All versions are kept, and a backup has them in one line, which may have 16 MiB. In JSON a text
@@ -17,12 +25,21 @@ export const MAX_STORED_CHARACTERS = 4 * 1024 * 1024;
  * How many changes the tenant's own keys may make in any minute and in any day. Each is an entry of
  * two audit logs, which are kept for good. A deployment of policies as code makes a handful.
  */
-const MOST_CHANGES_BY_KEYS = { minute: 30, day: 500 };
+const MOST_CHANGES_BY_KEYS = [
+  { most: 30, periodMs: 60_000, period: 'a minute' },
+  { most: 500, periodMs: 24 * 60 * 60_000, period: '24 hours' },
+];
+/**
+ * Whoever stole a key could otherwise keep its owner from taking it away. These come to an end by
+ * themselves: each takes away what another change has made.
+ */
+const ALWAYS_ALLOWED: ReadonlySet<TenantChange['type']> = new Set(['key-revoke', 'policy-rollback']);
 
 export function applyChange(state: TenantState | null, change: TenantChange, known: Known): Applied {
   const applied = consequence(state, change, known);
   if (applied.refused !== null || !applied.changed) return applied;
-  const tooMany = known.actor === OPERATOR ? null : tooManyChanges(known);
+  const isBounded = known.actor !== OPERATOR && !ALWAYS_ALLOWED.has(change.type);
+  const tooMany = isBounded ? tooManyChanges(known) : null;
   if (tooMany !== null) return tooMany;
   const news = applied.policies.filter(({ version }) => known.documentOf(version) === null);
   const more = news.reduce((sum, { document }) => sum + document.length, 0);
@@ -34,17 +51,19 @@ export function applyChange(state: TenantState | null, change: TenantChange, kno
   );
 }
 
-function tooManyChanges({ changesByKeys: { minute, day } }: Known): Applied | null {
-  const isDay = day >= MOST_CHANGES_BY_KEYS.day;
-  if (!isDay && minute < MOST_CHANGES_BY_KEYS.minute) return null;
-  const { code, message, param } = {
-    code: 'rate_limit_exceeded' as const,
-    message: isDay
-      ? `The keys of a tenant make at most ${MOST_CHANGES_BY_KEYS.day} changes in 24 hours. Ask the operator, or try again later.`
-      : `The keys of a tenant make at most ${MOST_CHANGES_BY_KEYS.minute} changes in a minute. Try again in a minute.`,
-    param: null,
-  };
-  return { refused: { code, message, param, ...(!isDay && { retryAfterSeconds: 60 }) } };
+/** The wait is until the oldest change that counts is old enough. */
+function tooManyChanges({ now, changeByKeys }: Known): Applied | null {
+  let longest: { refused: Refusal } | null = null;
+  for (const { most, periodMs, period } of MOST_CHANGES_BY_KEYS) {
+    const oldest = changeByKeys(most);
+    const waitMs = oldest === null ? 0 : Date.parse(oldest) + periodMs - Date.parse(now);
+    if (waitMs <= 0) continue;
+    // A clock that was set back makes nobody wait for longer.
+    const retryAfterSeconds = Math.ceil(Math.min(waitMs, periodMs) / 1000);
+    const message = `The keys of a tenant make at most ${most} changes in ${period}. Try again in ${retryAfterSeconds} s.`;
+    longest = { refused: { code: 'rate_limit_exceeded', message, param: null, retryAfterSeconds } };
+  }
+  return longest;
 }
 
 function consequence(state: TenantState | null, change: TenantChange, known: Known): Applied {
@@ -192,8 +211,10 @@ function activate(state: TenantState, { version, share }: { version: string; sha
   }
   if (state.policy_version === version && state.canary === null) return unchanged(state);
   const activation = activationOf(version, 1, state, known);
+  // If that only ends a canary, the record is for the history, as with a rollback.
+  const current = state.policy_version === version ? state.activation : activation.seq;
   return changed(known, {
-    state: { ...state, policy_version: version, canary: null, activation: activation.seq },
+    state: { ...state, policy_version: version, canary: null, activation: current },
     activation,
     action: 'policy-activate',
     detail: { from, to: { version } },

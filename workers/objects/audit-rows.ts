@@ -54,11 +54,10 @@ export function latestAudit(
     .toArray();
 }
 
-/** How many changes since a moment were not the operator's. */
-export function countChangesByKeys(sql: SqlStorage, since: string): number {
-  return sql
-    .exec<{ count: number }>(`SELECT COUNT(*) AS count FROM audit WHERE actor <> 'operator' AND at > ?`, since)
-    .one().count;
+/** When the nth change that was not the operator's was made, counted back from the latest. */
+export function changeByKeys(sql: SqlStorage, nth: number): string | null {
+  const query = `SELECT at FROM audit WHERE actor <> 'operator' ORDER BY at DESC LIMIT 1 OFFSET ?`;
+  return sql.exec<{ at: string }>(query, nth - 1).toArray()[0]?.at ?? null;
 }
 
 export function auditHead(sql: SqlStorage): AuditHead {

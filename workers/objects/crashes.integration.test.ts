@@ -2,7 +2,14 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { adminClient } from '../control/admin-client.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
-import { type EdgeUnderTest, OPERATOR_KEY, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import {
+  ask,
+  type EdgeUnderTest,
+  OPERATOR_KEY,
+  post,
+  startEdgeUnderTest,
+  storageOf,
+} from '../testing/edge-under-test.ts';
 
 let under: EdgeUnderTest;
 let admin: ReturnType<typeof adminClient>;
@@ -23,6 +30,18 @@ const put = (id: string, ...keys: string[]) =>
   });
 const status = async (key: string) =>
   (await fetch(`${under.edge.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })).status;
+const anyRevision = { headers: { 'if-match': '*' } };
+const erase = (id: string) => admin.tenants[':id'].$delete({ param: { id }, query: { data: 'erase' } }, anyRevision);
+const headers = { authorization: `Bearer ${OPERATOR_KEY}` };
+/** A backup of one tenant: all but the other tenants' lines. */
+async function backupOf(id: string): Promise<string> {
+  const text = await (await fetch(`${under.edge.url}/admin/v1/export`, { headers })).text();
+  const own = text.split('\n').filter((line) => line.includes(`"tenant":"${id}"`) || line.includes(`"id":"${id}"`));
+  const [head] = text.split('\n');
+  return [head, ...own, JSON.stringify({ type: 'end', plans: 0, tenants: 1 })].join('\n');
+}
+const restore = (body: string) => fetch(`${under.edge.url}/admin/v1/import`, { method: 'POST', headers, body });
+const spend = async (key: string) => (await post(under.edge, '/v1/chat/completions', ask('Hi'), key)).status;
 const tenantIds = async () => (await (await admin.tenants.$get({ query: {} })).json()).data.map(({ id }) => id);
 const auditOf = async (id: string) =>
   (await (await admin.audit.$get({ query: {} })).json()).data.filter(({ tenant }) => tenant === id);
@@ -106,3 +125,55 @@ test('an object that cannot tell the index heals as soon as it can, however ofte
   await expect.poll(keysInIndex, { timeout: 60_000 }).toEqual([sha256('pk-back')]);
   expect(under.log.filter((line) => line.includes('not-healed')).length).toBeGreaterThan(6);
 }, 90_000);
+
+test('an import while an erasure is unfinished finishes that first, and the tenant comes back whole and spends', async () => {
+  const id = 'account-away';
+  const policy = { floor: 0.5, budget: null, limits: { tokens_per_day: 100_000 } };
+  const keys = [{ id: 'web', sha256: sha256('pk-halfway') }];
+  await admin.tenants[':id'].$put({ param: { id }, json: { name: id, policy, keys } });
+  expect(await spend('pk-halfway')).toBe(200);
+  const backup = await backupOf(id);
+  expect((await erase(id)).status).toBe(503);
+  // Whatever is in the way of the account, the tenant's own data are gone.
+  for (const table of ['tenant', 'keys', 'policies', 'activations', 'audit']) {
+    expect(await (await storageOf(under, id)).exec(`SELECT * FROM ${table}`), table).toEqual([]);
+  }
+  expect((await restore(backup)).status).toBe(200);
+  const audit = await (await admin.tenants[':id'].audit.$get({ param: { id }, query: {} })).json();
+  expect(audit.data.map(({ action }) => action)).toEqual(['tenant-put']);
+  await expectWholeLogs(id);
+  // The key was refused in between, so this isolate may go on refusing it for a moment.
+  await expect.poll(() => spend('pk-halfway'), { timeout: 60_000 }).toBe(200);
+  expect(await (await restore(backup)).json()).toMatchObject({ tenants: { restored: 0, unchanged: 1 } });
+  expect(await spend('pk-halfway')).toBe(200);
+}, 90_000);
+
+test('an import that is refused leaves an erased tenant erased, and no row of its history', async () => {
+  const id = 'refused-import';
+  expect((await put(id, 'pk-taken-later')).status).toBe(200);
+  const backup = await backupOf(id);
+  expect((await erase(id)).status).toBe(200);
+  expect((await put('taker', 'pk-taken-later')).status).toBe(200);
+  expect((await restore(backup)).status).toBe(400);
+  // And one that never comes to the tenant itself.
+  const cutOff = backup.split('\n').filter((line) => !line.includes(`"id":"${id}"`));
+  const answer = await restore(cutOff.join('\n'));
+  expect(answer.status).toBe(400);
+  const account = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantAccount', {
+    name: id,
+  });
+  expect(await account.exec("SELECT name FROM facts WHERE name = 'erased'")).toHaveLength(1);
+  const staged = async () => (await storageOf(under, id)).exec('SELECT seq FROM staged_audit');
+  await expect.poll(staged, { timeout: 60_000 }).toEqual([]);
+});
+
+test('a crash while an erased tenant is restored leaves it erased, and its id is still not used again', async () => {
+  const id = 'crash-after-revival';
+  expect((await put(id, 'pk-of-revived')).status).toBe(200);
+  const backup = await backupOf(id);
+  expect((await erase(id)).status).toBe(200);
+  expect((await restore(backup)).status).toBe(503);
+  await expect.poll(async () => (await put(id, 'pk-of-another')).status, { timeout: 60_000 }).toBe(409);
+  expect((await restore(backup)).status).toBe(200);
+  await expectWholeLogs(id);
+});

@@ -133,7 +133,10 @@ export interface TenantAccountContract {
    * request that was under way is not booked any more. Erasing twice changes nothing.
    */
   erase(tenant: string): Promise<void>;
-  /** Makes it an account again, for a tenant that comes back out of a backup. */
+  /**
+   * Makes it an account again, for a tenant that comes back out of a backup. Changes nothing if it
+   * is one.
+   */
   revive(tenant: string): Promise<void>;
 }
 

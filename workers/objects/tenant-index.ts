@@ -56,6 +56,8 @@ const STEPS: readonly string[] = [
    ${auditTable('audit')}
    -- A row once the index has taken over what the old store held.
    CREATE TABLE adopted (at TEXT NOT NULL);`,
+  // What a tenant was that is being restored, until its object says that it is there.
+  'ALTER TABLE tenants ADD COLUMN was TEXT;',
 ];
 
 const PLANS = `SELECT plans.id AS id, name, policy_version, document, plans.created_at AS created_at, updated_at, revision
@@ -95,7 +97,8 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
       }
       this.#sql.exec(
         `INSERT INTO tenants (id, state, plan, audit_seq, audit_hash) VALUES (?, 'live', ?, ?, ?)
-         ON CONFLICT (id) DO UPDATE SET state = 'live', plan = excluded.plan`,
+         ON CONFLICT (id) DO UPDATE SET
+           was = CASE state WHEN 'live' THEN was ELSE state END, state = 'live', plan = excluded.plan`,
         ...[tenant, plan, NO_AUDIT.seq, NO_AUDIT.hash],
       );
       // Its log was erased with it. What is restored begins one again.
@@ -133,7 +136,12 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
         for (const entry of entries) writeAudit(this.#sql, entry);
         this.#sql.exec('DELETE FROM keys WHERE tenant = ?', tenant);
         if (state === null) {
-          this.#sql.exec('DELETE FROM tenants WHERE id = ?', tenant);
+          // A restore that broke off. Its id stays used.
+          this.#sql.exec(
+            'UPDATE tenants SET state = was, plan = NULL, was = NULL WHERE id = ? AND was IS NOT NULL',
+            tenant,
+          );
+          this.#sql.exec("DELETE FROM tenants WHERE id = ? AND state = 'live'", tenant);
           return;
         }
         for (const key of keys)

@@ -13,15 +13,7 @@ import { DurableObject } from 'cloudflare:workers';
 import type { Applied, Known } from './applied.ts';
 import { applyChange, restore } from './apply-change.ts';
 import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, problemAfter, verifyChain } from './audit-chain.ts';
-import {
-  AUDIT_PAGE,
-  auditHead,
-  auditPage,
-  countChangesByKeys,
-  latestAudit,
-  readAudit,
-  writeAudit,
-} from './audit-rows.ts';
+import { AUDIT_PAGE, auditHead, auditPage, changeByKeys, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
@@ -43,6 +35,7 @@ import {
 } from './tenant-contracts.ts';
 import type { SnapshotLevel, TenantSnapshot } from './tenant-record.ts';
 import {
+  DATA_TABLES,
   documentOf,
   readKey,
   readState,
@@ -63,6 +56,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   protected readonly healAfterMs: number = 10_000;
   /** How soon it is tried again if that fails. */
   protected readonly healAgainMs: number = 60_000;
+  /** How long a history waits to be restored, after its last part. */
+  protected readonly stagedStaysMs: number = 60 * 60_000;
   readonly #sql: SqlStorage;
   readonly #exclusive = createExclusive();
   #adopting: Promise<void> | undefined;
@@ -132,7 +127,10 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   override async alarm(): Promise<void> {
     const [row] = this.#sql.exec<{ tenant: string }>('SELECT tenant FROM unsettled').toArray();
-    if (row === undefined) return;
+    if (row === undefined) {
+      await this.#exclusive(async () => clearStaged(this.#sql));
+      return;
+    }
     try {
       await this.heal(row.tenant);
     } catch (cause) {
@@ -212,11 +210,14 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   async stage(tenant: string, part: HistoryPart): Promise<Refusal | null> {
     await this.#adopted(tenant);
     return this.#exclusive(async () => {
+      // What an erasure has left would go with it.
+      await this.#settle(tenant);
       if (part.audit[0]?.seq === 1) clearStaged(this.#sql);
       const problem = await problemAfter(readStaged(this.#sql).audit, part.audit);
       const stranger = part.audit.find((entry) => entry.tenant !== tenant);
       if (problem === null && stranger === undefined) {
         this.ctx.storage.transactionSync(() => writeStaged(this.#sql, part));
+        await this.#rest();
         return null;
       }
       clearStaged(this.#sql);
@@ -231,22 +232,28 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   async restore(tenant: string, backup: TenantBackup, { actor }: { actor: string }): Promise<ChangeResult> {
     await this.#adopted(tenant);
     return this.#exclusive(async () => {
-      const staged = readStaged(this.#sql);
-      const isWhole = staged.audit.hash === backup.audit.hash && staged.activations === backup.activations;
-      if (!isWhole) {
-        clearStaged(this.#sql);
-        const message = `The history of '${tenant}' is not whole: ${backup.audit.seq} entries of its audit log and ${backup.activations} activations were wanted, and ${staged.audit.seq} and ${staged.activations} were there.`;
-        return { refused: { code: 'invalid_value', message, param: 'audit' }, current: null };
-      }
-      // An erased tenant that comes back spends again.
-      const row = await tenantIndex(this.env).tenant(tenant);
-      if (row?.state === 'erased') await tenantAccount(this.env, tenant)?.revive(tenant);
       const apply = (state: TenantState | null, known: Known) =>
-        restore(state, { state: backup.state, head: backup.audit.hash }, known);
-      const result = await this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
-      clearStaged(this.#sql);
-      return result;
+        this.#missingOf(tenant, backup) ?? restore(state, { state: backup.state, head: backup.audit.hash }, known);
+      try {
+        const result = await this.#commit(tenant, { actor, ifMatch: 'any', apply, restoring: backup });
+        // An erased tenant that comes back spends again, and so does one whose account was left
+        // closed. The note tells it of a change; this is for a restore that has nothing to change.
+        if (result.refused === null && !result.changed && result.tenant.deleted_at === null) {
+          await tenantAccount(this.env, tenant)?.revive(tenant);
+        }
+        return result;
+      } finally {
+        clearStaged(this.#sql);
+      }
     });
+  }
+
+  /** Asked after an erasure that was under way is finished, which drops what was staged. */
+  #missingOf(tenant: string, { audit, activations }: TenantBackup): { refused: Refusal } | null {
+    const staged = readStaged(this.#sql);
+    if (staged.audit.hash === audit.hash && staged.activations === activations) return null;
+    const message = `The history of '${tenant}' is not whole: ${audit.seq} entries of its audit log and ${activations} activations were wanted, and ${staged.audit.seq} and ${staged.activations} were there.`;
+    return { refused: { code: 'invalid_value', message, param: 'audit' } };
   }
 
   /** The one way in which anything changes. Call it exclusively. */
@@ -279,7 +286,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     if (!applied.changed) return this.#result(tenant, { changed: false, removedKeys: [] });
 
     const { state } = applied;
-    this.#note(tenant, { erasing });
+    this.#note(tenant, { erasing, restoring: restoring !== null });
     const claim = { keys: state.keys.map(({ sha256 }) => sha256), plan: state.plan, revive: restoring !== null };
     const refused = await this.#claim(tenant, { ...claim, buried: state.deleted_at !== null });
     if (refused !== null) {
@@ -336,21 +343,35 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     }
   }
 
-  #note(tenant: string, { erasing }: { erasing: boolean }): void {
-    this.#sql.exec('INSERT OR REPLACE INTO unsettled (tenant, erasing) VALUES (?, ?)', tenant, erasing ? 1 : 0);
+  #note(tenant: string, { erasing, restoring }: { erasing: boolean; restoring: boolean }): void {
+    this.#sql.exec(
+      'INSERT OR REPLACE INTO unsettled (tenant, erasing, restoring) VALUES (?, ?, ?)',
+      ...[tenant, erasing ? 1 : 0, restoring ? 1 : 0],
+    );
     void this.ctx.storage.setAlarm(Date.now() + this.healAfterMs);
   }
 
   async #forgetNote(): Promise<void> {
     this.#sql.exec('DELETE FROM unsettled');
-    await this.ctx.storage.deleteAlarm();
+    await this.#rest();
+  }
+
+  /** Sets the alarm while nothing is unsettled: for a history that nobody has restored. */
+  async #rest(): Promise<void> {
+    const { audit, activations } = readStaged(this.#sql);
+    if (audit.seq > 0 || activations > 0) await this.ctx.storage.setAlarm(Date.now() + this.stagedStaysMs);
+    else await this.ctx.storage.deleteAlarm();
   }
 
   /** Tells the index what is true, if it may not know. Doing it twice changes nothing. */
   async #settle(tenant: string): Promise<void> {
-    const [note] = this.#sql.exec<{ erasing: number }>('SELECT erasing FROM unsettled').toArray();
+    const [note] = this.#sql
+      .exec<{ erasing: number; restoring: number }>('SELECT erasing, restoring FROM unsettled')
+      .toArray();
     if (note === undefined) return;
     const state = readState(this.#sql);
+    // An erasure that broke off after the tenant's own data. The index knows already.
+    if (note.erasing === 1 && state === null) return this.#destroy(tenant);
     const index = tenantIndex(this.env);
     const isGone = (state?.deleted_at ?? null) !== null;
     const isErased = isGone && note.erasing === 1;
@@ -365,12 +386,18 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       await index.settle(tenant, { ...truth, audit });
       audit = audit.length < AUDIT_PAGE ? [] : auditPage(this.#sql, audit.at(-1)?.seq ?? 0);
     } while (audit.length > 0);
+    // Not before the tenant is there: a restore that is refused opens no account.
+    if (truth.state === 'live' && note.restoring === 1) await tenantAccount(this.env, tenant)?.revive(tenant);
     if (isErased) await this.#destroy(tenant);
     else await this.#forgetNote();
   }
 
+  /** The tenant's own data first: its account and its usage may be out of reach for a while. */
   async #destroy(tenant: string): Promise<void> {
     await tenantStore(this.env).forgetTenant(tenant);
+    this.ctx.storage.transactionSync(() => {
+      for (const table of DATA_TABLES) this.#sql.exec(`DELETE FROM ${table}`);
+    });
     await tenantAccount(this.env, tenant)?.erase(tenant);
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
@@ -430,7 +457,6 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   }
 
   #known(now: string, actor: string): Known {
-    const countSince = (ms: number) => countChangesByKeys(this.#sql, new Date(Date.parse(now) - ms).toISOString());
     return {
       now,
       actor,
@@ -440,7 +466,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
         (this.#sql.exec<{ last: number | null }>('SELECT MAX(seq) AS last FROM activations').one().last ?? 0) + 1,
       storedCharacters:
         this.#sql.exec<{ sum: number | null }>('SELECT SUM(LENGTH(document)) AS sum FROM policies').one().sum ?? 0,
-      changesByKeys: { minute: countSince(60_000), day: countSince(24 * 60 * 60_000) },
+      changeByKeys: (nth) => changeByKeys(this.#sql, nth),
       lastAudit: latestAudit(this.#sql, { limit: 1, before: null })[0] ?? null,
     };
   }

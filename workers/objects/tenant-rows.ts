@@ -61,7 +61,15 @@ export const TENANT_STEPS: readonly string[] = [
      share REAL NOT NULL,
      previous INTEGER
    );`,
+  // Whether the tenant comes out of a backup, so that its account may have to be opened again.
+  'ALTER TABLE unsettled ADD COLUMN restoring INTEGER NOT NULL DEFAULT 0;',
 ];
+
+/** All that tells of the tenant. */
+export const DATA_TABLES = [
+  ...['tenant', 'policies', 'activations', 'keys', 'audit'],
+  ...['staged_audit', 'staged_activations'],
+] as const;
 
 type TenantRowRaw = {
   id: string;

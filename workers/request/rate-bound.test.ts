@@ -8,10 +8,9 @@ test('there is room for so many a period, for each name', () => {
   expect([bound.take('a'), bound.take('a'), bound.take('b')]).toEqual([null, null, null]);
   time += 40;
   expect([bound.take('a'), bound.take('b')]).toEqual([60, null]);
-  bound.giveBack('a');
-  expect([bound.take('a'), bound.take('a')]).toEqual([null, 60]);
+  expect([bound.wait('a'), bound.wait('b')]).toEqual([60, 60]);
   time += 60;
-  expect(bound.take('a')).toBeNull();
+  expect([bound.wait('a'), bound.take('a'), bound.take('a'), bound.take('a')]).toEqual([null, null, null, 100]);
 });
 
 test('a clock that is set back locks nobody out for longer', () => {

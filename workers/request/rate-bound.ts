@@ -11,8 +11,8 @@ const MAX_NAMES = 10_000;
 export type RateBound = {
   /** Counts once more. Returns null, or how many ms to wait if there is no room. */
   take(name: string): number | null;
-  /** Takes one count back. */
-  giveBack(name: string): void;
+  /** The same answer, and counts nothing. */
+  wait(name: string): number | null;
 };
 
 export function createRateBound({
@@ -35,16 +35,17 @@ export function createRateBound({
     return begun;
   }
 
+  function wait(name: string): number | null {
+    const period = current(name);
+    return period.count >= most ? period.endsAtMs - now() : null;
+  }
+
   return {
+    wait,
     take(name) {
-      const period = current(name);
-      if (period.count >= most) return period.endsAtMs - now();
-      period.count += 1;
-      return null;
-    },
-    giveBack(name) {
-      const period = current(name);
-      period.count = Math.max(0, period.count - 1);
+      const waitMs = wait(name);
+      if (waitMs === null) current(name).count += 1;
+      return waitMs;
     },
   };
 }

@@ -161,9 +161,11 @@ describe('keys that do not exist', () => {
   test('reach the stores only so often from one address, and a key that exists always', async () => {
     const made = await (await admin.tenants[':id'].keys.$post({ param: { id: tenant }, json: {} })).json();
     expect(await outcome(made.key, '192.0.2.1')).toEqual([200, null]);
-    const tried = await Promise.all(Array.from({ length: MOST_WRONG_KEYS + 20 }, () => outcome(wrong(), '192.0.2.1')));
-    expect(tried.filter(([status]) => status === 401)).toHaveLength(MOST_WRONG_KEYS);
-    const [status, retryAfter] = tried.find(([status]) => status !== 401)!;
+    for (let tried = 0; tried < MOST_WRONG_KEYS; tried += 20) {
+      const statuses = await Promise.all(Array.from({ length: 20 }, () => outcome(wrong(), '192.0.2.1')));
+      expect(new Set(statuses.map(([status]) => status))).toEqual(new Set([401]));
+    }
+    const [status, retryAfter] = await outcome(wrong(), '192.0.2.1');
     expect(status).toBe(429);
     expect(Number(retryAfter)).toBeLessThanOrEqual(60);
     expect(await outcome(made.key, '192.0.2.1')).toEqual([200, null]);

@@ -1,8 +1,14 @@
-/** The near copies while the objects cannot be reached. The rest is in the integration test. */
-import { expect, test, vi } from 'vitest';
+/**
+ * The near copies while the objects cannot be reached, and many keys at once. The rest is in the
+ * integration test.
+ */
+
+import { setTimeout } from 'node:timers/promises';
+import { describe, expect, test, vi } from 'vitest';
 import { LOOSEST } from '#policies/schema.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
 import type { Env } from './env.ts';
-import { createTenantDirectory } from './tenant-directory.ts';
+import { createTenantDirectory, MOST_WRONG_KEYS } from './tenant-directory.ts';
 
 test('a change that is made does not fail because its copies cannot be written, and no old copy stays', async () => {
   vi.spyOn(console, 'error').mockReturnValue();
@@ -17,4 +23,74 @@ test('a change that is made does not fail because its copies cannot be written, 
   const directory = createTenantDirectory({ operatorPolicy: LOOSEST });
   await directory.refresh({ current: ['current'], removed: ['removed'] }, env);
   expect([...kept.keys()]).toEqual([]);
+});
+
+describe('many keys at once from one address', () => {
+  const MANY = 2 * MOST_WRONG_KEYS;
+  /** Stores that take a while. `isKey`: which digests the objects know; `inKv`: which KV does. */
+  function isolate({
+    isKey,
+    inKv = () => false,
+  }: Record<'isKey', (key: string) => boolean> & { inKv?: (key: string) => boolean }) {
+    const asked: string[] = [];
+    const snapshot = (key: string) => ({
+      ...{ tenant: 'a', key, plan: null, suspended: false, expires_at: null, scopes: ['inference'], counted: false },
+      ...{ levels: [{ level: 'tenant', version: null, document: null }], canary: null },
+    });
+    const env = {
+      TENANT_INDEX: {
+        getByName: () => ({
+          locate: async (key: string) => {
+            asked.push(key);
+            await setTimeout(5);
+            return isKey(key) ? { tenant: 'a', plan: null } : null;
+          },
+        }),
+      },
+      TENANT_OBJECT: { getByName: () => ({ resolveKey: async (_tenant: string, key: string) => snapshot(key) }) },
+      TENANT_SNAPSHOTS: {
+        get: async (name: string) => {
+          await setTimeout(5);
+          const key = name.slice('key:'.length);
+          return inKv(key) ? { readAtMs: Date.now(), snapshot: snapshot(key) } : null;
+        },
+        put: async () => {},
+      },
+    } as unknown as Env;
+    const directory = createTenantDirectory({ operatorPolicy: LOOSEST });
+    const outcome = (asking: Promise<unknown>) =>
+      asking.then(
+        (caller) => (caller === null ? 'wrong' : 'found'),
+        (error: unknown) => (error instanceof PlimsollError ? error.code : String(error)),
+      );
+    const options = { env, address: '192.0.2.1', waitUntil: () => {} };
+    return {
+      asked,
+      lookup: (key: string) => outcome(directory.lookup(key, options)),
+      lookupTruth: (key: string) => outcome(directory.lookupTruth(key, options)),
+    };
+  }
+  const times = <T>(ask: (index: number) => Promise<T>) => Promise.all(Array.from({ length: MANY }, (_, i) => ask(i)));
+
+  test.each(['lookup', 'lookupTruth'] as const)(
+    'are all let in if they exist: one key, or each another (%s)',
+    async (by) => {
+      vi.spyOn(console, 'error').mockReturnValue();
+      const ask = isolate({ isKey: () => true })[by];
+      expect(new Set(await times(() => ask('one')))).toEqual(new Set(['found']));
+      expect(new Set(await times((index) => ask(`key-${index}`)))).toEqual(new Set(['found']));
+    },
+  );
+
+  test('count once if it is one wrong key, and then no more new keys than the bound are looked for', async () => {
+    vi.spyOn(console, 'error').mockReturnValue();
+    const { lookup, asked } = isolate({ isKey: (key) => key === 'right', inKv: (key) => key === 'in-kv' });
+    expect(new Set(await times(() => lookup('mistyped')))).toEqual(new Set(['wrong']));
+    for (let tried = 1; tried < MOST_WRONG_KEYS; tried++) expect(await lookup(`wrong-${tried}`)).toBe('wrong');
+    asked.length = 0;
+    expect(await lookup('one-more')).toBe('rate_limit_exceeded');
+    expect(await lookup('mistyped')).toBe('wrong');
+    expect(await lookup('in-kv')).toBe('found');
+    expect(asked).toEqual([]);
+  });
 });

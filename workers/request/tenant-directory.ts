@@ -12,7 +12,8 @@
  *
  * A key that does not exist is remembered too, for a few seconds and in a map of its own. So
  * guessing keys neither reaches the store each time nor pushes real tenants out. Whoever sends a
- * new wrong key each time comes to the end of what one address may try (`MOST_WRONG_KEYS`).
+ * new wrong key each time comes to the end of what one address may try (`MOST_WRONG_KEYS`); from
+ * then on only keys that are known here or in KV are let in from there, for the rest of a minute.
  */
 import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
@@ -35,7 +36,7 @@ const UNKNOWN_KEY_TTL_MS = 5_000;
 /**
  * How many keys that do not exist one address may try in a minute, in one isolate. A client with a
  * wrong key sends the same one each time, and that counts once every few seconds. An address that
- * many clients share can have as many of them as it likes, as long as their keys exist.
+ * many clients share can have as many of them as it likes, at once too, if their keys exist.
  */
 export const MOST_WRONG_KEYS = 100;
 const WRONG_KEYS_PERIOD_MS = 60_000;
@@ -111,42 +112,43 @@ export function createTenantDirectory({
   async function lookup(keySha256: string, { address, ...reach }: Reach): Promise<Caller | null> {
     const known = callers.get(keySha256);
     if (known !== undefined && known.expiresAtMs > now()) return known.caller;
+    if (isKnownWrong(keySha256)) return null;
 
-    const snapshot = await guarded(
-      keySha256,
-      address,
-      async () => (await readNearCopy(keySha256, reach.env)) ?? (await readTruth(keySha256, reach)),
-    );
+    const snapshot =
+      (await readNearCopy(keySha256, reach.env)) ??
+      (await guarded(keySha256, address, () => readTruth(keySha256, reach)));
     if (snapshot === null) return null;
     const caller = await toCaller(snapshot);
     callers.set(keySha256, { caller, expiresAtMs: now() + isolateTtlMs });
     return caller;
   }
 
-  /** Asks the stores, unless it is known that they know nothing or too many wrong keys came. */
+  function isKnownWrong(keySha256: string): boolean {
+    return (unknownKeys.get(keySha256) ?? 0) > now();
+  }
+
+  /**
+   * Asks the objects, unless it is known that they know nothing or too many wrong keys came. Only a
+   * key that proved wrong counts, once: many customers may share an address, and all come at once.
+   * So what an address tries while its first wrong keys are being looked up gets through as well.
+   * Lookups of one key do not wait for each other: a request whose client has gone is given up by
+   * the runtime, and whoever waited for it would hang.
+   */
   async function guarded(
     keySha256: string,
     address: string | null,
     ask: () => Promise<TenantSnapshot | null>,
   ): Promise<TenantSnapshot | null> {
-    if ((unknownKeys.get(keySha256) ?? 0) > now()) return null;
-    // Counted before anybody knows whether it is wrong, so that many at once are bounded too. A key
-    // that existed a while ago is let through, whoever else is at the same address.
-    const counted = callers.has(keySha256) ? null : address;
-    const waitMs = counted === null ? null : wrongKeys.take(counted);
+    if (isKnownWrong(keySha256)) return null;
+    // A key that existed a while ago is let through, whoever else is at the same address.
+    const waitMs = address === null || callers.has(keySha256) ? null : wrongKeys.wait(address);
     if (waitMs !== null) throw tooManyWrongKeys(waitMs);
-    let isWrong = false;
-    try {
-      const snapshot = await ask();
-      isWrong = snapshot === null;
-      if (isWrong) {
-        callers.delete(keySha256);
-        unknownKeys.set(keySha256, now() + UNKNOWN_KEY_TTL_MS);
-      }
-      return snapshot;
-    } finally {
-      if (!isWrong && counted !== null) wrongKeys.giveBack(counted);
-    }
+    const snapshot = await ask();
+    if (snapshot !== null) return snapshot;
+    callers.delete(keySha256);
+    if (!isKnownWrong(keySha256) && address !== null) wrongKeys.take(address);
+    unknownKeys.set(keySha256, now() + UNKNOWN_KEY_TTL_MS);
+    return null;
   }
 
   async function readNearCopy(keySha256: string, env: Env): Promise<TenantSnapshot | null> {

@@ -1,11 +1,14 @@
 /**
  * The test's Worker, with tenants' objects that crash once, at the moment that a name asks for:
- * `crash-after-claim` between the index's word and their own change, `crash-before-settle` between
- * their own change and telling the index. For `index-away`, the index is out of reach for a while
- * after the second change, as often as the name's number says. The crash is the runtime's own: the
- * object is gone, and what it had not written is lost.
+ * `crash-after-claim` between the index's word and their own change (`crash-after-revival` only if
+ * the tenant comes out of a backup), `crash-before-settle` between their own change and telling the
+ * index. For `index-away`, the index is out of reach for a while after the second change, as often
+ * as the name's number says. For `account-away`, the account fails once when it is to be erased,
+ * and the alarm then leaves the rest to whoever comes. The crash is the runtime's own: the object
+ * is gone, and what it had not written is lost.
  */
 
+import { type TenantAccountContract, tenantAccount } from '../../objects/tenant-account-contract.ts';
 import type { TenantIndexContract } from '../../objects/tenant-contracts.ts';
 import { TenantObject as RealTenantObject } from '../../objects/tenant-object.ts';
 
@@ -19,6 +22,9 @@ const away = new Map<string, number>();
 export class TenantObject extends RealTenantObject {
   protected override readonly healAfterMs = 300;
   protected override readonly healAgainMs = 100;
+  protected override readonly stagedStaysMs = 300;
+  /** Whether the alarm does nothing. */
+  readonly #held: { value: boolean };
 
   constructor(ctx: DurableObjectState, env: ObjectEnv) {
     const crashOnce = (tenant: string, moment: string) => {
@@ -33,6 +39,7 @@ export class TenantObject extends RealTenantObject {
         async claim(tenant, claim) {
           const result = await index.claim(tenant, claim);
           crashOnce(tenant, 'crash-after-claim');
+          if (claim.revive) crashOnce(tenant, 'crash-after-revival');
           return result;
         },
         auditHead: (tenant) => index.auditHead(tenant),
@@ -57,7 +64,26 @@ export class TenantObject extends RealTenantObject {
         verifyAudit: (known) => index.verifyAudit(known),
       };
     };
-    super(ctx, { ...env, TENANT_INDEX: { getByName } });
+    const held = { value: false };
+    const accountOf = (name: string): TenantAccountContract => {
+      // The cast: the test's edge has accounts.
+      const account = tenantAccount(env, name) as TenantAccountContract;
+      return {
+        ...account,
+        async erase(tenant) {
+          held.value = tenant.startsWith('account-away') && !crashed.has(tenant);
+          if (held.value) crashed.add(tenant);
+          if (held.value) throw new Error('scripted: the account is away');
+          await account.erase(tenant);
+        },
+      };
+    };
+    super(ctx, { ...env, TENANT_INDEX: { getByName }, TENANT_ACCOUNT: { getByName: accountOf } });
+    this.#held = held;
+  }
+
+  override async alarm(): Promise<void> {
+    if (!this.#held.value) await super.alarm();
   }
 }
 
