@@ -9,6 +9,7 @@ import { benchQueue } from './chaos-queue.ts';
 import { benchChaosStack } from './chaos-stack.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
+import { benchEdge } from './edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
 import { benchEdgeMixing } from './edge-mixing.ts';
 import { parseRows, ROW_NAMES, type RowName } from './engine/rows/rows.ts';
@@ -17,6 +18,7 @@ import { benchEqualAnswers } from './equal-answers.ts';
 import { KIND_NAMES, type KindName } from './fuzz/kinds.ts';
 import { benchFuzz, parseKinds } from './fuzz.ts';
 import { benchGate } from './gate.ts';
+import { benchGlobal } from './global.ts';
 import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchLimits } from './limits.ts';
@@ -25,6 +27,7 @@ import { benchResumeCost } from './resume-cost.ts';
 import { benchSecondLook } from './second-look.ts';
 import { benchSoak } from './soak.ts';
 import { benchSpeculation } from './speculation.ts';
+import { benchTenants } from './tenants.ts';
 import { benchTraining } from './training.ts';
 import { DEFAULT_BUCKETS, parseBuckets, type TrainingBucket } from './training-buckets.ts';
 import { benchTrainingOnBase } from './training-on-base.ts';
@@ -58,10 +61,12 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   gate: (flags) => benchGate({ ...flags, bundleDir: flags.bundle }),
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
+  edge: benchEdge,
   'edge-latency': benchEdgeLatency,
   'edge-mixing': benchEdgeMixing,
   'equal-answers': benchEqualAnswers,
   fuzz: benchFuzz,
+  global: benchGlobal,
   'kept-prefixes': benchKeptPrefixes,
   affinity: benchAffinity,
   queue: benchQueue,
@@ -76,13 +81,14 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   engine: benchEngine,
   soak: benchSoak,
   speculation: benchSpeculation,
+  tenants: benchTenants,
   training: async (flags) => ({ ...(await benchTraining(flags)), ...(await benchTrainingOnBase(flags)) }),
   'training-on-base': benchTrainingOnBase,
 };
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, mixing at the edge, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, cached decisions and answers, a real model’s memory and start, and drafts; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, cached decisions and answers, a real model’s memory and start, and drafts; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
