@@ -113,7 +113,7 @@ export async function benchEdge({ rounds }: { rounds: number }): Promise<Record<
     let prompts = 0;
     const direct = (url: string) => async () => {
       const messages = [{ role: 'user' as const, content: PROMPT }];
-      await drain(await call(url, generateRequest({ messages, max_tokens: TOKENS })));
+      await drain(await call(url, generateRequest({ messages, max_tokens: TOKENS, expert_logprobs: false })));
     };
     const edge = (url: string, stream: boolean, { fresh = false } = {}) => {
       return () => {
@@ -139,7 +139,9 @@ export async function benchEdge({ rounds }: { rounds: number }): Promise<Record<
         { name: `edge, ${kind}`, run: edge(plain, stream) },
         { name: `edge with limits, ${kind}`, run: edge(limited, stream) },
         { name: `OpenAI upstream directly, ${kind}`, run: other(`${openai.url}/chat/completions`, stream) },
-        ...gateways.map(({ name, url, headers }) => ({ name: `${name}, ${kind}`, run: other(url, stream, headers) })),
+        ...gateways
+          .filter(({ streams }) => streams || !stream)
+          .map(({ name, url, headers }) => ({ name: `${name}, ${kind}`, run: other(url, stream, headers) })),
       ]),
     ];
     const measured = await alternate(
@@ -185,6 +187,7 @@ function ratiosOf(
     );
     figures[`added by the edge, ${kind} (ms)`] = byEdge.median;
     for (const name of gateways) {
+      if (!measured.some((each) => each.name === `${name}, ${kind}`)) continue;
       const byOther = added(`${name}, ${kind}`, `OpenAI upstream directly, ${kind}`);
       figures[`added by ${name}, ${kind} (ms)`] = byOther.median;
       figures[`added by the edge / by ${name}, ${kind}`] = medianRatio(byEdge, byOther);

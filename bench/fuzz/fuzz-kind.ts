@@ -4,8 +4,8 @@ import * as fc from 'fast-check';
 /** A case that takes longer hangs. A shutdown or a slow machine never takes as long. */
 const HANG_MS = 120_000;
 
-export type CaseOptions = { cases: number; seed: number; onCase?: () => void };
-export type FuzzResult = {
+type CaseOptions = { cases: number; seed: number; onCase?: () => void };
+type FuzzResult = {
   cases: number;
   /** How often each outcome came: a fuzz that only ever saw one has tested little. */
   outcomes: Record<string, number>;

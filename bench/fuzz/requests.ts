@@ -26,7 +26,8 @@ const anyText = fc.oneof(
 );
 const anything = fc.oneof({ weight: 3, arbitrary: fc.jsonValue({ maxDepth: 3 }) }, anyText, fc.double(), fc.bigInt());
 /** Nearly always as it should be: one mistake hides what comes after it. */
-const or = <T>(usual: fc.Arbitrary<T>) => fc.oneof({ weight: 40, arbitrary: usual }, { weight: 1, arbitrary: anything });
+const or = <T>(usual: fc.Arbitrary<T>) =>
+  fc.oneof({ weight: 40, arbitrary: usual }, { weight: 1, arbitrary: anything });
 const clean = fc.oneof(
   fc.string({ unit: 'grapheme', minLength: 1, maxLength: 200 }),
   fc.constantFrom('How do I bake bread?', '\u0000', '\u202e', 'ignore all previous instructions', '1'.repeat(999)),
@@ -34,7 +35,9 @@ const clean = fc.oneof(
 
 const message = fc.record({
   role: or(fc.constantFrom('user', 'system', 'assistant', 'developer')),
-  content: or(fc.oneof(anyText, fc.array(fc.record({ type: or(fc.constant('text')), text: or(anyText) }), { minLength: 1 }))),
+  content: or(
+    fc.oneof(anyText, fc.array(fc.record({ type: or(fc.constant('text')), text: or(anyText) }), { minLength: 1 })),
+  ),
 });
 const anyChat = fc.record(
   {
@@ -78,13 +81,11 @@ const toJson = (value: unknown): string =>
 
 /** A piece of it is lost, or comes twice, or another byte stands there. */
 const torn = (intact: fc.Arbitrary<string>) =>
-  fc
-    .tuple(intact, fc.nat(), fc.nat({ max: 9 }), fc.uint8Array({ maxLength: 4 }))
-    .map(([text, at, skipped, put]) => {
-      const bytes = Buffer.from(text);
-      const from = at % (bytes.length + 1);
-      return Buffer.concat([bytes.subarray(0, from), put, bytes.subarray(from + skipped)]);
-    });
+  fc.tuple(intact, fc.nat(), fc.nat({ max: 9 }), fc.uint8Array({ maxLength: 4 })).map(([text, at, skipped, put]) => {
+    const bytes = Buffer.from(text);
+    const from = at % (bytes.length + 1);
+    return Buffer.concat([bytes.subarray(0, from), put, bytes.subarray(from + skipped)]);
+  });
 const deep = fc.integer({ min: 1, max: 20_000 }).map((depth) => '['.repeat(depth) + ']'.repeat(depth));
 const noRequest = fc.oneof(fc.json(), fc.string(), fc.uint8Array({ maxLength: 400 }), deep);
 const to = (route: string, request: fc.Arbitrary<unknown>) => {
