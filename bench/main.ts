@@ -9,12 +9,16 @@ import { benchQueue } from './chaos-queue.ts';
 import { benchChaosStack } from './chaos-stack.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
+import { benchEdge } from './edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
 import { benchEdgeMixing } from './edge-mixing.ts';
 import { parseRows, ROW_NAMES, type RowName } from './engine/rows/rows.ts';
 import { benchEngine, SHAPES, type ShapeName } from './engine.ts';
 import { benchEqualAnswers } from './equal-answers.ts';
+import { KIND_NAMES, type KindName } from './fuzz/kinds.ts';
+import { benchFuzz, parseKinds } from './fuzz.ts';
 import { benchGate } from './gate.ts';
+import { benchGlobal } from './global.ts';
 import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchLimits } from './limits.ts';
@@ -23,6 +27,7 @@ import { benchResumeCost } from './resume-cost.ts';
 import { benchSecondLook } from './second-look.ts';
 import { benchSoak } from './soak.ts';
 import { benchSpeculation } from './speculation.ts';
+import { benchTenants } from './tenants.ts';
 import { benchTraining } from './training.ts';
 import { DEFAULT_BUCKETS, parseBuckets, type TrainingBucket } from './training-buckets.ts';
 import { benchTrainingOnBase } from './training-on-base.ts';
@@ -46,6 +51,8 @@ type Flags = {
   out: string | null;
   requests: number;
   streams: number;
+  cases: number;
+  kinds: readonly KindName[] | null;
 };
 
 /** Each benchmark returns its ratios by name. */
@@ -54,9 +61,12 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   gate: (flags) => benchGate({ ...flags, bundleDir: flags.bundle }),
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
+  edge: benchEdge,
   'edge-latency': benchEdgeLatency,
   'edge-mixing': benchEdgeMixing,
   'equal-answers': benchEqualAnswers,
+  fuzz: benchFuzz,
+  global: benchGlobal,
   'kept-prefixes': benchKeptPrefixes,
   affinity: benchAffinity,
   queue: benchQueue,
@@ -71,13 +81,14 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   engine: benchEngine,
   soak: benchSoak,
   speculation: benchSpeculation,
+  tenants: benchTenants,
   training: async (flags) => ({ ...(await benchTraining(flags)), ...(await benchTrainingOnBase(flags)) }),
   'training-on-base': benchTrainingOnBase,
 };
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge, its classifier, mixing at the edge, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, what limits cost, cached decisions and answers, a real model’s memory and start, and drafts; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, cached decisions and answers, a real model’s memory and start, and drafts; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
@@ -90,6 +101,12 @@ const program = new Command('bench')
   .option('--requests <n>', 'requests of the soak test', positiveInteger, 10_000)
   .option('--seed <n>', 'seed of the chaos runs; 0: a new one each time', integer, 0)
   .option('--streams <n>', 'streams of the chaos run', positiveInteger, 1_000)
+  .option('--cases <n>', 'cases of each kind of the fuzz', positiveInteger, 10_000)
+  .option(
+    '--kinds <list>',
+    `kinds of the fuzz, separated by commas: ${KIND_NAMES.join(', ')} (default: all)`,
+    parseKinds,
+  )
   .addOption(
     new Option('--shape <name>', 'the engine’s model; 1.1b takes 14 GB of disk').choices(SHAPES).default('135m'),
   )
@@ -101,14 +118,22 @@ const program = new Command('bench')
   )
   .option('--out <file>', 'where to put the engine’s raw results, as JSON');
 await program.parseAsync();
-type Given = Omit<Flags, 'sizes' | 'buckets' | 'only' | 'out'> & {
+type Given = Omit<Flags, 'sizes' | 'buckets' | 'only' | 'out' | 'kinds'> & {
   sizes?: string;
   buckets?: string;
   only?: RowName[];
   out?: string;
+  kinds?: KindName[];
 };
-const { sizes = DEFAULT_SIZES, buckets = DEFAULT_BUCKETS, only = null, out = null, ...flags } = program.opts<Given>();
-const parsed: Flags = { ...flags, only, out, sizes: parseSizes(sizes), buckets: parseBuckets(buckets) };
+const {
+  sizes = DEFAULT_SIZES,
+  buckets = DEFAULT_BUCKETS,
+  only = null,
+  out = null,
+  kinds = null,
+  ...flags
+} = program.opts<Given>();
+const parsed: Flags = { ...flags, only, out, kinds, sizes: parseSizes(sizes), buckets: parseBuckets(buckets) };
 
 const ratios: Record<string, number> = {};
 /** A part of `training`, which can be measured alone. */

@@ -5,6 +5,9 @@ const RefusalBody = z.object({
   error: z.object({ message: z.string(), param: z.string().nullish(), code: z.string() }),
 });
 
+/** No client waits longer because a backend says so. */
+const MOST_RETRY_AFTER_SECONDS = 3600;
+
 /**
  * Turns a backend's error into one for the client. If the backend rejects our directive, that is
  * our fault, not the client's.
@@ -24,9 +27,15 @@ export async function backendRefusal(answer: Response): Promise<PlimsollError> {
       detail: { code, message },
     });
   }
-  const retryAfter = Number(answer.headers.get('retry-after'));
+  const retryAfterSeconds = readRetryAfter(answer.headers.get('retry-after'));
   return new PlimsollError(code, message, {
     param: param ?? null,
-    ...(retryAfter > 0 && { retryAfterSeconds: retryAfter }),
+    ...(retryAfterSeconds !== null && { retryAfterSeconds }),
   });
+}
+
+/** HTTP knows only whole seconds. Anything else from a backend is rounded up, or null. */
+function readRetryAfter(header: string | null): number | null {
+  const seconds = Number(header);
+  return seconds > 0 ? Math.min(Math.ceil(seconds), MOST_RETRY_AFTER_SECONDS) : null;
 }

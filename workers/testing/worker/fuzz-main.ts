@@ -1,0 +1,26 @@
+/**
+ * The Worker as it is deployed, its classifier included, for backends that break in every answer: a
+ * backend never rests, and a broken answer is given up soon.
+ */
+import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
+import { PolicyPart } from '#policies/schema.ts';
+import { createClassifier } from '#shared/classify/classify.ts';
+import classifierModel from '../../../models/classifier/classifier.bin';
+import { consumeUsage } from '../../account/consume-usage.ts';
+import type { UsageMessage } from '../../account/outbox.ts';
+import { createApp } from '../../app.ts';
+import type { Env } from '../../request/env.ts';
+
+const app = createApp({
+  classifier: createClassifier(classifierModel),
+  operatorPolicy: PolicyPart.parse(operatorPolicy),
+  timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: 5_000, resumeMs: 0 },
+  restMs: 0,
+});
+
+export default { fetch: app.fetch, queue: consumeUsage } satisfies ExportedHandler<Env, UsageMessage>;
+export { TenantAccount } from '../../account/tenant-account.ts';
+export { PoolDirectory } from '../../objects/pool-directory.ts';
+export { TenantIndex } from '../../objects/tenant-index.ts';
+export { TenantObject } from '../../objects/tenant-object.ts';
+export { TenantStore } from '../../objects/tenant-store.ts';
