@@ -2,14 +2,15 @@
 import { expect, test } from 'vitest';
 import { KIND_NAMES, KINDS } from './kinds.ts';
 
-/** Over HTTP, a case takes some milliseconds. */
-const CASES = 400;
+/** Over HTTP, a case takes some milliseconds. A hostile backend may keep the edge waiting. */
+const casesOf = (name: string) => (name === 'hostile' ? 20 : 150);
 
 test.each(KIND_NAMES)('%s at random break nothing', async (name) => {
   const kind = await KINDS[name]();
   try {
     const seed = Math.floor(Math.random() * 2 ** 31);
-    expect(await kind.run({ cases: CASES, seed })).toMatchObject({ cases: CASES, failure: null });
+    const cases = casesOf(name);
+    expect(await kind.run({ cases, seed })).toMatchObject({ cases, failure: null });
   } finally {
     await kind.close();
   }
