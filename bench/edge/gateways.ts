@@ -6,12 +6,13 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { makeFolder } from '#gpu-backend/model/make-folder.ts';
 
 const run = promisify(execFile);
 const FOLDER = path.join(import.meta.dirname, '../../.plimsoll/bench-gateways');
@@ -60,7 +61,7 @@ async function startPortkey(name: string, upstream: string): Promise<Gateway> {
   const folder = path.join(FOLDER, 'portkey');
   const program = path.join(folder, 'node_modules/@portkey-ai/gateway/build/start-server.js');
   if (!existsSync(program)) {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     await writeFile(path.join(folder, 'package.json'), JSON.stringify(PORTKEY));
     const options = ['--ignore-scripts', '--no-audit', '--no-fund'];
     await run('npm', ['install', ...options], { cwd: folder, timeout: INSTALL_MS });
@@ -75,7 +76,7 @@ async function startLitellm(name: string, upstream: string): Promise<Gateway> {
   const folder = path.join(FOLDER, 'litellm');
   const program = path.join(folder, 'bin/litellm');
   if (!existsSync(program)) {
-    await mkdir(FOLDER, { recursive: true });
+    makeFolder(FOLDER);
     await run('python3', ['-m', 'venv', folder], { timeout: INSTALL_MS });
     const install = ['install', '--quiet', '--disable-pip-version-check', LITELLM];
     // A half installed one must not be taken for a whole one.

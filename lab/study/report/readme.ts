@@ -4,6 +4,7 @@ import { HEADLINE } from '../analysis/contenders.ts';
 import type { Outcome, Verdict } from '../analysis/hypotheses.ts';
 import type { Study } from '../analysis/study.ts';
 import type { Registration } from '../results/registration.ts';
+import type { SetInfo } from '../results/results.ts';
 import { formatDifference, MISSING, NONE, table } from './format.ts';
 import type { PlotName } from './plots/plots.ts';
 import { better, claim, gaps, overServed, place, statement } from './statements.ts';
@@ -106,19 +107,7 @@ over seeds.
 ${study.results.study === 'recipes' ? `This base has not learned the world, and the oracle reads only the world's own sentences. Here *unsafe* and *recall* say\nlittle, and no hypothesis rests on them; *unknown sentences* says how much the oracle could not read.\n` : ''}
 ${world ? world.what : `${MISSING}: no set of the world.`}
 
-${world ? methodsTable(study, world, OUTCOMES) : ''}
-
-${world ? methodsTable(study, world, ENGINE) : ''}
-
-KL is the mean of log p - log p_expert over the answer's own tokens. ${NONE}: the method has no such figure (one policy has no
-second expert).
-
-### Differences
-
-On the small world, in percentage points. These comparisons were not planned. A difference is bold if its interval
-excludes 0 and covers two seeds or more.
-
-${HEADLINE.map((id, i) => `<details><summary>${headlineMethods(study)[i]} against each alternative</summary>\n\n${differencesTable(study, id)}\n\n</details>`).join('\n\n')}
+${world && study.results.cells.some(({ set }) => set === world.id) ? worldTables(study, world) : 'No method has answered it.'}
 
 ## Floors and budgets
 
@@ -186,6 +175,21 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 - **Sizes do not carry over.** How many points a mechanism is worth on another base has to be measured there.
 `;
 }
+
+/** What the oracle and the engine say of answers about the world, and how methods differ there. */
+const worldTables = (study: Study, world: SetInfo): string => `${methodsTable(study, world, OUTCOMES)}
+
+${methodsTable(study, world, ENGINE)}
+
+KL is the mean of log p - log p_expert over the answer's own tokens. ${NONE}: the method has no such figure (one policy has no
+second expert).
+
+### Differences
+
+On the small world, in percentage points. These comparisons were not planned. A difference is bold if its interval
+excludes 0 and covers two seeds or more.
+
+${HEADLINE.map((id, i) => `<details><summary>${headlineMethods(study)[i]} against each alternative</summary>\n\n${differencesTable(study, id)}\n\n</details>`).join('\n\n')}`;
 
 function baseSentence(study: Study): string {
   const { parameters, steps } = study.results.base;

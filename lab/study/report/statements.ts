@@ -132,6 +132,14 @@ export function statement(study: Study, outcome: Outcome): string {
 
 const signed = (value: number, digits: number) => (value > 0 ? '+' : '') + fixed(value, digits);
 
+/** `seed 7: base on harmful` and `seed 7: base on ordinary` become one line. */
+function bySubject(missing: readonly string[]): string[] {
+  const subjectOf = (text: string) => /^(seed \d+: .+?) on /.exec(text)?.[1] ?? text;
+  return [...Map.groupBy(missing, subjectOf)].map(([subject, [first, ...others]]) =>
+    [first!, ...others.map((text) => text.slice(`${subject} on `.length))].join('; '),
+  );
+}
+
 /** What the study lacks, and which of its figures could not be used. */
 export function gaps(study: Study): string[] {
   const { methods, missing, sets } = study.results;
@@ -146,7 +154,7 @@ export function gaps(study: Study): string[] {
     return [`Not answered, ${label}: ${who}.`];
   });
   return [
-    ...missing.map((text) => `Of the grid: ${text}.`),
+    ...bySubject(missing).map((text) => `Of the grid: ${text}.`),
     ...unanswered,
     ...study.notFinite().map((text) => `${text}.`),
   ];

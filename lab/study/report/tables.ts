@@ -54,14 +54,18 @@ export function methodsTable(study: Study, set: SetInfo, measures: readonly Meas
   );
 }
 
+/** The methods that have answered anything. */
 export function methodList(study: Study): string {
+  const answered = new Set(study.results.cells.map(({ method }) => method));
   return table(
     ['method', 'what it is', 'tokens trained on'],
-    study.results.methods.map(({ label, what, trainedTokens }) => [
-      label,
-      what,
-      trainedTokens > 0 ? Math.round(trainedTokens).toLocaleString('en-US') : NONE,
-    ]),
+    study.results.methods
+      .filter(({ id }) => answered.has(id))
+      .map(({ label, what, trainedTokens }) => [
+        label,
+        what,
+        trainedTokens > 0 ? Math.round(trainedTokens).toLocaleString('en-US') : NONE,
+      ]),
   );
 }
 
