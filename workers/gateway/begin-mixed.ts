@@ -244,6 +244,8 @@ function opener(role: Role, bundle: string | null, options: BeginOptions): OpenE
   }
 
   return async (ids, before) => {
+    // A client that has left breaks its own sockets: that says nothing about the backends.
+    signal.throwIfAborted();
     if (before === null) return askOnce(ids, null);
     const { broken, start, url } = before;
     broke.add(url);

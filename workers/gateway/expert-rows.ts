@@ -32,6 +32,7 @@ export class ExpertRows {
   readonly #ids: readonly number[];
   readonly #parts: Part[] = [];
   #session: ExpertSession;
+  #closed = false;
   #fruitless = 0;
 
   private constructor(session: ExpertSession, { open, ids }: { open: OpenExpert; ids: readonly number[] }) {
@@ -68,6 +69,7 @@ export class ExpertRows {
   }
 
   close(): void {
+    this.#closed = true;
     this.#session.close();
   }
 
@@ -92,9 +94,12 @@ export class ExpertRows {
         return await what(this.#session);
       } catch (thrown) {
         this.#session.close();
-        if (!mayAskAgain(thrown) || this.#fruitless++ >= MOST_FRUITLESS) throw thrown;
+        // Whoever has closed it waits for no other backend, and would close none.
+        if (this.#closed || !mayAskAgain(thrown) || this.#fruitless++ >= MOST_FRUITLESS) throw thrown;
         const { start, member } = this.#session;
         this.#session = await this.#open(this.#ids, { start, broken: thrown, url: member.url });
+        // It was closed while the other one was being opened.
+        if (this.#closed) this.#session.close();
         this.#refuseOther(this.#session.start);
         this.#note();
       }

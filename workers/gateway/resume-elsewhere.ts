@@ -48,10 +48,11 @@ export function resumeElsewhere({
   let fruitless = 0;
 
   return async (account, { last, broken }) => {
+    // A client that has left breaks its own stream: that says nothing about the backend.
+    signal.throwIfAborted();
     const { member, start } = last;
     if (broken.code === 'backend_unavailable') pool.failed(member.url);
     broke.add(member.url);
-    signal.throwIfAborted();
     fruitless = account.position > reached ? 0 : fruitless + 1;
     reached = account.position;
     logFailure('answer-broken-off', broken, { ...about, url: member.url, position: reached });
