@@ -126,6 +126,20 @@ test('a trial goes through the tenant’s account, under the limits of the versi
   expect(codes).toEqual(new Set(['answered', 'rate_limit_exceeded']));
 });
 
+test('a version without limits is tried under those of the active one', async () => {
+  const json = { name: 'Thrifty', policy: { floor: 0, budget: null, limits: { requests_per_minute: 1 } }, keys: [] };
+  const made = await fetch(`${under.edge.url}/admin/v1/tenants/thrifty`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${OPERATOR_KEY}` },
+    body: JSON.stringify(json),
+  });
+  expect(made.status).toBe(200);
+  const there = { tenant: 'thrifty', version: await draft({ floor: 0, budget: null }, 'thrifty') };
+  expect((await trial('try', ask('Hi'), there)).status).toBe(200);
+  const second = await trial('try', ask('Hi'), there);
+  expect([second.status, second.body.error.code]).toEqual([429, 'rate_limit_exceeded']);
+});
+
 test('an explanation says what fired at the edge and which level set each bound', async () => {
   const { status, body } = await trial('explain', {
     messages: ask('[[violence=0.95]]').messages,

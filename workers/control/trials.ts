@@ -59,7 +59,9 @@ async function standUnder(
     ...(await levelOfPlan(view.plan, c)),
   ];
   const levels = [...above, tried, ...(await levelOfActor(actor, view, c))];
-  // What the tenant may spend in all is what its active policy says, whatever is tried.
+  // A trial spends what clients spend, so the active version's limits hold beside those of the one
+  // that is tried.
+  const { limits } = tightenAll([...levels, active].map(({ policy }) => policy));
   const { tokens_per_day, tokens_per_month } = tightenAll([...above, active].map(({ policy }) => policy)).limits;
   const caller: Caller = {
     tenant: view.id,
@@ -71,6 +73,7 @@ async function standUnder(
     expiresAtMs: null,
     counted: true,
     caps: { tokens_per_day, tokens_per_month },
+    limits,
     canary: null,
     ...(await effectivePolicy(levels)),
   };

@@ -67,7 +67,10 @@ export function meterAfter(admit: Middleware<CallerEnv & BodyEnv>): Middleware<M
   const first = admit as unknown as Middleware<MeterEnv>;
   return function meterAfter(c, next) {
     return first(c, async () => {
-      const { meter, finish } = await startMeter(c, limitsOfPolicy(c.var.caller.policy));
+      const { meter, finish } = await startMeter(
+        c,
+        limitsOfPolicy({ limits: c.var.caller.limits ?? c.var.caller.policy.limits }),
+      );
       c.set('meter', meter);
       await next();
       finish();

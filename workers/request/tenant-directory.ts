@@ -68,6 +68,8 @@ export type Caller = Standing & {
   counted: boolean;
   /** What the tenant may spend with all its keys: without this key's own policy. */
   caps: Caps;
+  /** Who is not under the limits of `policy` alone: a trial is under the active version's too. */
+  limits?: Policy['limits'];
   /** What a share of requests, chosen by their hash, gets instead. */
   canary: (Standing & { share: number }) | null;
 };
