@@ -5,6 +5,7 @@ import { chooseStanding } from './choose-standing.ts';
 import type { Caller } from './tenant-directory.ts';
 
 const SECRET = new TextEncoder().encode('a secret of the deployment, 32 bytes');
+// The cast: a standing is chosen by these alone.
 const caller = {
   ...{ tenant: 'acme', key: 'web', plan: null, scopes: ['inference'], suspended: false, expiresAtMs: null },
   ...{ policy: LOOSEST, version: 'old', canary: { policy: LOOSEST, version: 'new', share: 0.5 } },

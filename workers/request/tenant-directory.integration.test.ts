@@ -182,6 +182,7 @@ describe('keys that do not exist', () => {
       asked.push(digest);
       return index.locate(digest);
     };
+    // The cast: of the index, only `locate` is asked.
     const counting = { ...env, TENANT_INDEX: { getByName: () => ({ locate }) } } as unknown as Env;
     const directory = createTenantDirectory({ operatorPolicy: LOOSEST, now: () => nowMs });
     const digest = 'a'.repeat(64);

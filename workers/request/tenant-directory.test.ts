@@ -16,6 +16,7 @@ test('a change that is made does not fail because its copies cannot be written, 
     ['key:current', 'old'],
     ['key:removed', 'old'],
   ]);
+  // The cast: the directory reads nothing else of the environment.
   const env = {
     TENANT_INDEX: { getByName: () => ({ locate: () => Promise.reject(new Error('down')) }) },
     TENANT_SNAPSHOTS: { delete: async (name: string) => void kept.delete(name) },
