@@ -22,6 +22,7 @@ const SEEDS = [DEMO.seed, DEMO.seed + 1, DEMO.seed + 2];
 type StudyFlags = {
   from: string;
   recipes: string[];
+  earlier?: string;
   out: string;
   report: string;
   force: boolean;
@@ -64,6 +65,10 @@ export function studyCommand(): Command {
         )
           .default([], 'train all on the small world')
           .conflicts(['seeds', 'pairs', 'heldOutTopics']),
+      )
+      .option(
+        '--earlier <results>',
+        'results.jsonl.gz of an earlier sitting of this study, whose answers are lost: what it holds is not asked again, and recipes may be missing',
       )
       .option('--out <dir>', 'where runs and answers go', 'runs/study')
       .option('--report <dir>', 'where the report goes', 'docs/evaluation')

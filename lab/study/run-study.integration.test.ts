@@ -1,5 +1,5 @@
 /** The study on a tiny recipe, from its folder to the report. */
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -105,4 +105,47 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
     /strict@world-0\.jsonl: found answers of another line, .*--answer-again makes them again/,
   );
   await runStudy({ ...other, answerAgain: true, methods: ['strict'] });
+});
+
+test('a study whose answers and runs are lost goes on from its results, and asks only what they lack', async () => {
+  const before = readResults(at('report/results.jsonl.gz'));
+  const had = new Set(before.results.cells.map(({ method }) => method));
+  expect([...had]).not.toContain('constant-only-budget-2');
+  for (const name of ['out-later', 'report-later']) mkdirSync(at(name));
+  const line = () => ({ line: OPEN_LINE });
+  const options: StudyOptions = {
+    hypotheses: at('hypotheses.json'),
+    from: at('base'),
+    recipes: [],
+    earlier: at('report/results.jsonl.gz'),
+    out: at('out-later'),
+    report: at('report-later'),
+    seeds: [],
+    methods: ['base', 'strict', 'layers', 'base-prompted'],
+    sets: ['world'],
+    data: at('none'),
+    part: 'test',
+    heldOutTopics: false,
+    share: 0.05,
+    whole: [],
+    pairs: 16,
+    maxTokens: 5,
+    served: at('recipe', BUNDLE_OUTPUT),
+    tenants: { strict: line, balanced: line, open: line },
+    threads: 1,
+    make: true,
+    answerAgain: false,
+  };
+  await runStudy(options);
+  const { results, registration } = readResults(at('report-later/results.jsonl.gz'));
+  expect(registration).toEqual(before.registration);
+  expect(results.seeds).toEqual(before.results.seeds);
+  expect(results.runs).toEqual(before.results.runs);
+  expect(results.cells.slice(0, before.results.cells.length)).toEqual(before.results.cells);
+  expect(results.missing).toContain('seed 7: MidPO corrected (its runs are not at hand)');
+  // What was measured is not asked again.
+  expect(existsSync(at('out-later/seed-7/answers/strict@world-0.jsonl'))).toBe(false);
+
+  await expect(runStudy({ ...options, share: 0.06 })).rejects.toThrow(/share: found 0\.06, wanted 0\.05/);
+  await expect(runStudy({ ...options, earlier: at('hypotheses.json') })).rejects.toThrow(/hypotheses\.json/);
 });

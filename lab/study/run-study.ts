@@ -7,8 +7,7 @@ import path from 'node:path';
 import { type BaseModel, isBundle, openBase } from '#training/stages/base-model.ts';
 import type { Sampling } from '../evaluate/answer-prompts.ts';
 import { DEMO } from '../methods/recipe.ts';
-import type { RunSource } from '../methods/run-source.ts';
-import type { RunContext } from '../methods/runs.ts';
+import type { RunSource, Served } from '../methods/run-source.ts';
 import { worldSource } from '../methods/world-source.ts';
 import { assertOneStudy, type RecipeSource, recipeSource } from '../smollm2/recipe-source.ts';
 import { digestOfJson, readRecord } from '../smollm2/step-records.ts';
@@ -17,8 +16,8 @@ import { splitOf, topicKey } from '../split/split.ts';
 import { loadTopics } from '../world/load-topics.ts';
 import { HYPOTHESES_FILE, readHypotheses } from './analysis/hypotheses-file.ts';
 import { collectResults } from './cells/collect-results.ts';
-import { runGrid } from './cells/grid.ts';
-import { openShipped } from './cells/shipped.ts';
+import { runGrid, type SeedContext } from './cells/grid.ts';
+import { openShipped, type Shipped } from './cells/shipped.ts';
 import type { TenantLines } from './cells/tenant-lines.ts';
 import { withHandLabels } from './hand-labels/agreement.ts';
 import { realJudges } from './judges/real-judges.ts';
@@ -26,6 +25,7 @@ import type { AskedPart } from './questions/held-out-sets.ts';
 import { learnedByEdge } from './questions/learned-by-edge.ts';
 import { SET_IDS, studySets } from './questions/sets.ts';
 import { writeReport } from './report/write-report.ts';
+import { type Earlier, goOn, openEarlier, seedsOfEarlier, withEarlier } from './results/earlier.ts';
 import { assertRegistered, readRegistration, register } from './results/registration.ts';
 import { RESULTS_FILE, writeResults } from './results/results-file.ts';
 
@@ -48,6 +48,11 @@ export type StudyOptions = {
    * of the small world, for each of `seeds`.
    */
   recipes: readonly string[];
+  /**
+   * The results of an earlier sitting of this study, whose answers are no longer at hand. What they
+   * hold is not asked again. Recipes may be left out: then only what needs no run is asked of them.
+   */
+  earlier?: string | undefined;
   /** The folder for runs and answers. It must exist. */
   out: string;
   /** The folder for the report. It must exist. */
@@ -100,8 +105,10 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const tokenizerDir = isBundle(from) ? from : path.join(from, 'tokenizer');
   const base = isBundle(from) ? await openBase(from) : await openBase(path.join(from, 'sft'), tokenizerDir);
   const { tokenizer } = base;
-  const { seeds, heldOutTopics, sampling } = await seedsOf(options, base);
-  const contexts = seeds.map(({ seed, source }): RunContext => {
+  const shipped = options.served === undefined ? undefined : await openShipped(options.served);
+  const earlier = options.earlier === undefined ? null : openEarlier(options.earlier);
+  const { seeds, served, learnedFrom, heldOutTopics, sampling } = await seedsOf(options, { base, earlier, shipped });
+  const contexts = seeds.map(({ seed, source }): SeedContext => {
     return { dir: path.join(out, `seed-${seed}`), seed, source, base, tokenizer, threads };
   });
   const dataDir = existsSync(options.data) ? options.data : null;
@@ -122,7 +129,6 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     },
     SET_IDS.filter((id) => id === 'world' || options.sets.includes(id)),
   );
-  const shipped = options.served === undefined ? undefined : await openShipped(options.served);
   const drawn = { ...sampling, ...(options.maxTokens !== undefined && { maxTokens: options.maxTokens }) };
   const registered = {
     file: hypotheses,
@@ -147,7 +153,8 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     },
   };
   // Before anything is answered, or where there are answers already, all of this must stand.
-  if (make && !holdsAnswers(out)) register(out, registered);
+  if (earlier) goOn(out, earlier, registered);
+  else if (make && !holdsAnswers(out)) register(out, registered);
   else assertRegistered(readRegistration(out), registered);
   const study = {
     contexts,
@@ -156,7 +163,9 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     real: sets.filter(({ world }) => !world),
     sampling: drawn,
     tenants,
-    study: options.recipes.length > 0 ? ('recipes' as const) : ('world' as const),
+    study: options.recipes.length > 0 || earlier ? ('recipes' as const) : ('world' as const),
+    served,
+    measured: earlier?.measured,
     matchedWeight: options.matchedWeight,
     shipped,
     methods,
@@ -169,10 +178,12 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const grid = await runGrid(study);
   const judged = await collectResults(study, grid, {
     ...judging,
+    learnedFrom,
     missing: [...missing, ...(edge.missing === null ? [] : [edge.missing]), ...judging.missing],
   }).finally(judging.close);
-  const judges = withHandLabels(judged.judges, { answered: grid.cells, judged: judged.cells });
-  const results = { ...judged, judges };
+  const results = earlier
+    ? withEarlier(judged, earlier)
+    : { ...judged, judges: withHandLabels(judged.judges, { answered: grid.cells, judged: judged.cells }) };
   const file = path.join(options.report, RESULTS_FILE);
   const bytes = writeResults(file, { results, registration: readRegistration(out) });
   process.stderr.write(`study: ${file}: ${(bytes / 1e6).toFixed(1)} MB\n`);
@@ -183,10 +194,13 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
 type Seeds = {
   seeds: {
     seed: number;
-    source: RunSource;
+    /** null: its recipe is not at hand. */
+    source: RunSource | null;
     /** What it learns from, for the registration. */
     from: string;
   }[];
+  served: Served;
+  learnedFrom: string;
   heldOutTopics: boolean;
   /** As the bundle that ships has it. */
   sampling: Sampling;
@@ -195,15 +209,34 @@ type Seeds = {
 /** What the methods learn from, for each seed. */
 async function seedsOf(
   { recipes, seeds, heldOutTopics, pairs: worldPairs }: StudyOptions,
-  base: BaseModel,
+  { base, earlier, shipped }: { base: BaseModel; earlier: Earlier | null; shipped: Shipped | undefined },
 ): Promise<Seeds> {
-  if (recipes.length > 0) {
-    const sources: RecipeSource[] = [];
-    for (const dir of recipes) sources.push(await recipeSource(dir));
-    assertOneStudy(sources, base);
-    const { maxTokens, sampling } = sources[0]!;
+  const sources: RecipeSource[] = [];
+  for (const dir of recipes) sources.push(await recipeSource(dir));
+  assertOneStudy(sources, base);
+  const found = sources.map((source) => ({
+    seed: source.seed,
+    dir: source.dir,
+    source,
+    from: recipeDigest(source.dir),
+  }));
+  if (earlier) {
+    const served = sources[0]?.served ?? shipped?.served;
+    if (served === undefined) throw new Error('--earlier: wanted --recipes or --served, to know how answers are mixed');
     return {
-      seeds: sources.map((source) => ({ seed: source.seed, source, from: recipeDigest(source.dir) })),
+      seeds: seedsOfEarlier(earlier, found).map(({ recipe, ...seed }) => ({ ...seed, source: recipe?.source ?? null })),
+      served,
+      learnedFrom: earlier.results.learnedFrom,
+      heldOutTopics: true,
+      sampling: earlier.registration.design.sampling,
+    };
+  }
+  if (sources.length > 0) {
+    const { maxTokens, sampling, served, what } = sources[0]!;
+    return {
+      seeds: found,
+      served,
+      learnedFrom: what,
       heldOutTopics: true,
       sampling: { ...DEMO.evaluation, ...sampling, maxTokens },
     };
@@ -212,12 +245,16 @@ async function seedsOf(
   const topics = heldOutTopics
     ? loadTopics({ edition }).flatMap(({ id }) => (splitOf(topicKey(id)) === 'train' ? [id] : []))
     : undefined;
+  const worlds = seeds.map((seed) => ({
+    seed,
+    source: worldSource({ seed, edition, worldPairs, topics }),
+    from: `${worldPairs} pairs of the small world`,
+  }));
+  const [first] = worlds;
   return {
-    seeds: seeds.map((seed) => ({
-      seed,
-      source: worldSource({ seed, edition, worldPairs, topics }),
-      from: `${worldPairs} pairs of the small world`,
-    })),
+    seeds: worlds,
+    served: first!.source.served,
+    learnedFrom: first!.source.what,
     heldOutTopics,
     sampling: DEMO.evaluation,
   };

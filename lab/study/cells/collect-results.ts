@@ -10,16 +10,21 @@ import { type Judge, judgeCells } from './judge-cells.ts';
 import { methodsOf, runsOf } from './methods.ts';
 
 export async function collectResults(
-  { contexts, world, real, methods, study, matchedWeight, shipped }: GridOptions,
+  { contexts, world, real, methods, study, served, matchedWeight, shipped }: GridOptions,
   grid: Grid,
-  { judge, judges, missing }: { judge: Judge | null; judges: StudyResults['judges']; missing: readonly string[] },
+  {
+    judge,
+    judges,
+    missing,
+    learnedFrom,
+  }: Pick<StudyResults, 'judges' | 'learnedFrom'> & { judge: Judge | null; missing: readonly string[] },
 ): Promise<StudyResults> {
-  const { base, source } = contexts[0]!;
-  const all = methodsOf({ ...source.served, study, matchedWeight, shipped });
+  const { base } = contexts[0]!;
+  const all = methodsOf({ ...served, study, matchedWeight, shipped });
   const runs: TrainedRun[] = [];
-  for (const context of contexts) {
-    for (const name of withAllNeeds(all.flatMap(runsOf))) {
-      const run = await trainedRun(name, context);
+  for (const { source, ...context } of contexts) {
+    for (const name of source ? withAllNeeds(all.flatMap(runsOf)) : []) {
+      const run = source && (await trainedRun(name, { ...context, source }));
       if (run) runs.push(run);
     }
   }
@@ -49,7 +54,7 @@ export async function collectResults(
       questions: questions.length,
     })),
     seeds: contexts.map(({ seed }) => seed),
-    learnedFrom: source.what,
+    learnedFrom,
     cells: await judgeCells(grid.cells, judge),
     runs,
     judges,

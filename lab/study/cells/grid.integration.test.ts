@@ -64,6 +64,7 @@ beforeAll(async () => {
   const refused = whole.questions[2]!;
   options = {
     contexts: [context],
+    served: context.source.served,
     tokenizerDir: at('tokenizer'),
     world: { ...whole, questions: whole.questions.slice(0, 4) },
     real: [],
@@ -112,7 +113,12 @@ test('trains what methods need, answers every cell, and makes nothing twice', as
   expect((await runGrid({ ...options, make: false })).missing).toHaveLength(1);
   expect(texts((await runGrid(options)).cells)).toEqual(texts(first.cells));
 
-  const results = await collectResults(options, first, { judge: null, judges: [], missing: ['two seeds'] });
+  const results = await collectResults(options, first, {
+    judge: null,
+    judges: [],
+    missing: ['two seeds'],
+    learnedFrom: 'its pairs',
+  });
   expect(results.missing[0]).toBe('two seeds');
   expect(results.missing[1]).toContain('MODPO');
   const sequential = results.methods.find(({ id }) => id === 'sequential')!;
@@ -163,4 +169,19 @@ test("begins an attack with the question's own hazard, and a deeper attack with 
   expect(prefix(0)).toEqual([]);
   expect(prefix(5)).toHaveLength(5);
   expect(prefix(20).slice(0, 5)).toEqual(prefix(5));
+});
+
+test('asks nothing of a seed without its runs but what needs none, and nothing that is measured already', async () => {
+  const [context] = options.contexts;
+  const grid = await runGrid({
+    ...options,
+    contexts: [{ ...context!, dir: `${context!.dir}-lost`, source: null }],
+    methods: ['base', 'soup-0.25'],
+    measured: ({ method, set, seed, depth }) => method === 'base' && set === 'prefill' && seed === 1 && depth > 0,
+  });
+  expect(grid.missing).toEqual(['seed 1: soup 0.25 (its runs are not at hand)']);
+  expect(grid.cells.map(({ method, set, depth }) => [method.id, set.id, depth])).toEqual([
+    ['base', 'world', 0],
+    ['base', 'prefill', 0],
+  ]);
 });

@@ -18,21 +18,27 @@ import type { RenderedRows } from '#gpu-backend/model/render-rows.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { answerPrompts, type Sampling } from '../../evaluate/answer-prompts.ts';
 import type { RunName } from '../../methods/run-names.ts';
+import type { RunSource, Served } from '../../methods/run-source.ts';
 import { folderOfRun, type RunContext, trainRuns, withAllNeeds } from '../../methods/runs.ts';
 import { decodePrompts } from '../decoders/decode-prompts.ts';
 import { attackPrefix, attackSet, type QuestionSet, type StudyQuestion } from '../questions/questions.ts';
 import { type AnswerRecord, answerRecord, type MeasuredAnswer, readAnswers, writeAnswers } from '../results/answers.ts';
-import type { StudyKind } from '../results/results.ts';
+import type { CellName, StudyKind } from '../results/results.ts';
 import { buildBundle } from './build-bundle.ts';
 import { type Method, methodsOf, runsOf } from './methods.ts';
 import type { Shipped } from './shipped.ts';
 import type { TenantLine, TenantLines } from './tenant-lines.ts';
 
+/** `source` is null if the runs of this seed are not at hand: only what needs none can answer. */
+export type SeedContext = Omit<RunContext, 'source'> & { source: RunSource | null };
+
 export type GridOptions = {
   /**
    * One context per seed. Its folder, `context.dir`, holds the runs, the answers and the bundle.
    */
-  contexts: readonly RunContext[];
+  contexts: readonly SeedContext[];
+  /** How every seed's bundle is served. */
+  served: Served;
   /** Folder of the tokenizer. */
   tokenizerDir: string;
   world: QuestionSet;
@@ -51,6 +57,8 @@ export type GridOptions = {
   make: boolean;
   /** Whether answers that were made otherwise are an error. If not, they are made again. */
   keeps?: boolean;
+  /** Cells that an earlier sitting has measured. They are neither answered nor missing. */
+  measured?: ((cell: CellName) => boolean) | undefined;
 };
 
 export type AnsweredCell = {
@@ -87,8 +95,13 @@ export async function runGrid(options: GridOptions): Promise<Grid> {
     const names = group.map(({ method }) => method.label).join(', ');
     process.stderr.write(`study: seed ${context.seed}, ${done} of ${plan.length} bundles: ${names}\n`);
     const runs = group.flatMap(({ method }) => runsOf(method));
-    if (options.make) await trainRuns(runs, context, finished);
-    const unmade = withAllNeeds(runs).filter((run) => !existsSync(folderOfRun(run, context)));
+    const { source } = context;
+    if (source === null && runs.length > 0) {
+      grid.missing.push(`seed ${context.seed}: ${names} (its runs are not at hand)`);
+      continue;
+    }
+    if (options.make && source) await trainRuns(runs, { ...context, source }, finished);
+    const unmade = withAllNeeds(runs).filter((run) => source && !existsSync(folderOfRun(run, { ...context, source })));
     if (unmade.length > 0) grid.missing.push(`seed ${context.seed}: ${names} (not trained: ${unmade.join(', ')})`);
     else await answerWith(group, context, options, grid);
   }
@@ -99,13 +112,16 @@ type AskedMethod = { method: Method; asks: Method['asked'] };
 
 /** The methods that answer with this seed, and what they answer. */
 function methodsAsked(
-  { source }: RunContext,
-  { first, study, matchedWeight, shipped, methods: ids }: GridOptions & { first: boolean },
+  { seed }: SeedContext,
+  { first, study, served, matchedWeight, shipped, methods: ids, measured, ...sets }: GridOptions & { first: boolean },
 ): AskedMethod[] {
-  return methodsOf({ ...source.served, study, matchedWeight, shipped })
+  return methodsOf({ ...served, study, matchedWeight, shipped })
     .filter(({ id }) => ids === undefined || ids.includes(id))
     .map((method) => ({ method, asks: first ? method.asked : method.repeated }))
-    .filter(({ asks }) => asks.length > 0);
+    .filter(({ method, asks }) => {
+      const cells = cellsOf(asks, sets).map(({ set, depth }) => ({ method: method.id, set: set.id, seed, depth }));
+      return asks.length > 0 && !(measured && cells.length > 0 && cells.every(measured));
+    });
 }
 
 /**
@@ -119,17 +135,30 @@ function bundlesOf(methods: readonly AskedMethod[]): AskedMethod[][] {
 
 async function answerWith(
   group: readonly AskedMethod[],
-  context: RunContext,
-  { tokenizerDir, world, real, sampling, tenants, make, keeps = false, shipped: ships }: GridOptions,
+  context: SeedContext,
+  {
+    tokenizerDir,
+    world,
+    real,
+    sampling,
+    tenants,
+    make,
+    keeps = false,
+    shipped: ships,
+    served: { defaultWeight },
+    measured,
+  }: GridOptions,
   grid: Grid,
 ): Promise<void> {
-  const { base, tokenizer, threads, seed } = context;
-  const dirOf = (run: RunName) => folderOfRun(run, context);
+  const { base, tokenizer, threads, seed, source } = context;
+  const dirOf = (run: RunName) => {
+    if (source === null) throw new Error(`seed ${seed}: ${run}: this run is not at hand`);
+    return folderOfRun(run, { ...context, source });
+  };
   const recipe = group[0]!.method.bundle;
   const shipped = recipe.kind === 'shipped' ? ships : undefined;
   const built = path.join(context.dir, 'study-bundle');
   const dir = shipped?.dir ?? built;
-  const { defaultWeight } = context.source.served;
   const build = { base, tokenizer: tokenizerDir, dirOf, defaultWeight, out: built };
   const bundle = recipe.kind === 'shipped' ? recipe.digest : await buildBundle(recipe, build);
   // The same question gets the same draw under every method, and another draw for another seed.
@@ -138,6 +167,7 @@ async function answerWith(
   try {
     for (const { method, asks } of group) {
       for (const { set, depth } of cellsOf(asks, { world, real })) {
+        if (measured?.({ method: method.id, set: set.id, seed, depth })) continue;
         const prefixes = set.questions.map((question) =>
           attackPrefix(question, { depth, tokenizer: tokenizer.tokenizer }),
         );

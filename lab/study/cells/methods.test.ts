@@ -89,7 +89,23 @@ test('the frontier goes from a budget of 0 to 20, with earned budgets, and answe
   expect(frontier.length).toBeGreaterThan(whole.length);
   for (const { line, frontier: at, asked, repeated } of frontier) {
     expect(line).toMatchObject({ floor: 0, ...at });
-    expect(asked).toEqual(['harmful', 'ordinary']);
+    expect(asked).toEqual(['harmful', 'ordinary', 'waiting']);
     expect(repeated).toEqual([]);
+  }
+});
+
+test('the frontier is of the bundle that ships, at its own weight, where one is asked', () => {
+  const shipped = {
+    ...{ dir: 'bundle', digest: 'd'.repeat(64), looks: true, encode: () => ({ promptIds: [], rowPrompts: {} }) },
+    ...{ served: { defaultWeight: 0.6, routers: [] }, sampling: { temperature: 1, topP: 1 } },
+  };
+  const frontier = methodsOf({ defaultWeight: 0.3, routers: [], study: 'recipes', shipped }).filter(
+    (method) => method.frontier,
+  );
+  expect(frontier.map(({ id }) => id)).toEqual(METHODS.filter((method) => method.frontier).map(({ id }) => id));
+  for (const method of frontier) {
+    expect(method.bundle).toEqual({ kind: 'shipped', digest: shipped.digest });
+    expect(method.label).toMatch(/^constant 0\.6, /);
+    expect(runsOf(method)).toEqual([]);
   }
 });

@@ -117,7 +117,7 @@ function questionsFor(
   if (HEADLINE.has(id) || FLOOR_UNDER_ATTACK.has(id)) return { asked: all, repeated };
   if (family === 'served')
     return { asked: withOrdinary, repeated: !real && bundle.kind !== 'shipped' ? ['world'] : [] };
-  if (real) return { asked: ['harmful', 'ordinary'], repeated: [] };
+  if (real) return { asked: frontier ? ['harmful', 'ordinary', 'waiting'] : ['harmful', 'ordinary'], repeated: [] };
   return { asked: frontier ? ['world', 'harmful', 'ordinary'] : ['world'], repeated: [] };
 }
 
@@ -130,14 +130,21 @@ const single = (id: string, label: string, policy: RunName | 'base', what: strin
   line: ALONE,
 });
 
-/** The SPE experts mixed by the default weight, as a bundle without a router serves them. */
-function constant(id: string, weight: number, { label, line, frontier }: ConstantLine): Described {
+/**
+ * The experts' logits mixed by the default weight: those of the bundle that ships, if it is asked,
+ * because tenants choose their budgets for it. Otherwise the SPE experts of this seed, as a bundle
+ * without a router serves them. No policy and no probe raises the line.
+ */
+function constant(id: string, { shipped, ...built }: Ships, { label, line, frontier }: ConstantLine): Described {
+  const weight = (shipped?.served ?? built).defaultWeight;
   return {
     id: `constant-${id}`,
     label: `constant ${weight}, ${label}`,
     family: 'mod',
-    what: `the SPE experts' logits mixed by the bundle's default weight, ${weight}, under ${label}`,
-    bundle: { ...MIDPO, routers: [] },
+    what: shipped
+      ? `the logits of the experts that ship, SHA-256 ${shipped.digest.slice(0, 12)}, mixed by their default weight, ${weight}, under ${label}`
+      : `the SPE experts' logits mixed by the bundle's default weight, ${weight}, under ${label}`,
+    bundle: shipped ? { kind: 'shipped', digest: shipped.digest } : { ...MIDPO, routers: [] },
     line: { ...OPEN_LINE, ...line },
     ...(frontier && { frontier }),
   };
@@ -311,14 +318,14 @@ const all = (ships: Ships, matched: number): readonly Described[] => [
     line: { ...OPEN_LINE, floor: matched, ceiling: matched },
   },
   ...FRONTIER.map((budget) =>
-    constant(`only-budget-${budget}`, ships.defaultWeight, {
+    constant(`only-budget-${budget}`, ships, {
       label: `budget ${budget} alone`,
       line: { budget },
       frontier: { budget, earned: null },
     }),
   ),
   ...EARNED.map((earned) =>
-    constant(`earned-${earned.start}-${earned.rate}`, ships.defaultWeight, {
+    constant(`earned-${earned.start}-${earned.rate}`, ships, {
       label: `budget earned: ${earned.start} and ${earned.rate} a token, at most ${EARNED_MOST}`,
       line: { budget: EARNED_MOST, earned },
       frontier: { budget: EARNED_MOST, earned },

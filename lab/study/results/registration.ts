@@ -65,7 +65,7 @@ export function readRegistration(dir: string): Registration | null {
   return parsed.data;
 }
 
-type Registered = { file: string; digest: string; design: Design };
+export type Registered = { file: string; digest: string; design: Design };
 
 /**
  * Registers the file and the design for the answers in `dir`, or checks that they are the
@@ -86,8 +86,12 @@ export function register(dir: string, { file, digest, design }: Registered): Reg
     commit,
     registered: new Date().toISOString(),
   };
-  replaceFile(path.join(dir, REGISTRATION), `${JSON.stringify(registration, null, 2)}\n`);
+  writeRegistration(dir, registration);
   return registration;
+}
+
+export function writeRegistration(dir: string, registration: Registration): void {
+  replaceFile(path.join(dir, REGISTRATION), `${JSON.stringify(registration, null, 2)}\n`);
 }
 
 /** Throws unless `registration` is for the file with this digest, and for this design. */

@@ -130,9 +130,19 @@ export function writeResults(
   return bytes.length;
 }
 
+function unzipped(file: string): string {
+  try {
+    return gunzipSync(readFileSync(file)).toString('utf8');
+  } catch (cause) {
+    throw new Error(`${file}: no results.jsonl.gz of a study could be read there: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
 /** Reads what `writeResults` wrote. Errors name the file and the line. */
 export function readResults(file: string): { results: StudyResults; registration: Registration | null } {
-  const [head, ...rest] = gunzipSync(readFileSync(file)).toString('utf8').trimEnd().split('\n');
+  const [head, ...rest] = unzipped(file).trimEnd().split('\n');
   const parse = <T>(schema: z.ZodType<T>, text: string, at: number): T => {
     const found = schema.safeParse(JSON.parse(text));
     if (!found.success) throw new Error(`${path.basename(file)}:${at}: ${z.prettifyError(found.error)}`);

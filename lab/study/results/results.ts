@@ -94,6 +94,7 @@ export type SetInfo = {
  * at the start of the answers.
  */
 export type Cell = { method: string; set: string; seed: number; depth: number; answers: JudgedAnswer[] };
+export type CellName = Omit<Cell, 'answers'>;
 
 export type TrainedRun = {
   name: string;

@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { DESIGN, madeUpResults, manyMethods } from '../testing/made-up-results.ts';
+import { openEarlier, seedsOfEarlier, withEarlier } from './earlier.ts';
+import type { Registration } from './registration.ts';
+import type { StudyResults } from './results.ts';
+import { writeResults } from './results-file.ts';
+
+const dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-earlier-'));
+afterAll(() => rmSync(dir, { recursive: true }));
+const registration: Registration = {
+  ...{ format: 1, hypotheses: 'a'.repeat(64), design: DESIGN, commit: null },
+  registered: '2026-01-01T00:00:00.000Z',
+};
+const judges = [{ name: 'harm', what: 'reads', figures: { 'accuracy, %': 79.5, 'hand labels: answers': 194 } }];
+const results: StudyResults = { ...madeUpResults({ methods: manyMethods(), questions: 4 }), study: 'recipes', judges };
+
+function written(name: string, parts: Partial<StudyResults> = {}, registered: Registration | null = registration) {
+  const file = path.join(dir, name);
+  writeResults(file, { results: { ...results, ...parts }, registration: registered });
+  return file;
+}
+const earlier = openEarlier(written('results.jsonl.gz'));
+
+describe('an earlier sitting of a study', () => {
+  test('says which cells it has measured, and needs its registration', () => {
+    const [cell] = results.cells;
+    expect(earlier.measured(cell!)).toBe(true);
+    expect(earlier.measured({ ...cell!, depth: 99 })).toBe(false);
+    expect(() => openEarlier(written('bare.jsonl.gz', {}, null))).toThrow(/bare\.jsonl\.gz: .*not registered/);
+    expect(() => openEarlier(written('world.jsonl.gz', { study: 'world' }))).toThrow(/of the small world/);
+  });
+
+  test('takes only the very recipes that its seeds learned from', () => {
+    const [one, two] = DESIGN.seeds;
+    const recipe = { ...two!, dir: 'runs/two' };
+    expect(seedsOfEarlier(earlier, [recipe])).toEqual([
+      { ...one, recipe: null },
+      { ...two, recipe },
+    ]);
+    expect(() => seedsOfEarlier(earlier, [{ ...recipe, from: 'another' }])).toThrow(
+      /runs\/two: found a recipe of seed 8 with the digest another, .* was measured with two/,
+    );
+    expect(() => seedsOfEarlier(earlier, [{ ...recipe, seed: 4 }])).toThrow(/no such seed/);
+  });
+
+  test('keeps its cells, runs and hand labels beside what came later', () => {
+    const [cell] = results.cells;
+    const later: StudyResults = {
+      ...results,
+      cells: [{ ...cell!, depth: 5 }],
+      judges: [{ ...judges[0]!, figures: { 'accuracy, %': 79.500_01 } }],
+      runs: [...results.runs, { name: 'dpo-safety', seed: 99, steps: 1, tokens: 1, seconds: 10, heldOut: {} }],
+      missing: ['what is missing now'],
+    };
+    const both = withEarlier(later, earlier);
+    expect(both.cells.map(({ depth }) => depth)).toEqual([...earlier.results.cells.map(({ depth }) => depth), 5]);
+    expect(both.runs).toHaveLength(earlier.results.runs.length + 1);
+    expect(both.seconds.training).toBe(earlier.results.seconds.training + 10);
+    expect(both.judges[0]!.figures).toEqual(judges[0]!.figures);
+    expect(both.missing).toEqual(['what is missing now']);
+  });
+
+  test('is refused where the judges are others', () => {
+    const others = [{ ...judges[0]!, figures: { 'accuracy, %': 80 } }];
+    expect(() => withEarlier({ ...results, judges: others }, earlier)).toThrow(
+      /harm: accuracy, %: found 79\.5, the judges of now have 80/,
+    );
+  });
+});

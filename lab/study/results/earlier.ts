@@ -1,0 +1,102 @@
+/**
+ * An earlier sitting of a study, whose answers and runs are no longer at hand, only its file of
+ * results. The study goes on from there: what was measured counts, and is not asked again.
+ */
+import {
+  assertRegistered,
+  type Design,
+  type Registered,
+  type Registration,
+  readRegistration,
+  writeRegistration,
+} from './registration.ts';
+import type { CellName, StudyResults } from './results.ts';
+import { readResults } from './results-file.ts';
+
+export type Earlier = {
+  file: string;
+  results: StudyResults;
+  registration: Registration;
+  measured: (cell: CellName) => boolean;
+};
+
+/**
+ * Throws, naming the file, if it is no file of results, if its study was never registered, or if it
+ * is about the small world: such a study is made whole.
+ */
+export function openEarlier(file: string): Earlier {
+  const { results, registration } = readResults(file);
+  if (registration === null) throw new Error(`${file}: found results that were not registered before their answers`);
+  if (results.study !== 'recipes') {
+    throw new Error(`${file}: found a study of the small world, wanted one on recipes: make the former anew`);
+  }
+  const names = new Set(results.cells.map(nameOf));
+  return { file, results, registration, measured: (cell) => names.has(nameOf(cell)) };
+}
+
+/**
+ * The seeds of the earlier registration, each with the recipe that is the very one it learned from,
+ * or null. Throws if a recipe is none of them: a seed that was trained again, and came out
+ * otherwise, is another seed.
+ */
+export function seedsOfEarlier<T extends { seed: number; from: string; dir: string }>(
+  { file, registration }: Earlier,
+  recipes: readonly T[],
+): (Design['seeds'][number] & { recipe: T | null })[] {
+  const { seeds } = registration.design;
+  for (const { seed, from, dir } of recipes) {
+    const wanted = seeds.find((other) => other.seed === seed)?.from;
+    if (wanted === from) continue;
+    throw new Error(
+      `${dir}: found a recipe of seed ${seed} with the digest ${from}, ${file} was measured with ${wanted ?? 'no such seed'}: leave this folder out`,
+    );
+  }
+  return seeds.map((each) => ({ ...each, recipe: recipes.find(({ seed }) => seed === each.seed) ?? null }));
+}
+
+/** Registers in `dir` what the earlier sitting has registered, or checks that it is the same. */
+export function goOn(dir: string, { registration }: Earlier, now: Registered): void {
+  assertRegistered(registration, now);
+  if (readRegistration(dir) === null) writeRegistration(dir, registration);
+  assertRegistered(readRegistration(dir), now);
+}
+
+/** What readers have added to a judge's figures. Their labels are of the earlier answers. */
+const BY_HAND = /^hand labels/;
+
+/**
+ * Both sittings as one. Throws if the answers were not judged alike: what the judges are worth on
+ * their own held-out data has to be the same to four digits.
+ */
+export function withEarlier(later: StudyResults, { file, results: earlier }: Earlier): StudyResults {
+  for (const { name, figures } of later.judges) {
+    const before = earlier.judges.find((judge) => judge.name === name)?.figures ?? {};
+    for (const [figure, value] of Object.entries(figures)) {
+      if (BY_HAND.test(figure) || value.toFixed(4) === before[figure]?.toFixed(4)) continue;
+      throw new Error(
+        `${file}: ${name}: ${figure}: found ${before[figure] ?? 'nothing'}, the judges of now have ${value}: answers that were judged in two ways make no table`,
+      );
+    }
+  }
+  const fresh = later.runs.filter(
+    ({ name, seed }) => !earlier.runs.some((run) => run.name === name && run.seed === seed),
+  );
+  const tokens = new Map(earlier.methods.map(({ id, trainedTokens }) => [id, trainedTokens]));
+  return {
+    ...later,
+    methods: later.methods.map((method) => ({
+      ...method,
+      trainedTokens: tokens.get(method.id) || method.trainedTokens,
+    })),
+    learnedFrom: earlier.learnedFrom,
+    cells: [...earlier.cells, ...later.cells],
+    runs: [...earlier.runs, ...fresh],
+    judges: earlier.judges,
+    seconds: {
+      training: earlier.seconds.training + fresh.reduce((sum, { seconds }) => sum + seconds, 0),
+      generating: earlier.seconds.generating + later.seconds.generating,
+    },
+  };
+}
+
+const nameOf = ({ method, set, seed, depth }: CellName) => `${method} ${set} ${seed} ${depth}`;
