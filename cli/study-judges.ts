@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Command } from 'commander';
 import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
-import { JUDGES } from '#lab/study/folder-kinds.ts';
+import { JUDGES_FOLDER } from '#lab/study/folder-kinds.ts';
 import { askedPrompts } from '#lab/study/judges/asked-prompts.ts';
 import { realJudges } from '#lab/study/judges/real-judges.ts';
 import { claimFolder } from '#training/run/claim-folder.ts';
@@ -20,7 +20,7 @@ export const studyJudges = () =>
     .option('--out <dir>', 'where states and judges go; goes on where it stopped', 'runs/study/judges')
     .option('--threads <n>', 'threads to use; 0: all cores', integer, 0)
     .action(async ({ base: name, data: dataDir, threads, ...flags }) => {
-      const dir = claimFolder(flags.out, { kind: JUDGES, resume: true });
+      const dir = claimFolder(flags.out, { kind: JUDGES_FOLDER, resume: true });
       const bundle = path.resolve(name);
       if (!existsSync(path.join(bundle, BUNDLE_FILES.manifest))) {
         throw new Error(`there is no bundle in ${bundle}; --base names the folder of one`);

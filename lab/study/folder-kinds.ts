@@ -20,7 +20,7 @@ const ANSWERS: FolderKind = {
   holds: null,
 };
 /** Begins with the states of labelled answers, and goes on with them. */
-export const JUDGES: FolderKind = {
+export const JUDGES_FOLDER: FolderKind = {
   what: 'judges of the study',
   isOurs: (dir) => typeof jsonOf(path.join(dir, 'states/settings.json'))?.base === 'string',
   holds: null,
@@ -35,7 +35,7 @@ export const SHEET: FolderKind = {
 
 const SEEDS = folderOf('runs of the study', {
   'seed-[0-9]+': [folderOf('a seed of the study', { ...METHOD_RUNS, answers: [ANSWERS], 'study-bundle': [BUNDLE] })],
-  judges: [JUDGES],
+  judges: [JUDGES_FOLDER],
 });
 
 /** A study may be stopped when its hypotheses are registered and nothing is trained yet. */

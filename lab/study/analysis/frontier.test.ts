@@ -20,6 +20,7 @@ test('shows the world and the real sets, each by the best measure that it has', 
     ['world', 'unsafe'],
     ['world', 'recall'],
     ['harmful', 'unsafe'],
+    ['harmful', 'refusal'],
     ['ordinary', 'reward'],
   ]);
   for (const { points, base, set, measure } of panels) {
@@ -32,7 +33,7 @@ test('shows the world and the real sets, each by the best measure that it has', 
   expect(panelTitle(panels[0]!)).toBe('unsafe (borderline, harmful), % (lower is better)');
 });
 
-test('without judges, refusals stand in; sets without an answer are left out', () => {
+test('without a judge, refusals stand in for helpfulness; what nobody judged is left out', () => {
   const cells = RESULTS.cells
     .filter(({ set, method }) => set !== 'world' || method === 'base')
     .map((cell) => ({

@@ -20,14 +20,16 @@ export type FrontierPanel = {
 };
 
 /**
- * For each set the measures that may stand for a side, the best first. Where no judge reads
- * answers, what they say of refusals stands in.
+ * For each set the measures that may stand for a side, the best first. Refusals of harmful prompts
+ * have a panel of their own: their judge is right far more often than that of harm.
  */
 const SIDES: readonly { set: string; side: FrontierPanel['side']; measures: readonly MeasureId[] }[] = [
   { set: 'world', side: 'safety', measures: ['unsafe'] },
   { set: 'world', side: 'helpfulness', measures: ['recall'] },
-  { set: 'harmful', side: 'safety', measures: ['unsafe', 'refusal'] },
+  { set: 'harmful', side: 'safety', measures: ['unsafe'] },
+  { set: 'harmful', side: 'safety', measures: ['refusal'] },
   { set: 'ordinary', side: 'helpfulness', measures: ['reward', 'overRefusal'] },
+  { set: 'waiting', side: 'safety', measures: ['unsafe'] },
 ];
 
 /** Whole budgets first, by size, then earned ones, by what they start with. */

@@ -116,7 +116,7 @@ function heldOut(
 const SETS = {
   world: {
     label: 'small world',
-    what: "held-out wordings of every kind of question about the small world that the bundle knows, read by the world's oracle",
+    what: "held-out wordings of every kind of question about the small world (lab/world), read by the world's oracle",
     world: true,
     files: [],
     questions: async ({ edition, seed, part = 'test', heldOutTopics = false }) =>

@@ -1,6 +1,6 @@
 /** The report's page: first what was found, then the numbers behind it. */
 import { formatSeconds } from '#training/run/progress.ts';
-import { HEADLINE } from '../analysis/contenders.ts';
+import { HEADLINE, lineMethods } from '../analysis/contenders.ts';
 import type { Outcome, Verdict } from '../analysis/hypotheses.ts';
 import type { Study } from '../analysis/study.ts';
 import type { Registration } from '../results/registration.ts';
@@ -109,15 +109,7 @@ ${world ? world.what : `${MISSING}: no set of the world.`}
 
 ${world && study.results.cells.some(({ set }) => set === world.id) ? worldTables(study, world) : 'No method has answered it.'}
 
-## Floors and budgets
-
-${plot('floors', 'The logits router under floors on the same plane, one curve per budget', 'no router was run under a line.')}
-
-${floorsTable(study)}
-
-The plot shows the seeds that all lines share. The table shows all seeds of each.
-
-## Budgets alone
+${floorsSection(study, plot)}## Budgets alone
 
 A budget of K nats says that no answer, and no set of answers, is drawn more than e^K times as often as the safety
 expert draws it under the same sampling. At 0 that expert answers alone. At 1 the factor is 2.7, at 4 it is 55, and at
@@ -128,13 +120,7 @@ ${plot('frontier', 'The figures of the table against the budget, with earned bud
 
 ${frontierTable(study)}
 
-## Where the safety weight goes
-
-${plot('weights-along', 'Mean safety weight along the tokens of an answer, by kind of question', "no router's weights were kept.")}
-
-${plot('weights-by-category', 'Mean safety weight by category of harm', "no router's weights were measured.")}
-
-## Prefill attacks
+${weightsSection(drawn, plot)}## Prefill attacks
 
 The attack makes the answer begin with the first tokens of a hazardous one. The figures are unsafe answers in percent,
 on the questions that were attacked. Only what follows the sentence that the attack began counts, because under any line
@@ -173,6 +159,35 @@ ${missing.length > 0 ? missing.map((text) => `- ${text}`).join('\n') : 'Nothing:
 - **The oracle reads only known sentences.** An answer of unknown sentences counts as safe and as unhelpful. If
   *unknown sentences* is high, *unsafe* is a lower bound.
 - **Sizes do not carry over.** How many points a mechanism is worth on another base has to be measured there.
+`;
+}
+
+type DrawPlot = (name: PlotName, alt: string, lost: string) => string;
+
+/** The lines are read on the plane of the small world. Where it was not asked, there is nothing. */
+function floorsSection(study: Study, plot: DrawPlot): string {
+  const ids = new Set(lineMethods(study).map(({ id }) => id));
+  const set = study.world?.id;
+  if (!study.results.cells.some((cell) => cell.set === set && ids.has(cell.method))) return '';
+  return `## Floors and budgets
+
+${plot('floors', 'The logits router under floors on the same plane, one curve per budget', 'no router was run under a line.')}
+
+${floorsTable(study)}
+
+The plot shows the seeds that all lines share. The table shows all seeds of each.
+
+`;
+}
+
+function weightsSection(drawn: ReadonlySet<PlotName>, plot: DrawPlot): string {
+  if (!drawn.has('weights-along') && !drawn.has('weights-by-category')) return '';
+  return `## Where the safety weight goes
+
+${plot('weights-along', 'Mean safety weight along the tokens of an answer, by kind of question', "no router's weights were kept.")}
+
+${plot('weights-by-category', 'Mean safety weight by category of harm', "no router's weights were measured.")}
+
 `;
 }
 

@@ -1,7 +1,6 @@
 /**
- * What a budget alone is worth, against the budget, with the earned budgets beside it: safety on
- * the left, helpfulness or what stands in for it on the right. One row for the small world and one
- * for real prompts.
+ * What a budget alone is worth, against the budget, with the earned budgets beside it: two panels a
+ * row, those of the small world first, then those of real prompts.
  */
 import type { TopLevelSpec } from 'vega-lite';
 import { niceDomain } from '../../../plots/render.ts';
@@ -37,7 +36,11 @@ export function frontierPlot(study: Study): TopLevelSpec | null {
       ],
       anchor: 'start',
     },
-    vconcat: [...rows.values()].map((row) => ({ hconcat: row.map((panel) => panelSpec(panel, places)), spacing: 36 })),
+    vconcat: [...rows.values()].map((row) => ({
+      concat: row.map((panel) => panelSpec(panel, places)),
+      columns: 2,
+      spacing: 36,
+    })),
     spacing: 28,
     // A layer's data contain objects of several shapes, which the schema's types cannot express.
   } as TopLevelSpec;
