@@ -14,6 +14,8 @@
  * guessing keys neither reaches the store each time nor pushes real tenants out. Whoever sends a
  * new wrong key each time comes to the end of what one address may try (`MOST_WRONG_KEYS`); from
  * then on only keys that are known here or in KV are let in from there, for the rest of a minute.
+ * All addresses together have an end too (`MOST_WRONG_KEYS_IN_ALL`), because there is one index for
+ * all tenants.
  */
 import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
@@ -39,11 +41,19 @@ const UNKNOWN_KEY_TTL_MS = 5_000;
  * many clients share can have as many of them as it likes, at once too, if their keys exist.
  */
 export const MOST_WRONG_KEYS = 100;
+/**
+ * How many of them all addresses together may try in a minute, in one isolate, whether anybody
+ * names the addresses or not. That is 500 a second: about what one object answers with ease. Far
+ * below it, a few addresses could shut out every key that is new here; far above it, the index
+ * would be too busy for all tenants.
+ */
+export const MOST_WRONG_KEYS_IN_ALL = 30_000;
 const WRONG_KEYS_PERIOD_MS = 60_000;
 /** The shortest time that KV allows. The age of a copy decides whether it is used. */
 const KV_EXPIRATION_SECONDS = 60;
 const MAX_CALLERS = 2_000;
 const MAX_UNKNOWN_KEYS = 10_000;
+const MAX_PROVEN_KEYS = 10_000;
 
 /** What decides about a request: all levels joined. A request adds its own. */
 type Standing = {
@@ -82,7 +92,10 @@ type Asking = {
 type Reach = Asking & { waitUntil: (promise: Promise<unknown>) => void };
 
 export type TenantDirectory = {
-  /** Throws `rate_limit_exceeded` if the address has tried too many keys that do not exist. */
+  /**
+   * Throws `rate_limit_exceeded` if the address has tried too many keys that do not exist, or all
+   * addresses together have.
+   */
   lookup(keySha256: string, reach: Reach): Promise<Caller | null>;
   /** The same, but from the truth alone: for what may not be decided by an old copy. */
   lookupTruth(keySha256: string, asking: Asking): Promise<Caller | null>;
@@ -109,7 +122,10 @@ export function createTenantDirectory({
   // the request that set it.
   const callers = new LRUCache<string, { caller: Caller; expiresAtMs: number }>({ max: MAX_CALLERS });
   const unknownKeys = new LRUCache<string, number>({ max: MAX_UNKNOWN_KEYS });
+  // Keys that existed when they were last looked for. A flood of wrong ones does not shut them out.
+  const provenKeys = new LRUCache<string, true>({ max: MAX_PROVEN_KEYS });
   const wrongKeys = createRateBound({ most: MOST_WRONG_KEYS, periodMs: WRONG_KEYS_PERIOD_MS, now });
+  const allWrongKeys = createRateBound({ most: MOST_WRONG_KEYS_IN_ALL, periodMs: WRONG_KEYS_PERIOD_MS, now });
 
   async function lookup(keySha256: string, { address, ...reach }: Reach): Promise<Caller | null> {
     const known = callers.get(keySha256);
@@ -143,14 +159,27 @@ export function createTenantDirectory({
   ): Promise<TenantSnapshot | null> {
     if (isKnownWrong(keySha256)) return null;
     // A key that existed a while ago is let through, whoever else is at the same address.
-    const waitMs = address === null || callers.has(keySha256) ? null : wrongKeys.wait(address);
-    if (waitMs !== null) throw tooManyWrongKeys(waitMs);
+    if (!provenKeys.has(keySha256)) demandFewWrongKeys(address);
     const snapshot = await ask();
-    if (snapshot !== null) return snapshot;
+    if (snapshot !== null) {
+      provenKeys.set(keySha256, true);
+      return snapshot;
+    }
     callers.delete(keySha256);
-    if (!isKnownWrong(keySha256) && address !== null) wrongKeys.take(address);
+    provenKeys.delete(keySha256);
+    if (!isKnownWrong(keySha256)) {
+      if (address !== null) wrongKeys.take(address);
+      allWrongKeys.take(EVERYBODY);
+    }
     unknownKeys.set(keySha256, now() + UNKNOWN_KEY_TTL_MS);
     return null;
+  }
+
+  function demandFewWrongKeys(address: string | null): void {
+    const ownWaitMs = address === null ? null : wrongKeys.wait(address);
+    if (ownWaitMs !== null) throw tooManyWrongKeys('came from your address', ownWaitMs);
+    const waitMs = allWrongKeys.wait(EVERYBODY);
+    if (waitMs !== null) throw tooManyWrongKeys('are being tried', waitMs);
   }
 
   async function readNearCopy(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
@@ -241,11 +270,14 @@ async function askObjects(keySha256: string, env: Env): Promise<TenantSnapshot |
   }
 }
 
-function tooManyWrongKeys(waitMs: number): PlimsollError {
+/** The one name in a bound that has none. */
+const EVERYBODY = '';
+
+function tooManyWrongKeys(how: string, waitMs: number): PlimsollError {
   const retryAfterSeconds = Math.ceil(waitMs / 1000);
   return new PlimsollError(
     'rate_limit_exceeded',
-    `Too many wrong API keys came from your address. Try again in ${retryAfterSeconds} s.`,
+    `Too many wrong API keys ${how}. Try again in ${retryAfterSeconds} s.`,
     { retryAfterSeconds },
   );
 }
