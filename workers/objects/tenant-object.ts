@@ -120,6 +120,16 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     });
   }
 
+  async finishErasure(tenant: string): Promise<boolean> {
+    await this.#adopted(tenant);
+    return this.#exclusive(async () => {
+      if (this.#noted()?.erasing !== 1) return false;
+      await this.#settle(tenant);
+      // It may have crashed before it erased anything. Then nothing was under way.
+      return readState(this.#sql) === null;
+    });
+  }
+
   async heal(tenant: string): Promise<void> {
     await this.#adopted(tenant);
     await this.#exclusive(() => this.#settle(tenant));
@@ -351,6 +361,11 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     void this.ctx.storage.setAlarm(Date.now() + this.healAfterMs);
   }
 
+  #noted(): { erasing: number; restoring: number } | null {
+    const query = 'SELECT erasing, restoring FROM unsettled';
+    return this.#sql.exec<{ erasing: number; restoring: number }>(query).toArray()[0] ?? null;
+  }
+
   async #forgetNote(): Promise<void> {
     this.#sql.exec('DELETE FROM unsettled');
     await this.#rest();
@@ -365,10 +380,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   /** Tells the index what is true, if it may not know. Doing it twice changes nothing. */
   async #settle(tenant: string): Promise<void> {
-    const [note] = this.#sql
-      .exec<{ erasing: number; restoring: number }>('SELECT erasing, restoring FROM unsettled')
-      .toArray();
-    if (note === undefined) return;
+    const note = this.#noted();
+    if (note === null) return;
     const state = readState(this.#sql);
     // An erasure that broke off after the tenant's own data. The index knows already.
     if (note.erasing === 1 && state === null) return this.#destroy(tenant);
