@@ -124,6 +124,18 @@ describe('a limit', () => {
     expect(reserve(limits, { id: 'b' }).outcome).toBe('granted');
   });
 
+  test('that an answer has to end for is named, unless the tokens of a day or a month are spent too', () => {
+    const { reserve } = startLedger();
+    const limits = { concurrent_streams: 1, requests_per_minute: 1, tries_per_prompt_per_minute: 1 };
+    expect(reserve(limits, { prompt: 'p', tokens: 6 }).outcome).toBe('granted');
+    expect(reserve(limits, { prompt: 'p' })).toMatchObject({
+      denial: { limit: 'concurrent_streams', most: 1, used: 1, retryAfterMs: null, tooLarge: false },
+    });
+    expect(reserve({ ...limits, tokens_per_day: 10, tokens_per_month: 10 }, { tokens: 6 })).toMatchObject({
+      denial: { limit: 'tokens_per_month', most: 10, used: 6, retryAfterMs: null, tooLarge: false },
+    });
+  });
+
   test('on tries counts one prompt, and not another', () => {
     const { reserve, clock } = startLedger();
     const limits = { tries_per_prompt_per_minute: 1 };
@@ -282,6 +294,19 @@ test('a reservation grows if there is room, and never shrinks', () => {
   expect(window('2026-11-29').charged).toBe(100);
   clock.time += LEASE_MS;
   expect(ledger.grow('a', 101, NO_LIMITS)).toEqual({ outcome: 'lapsed' });
+});
+
+test('a reservation that cannot grow is told of the limit that leaves least', () => {
+  const { reserve, ledger, clock } = startLedger();
+  const limits = { ...NO_LIMITS, tokens_per_minute: 70, tokens_per_day: 100 };
+  reserve(limits, { id: 'a', tokens: 50 });
+  expect(ledger.grow('a', 110, limits)).toEqual({ outcome: 'denied', limit: 'tokens_per_minute', most: 70, used: 50 });
+  expect(ledger.grow('a', 70, limits)).toEqual({ outcome: 'granted' });
+  // It has left the minute, so the minute has room, but not for more than 70.
+  clock.time += LEASE_MS - 1;
+  ledger.renew(['a']);
+  clock.time += 1;
+  expect(ledger.grow('a', 141, limits)).toEqual({ outcome: 'denied', limit: 'tokens_per_day', most: 100, used: 70 });
 });
 
 describe('an Idempotency-Key', () => {

@@ -65,7 +65,7 @@ export type Allowance = { limit: number; remaining: number; resetMs: number };
 export type Allowances = { requests: Allowance | null; tokens: Allowance | null };
 
 export type Denial = {
-  /** The limit that is in the way for longest. */
+  /** The limit that is in the way for longest; what no wait helps against comes first. */
   limit: LimitName;
   most: number;
   /** How much of the limit is in use. */
@@ -91,6 +91,7 @@ export type Verdict =
 
 export type Growth =
   | { outcome: 'granted' }
+  /** The limit that leaves least. */
   | { outcome: 'denied'; limit: LimitName; most: number; used: number }
   /** The lease has run out, so the account has closed its books on the request. */
   | { outcome: 'lapsed' };
