@@ -15,7 +15,15 @@
  * Everything here is synchronous, so no two requests are ever inside at once. What the clock and
  * the limits need is held in memory and read back from the rows when the object starts.
  */
-import type { Caps, Growth, Limits, Settlement, Spender, Verdict } from '../objects/tenant-account-contract.ts';
+import {
+  type Caps,
+  type Growth,
+  type Limits,
+  NO_LIMITS,
+  type Settlement,
+  type Spender,
+  type Verdict,
+} from '../objects/tenant-account-contract.ts';
 import { createDenials, isFull } from './denials.ts';
 import { createMinute, type Entry, MINUTE_MS } from './minute.ts';
 import { createRepeats } from './repeats.ts';
@@ -39,6 +47,7 @@ export type LedgerAsk = {
   tokens: number;
   limits: Limits;
   caps: Caps;
+  operatorCaps: Caps;
   prompt: string | null;
   idempotency: { key: string; body: string } | null;
 };
@@ -83,6 +92,8 @@ export type Budget = {
   window: string;
   /** Of the whole tenant. */
   cap: number;
+  /** 'operator': by the operator's policy or the plan. 'tenant': by its own policy, and lower. */
+  setBy: 'operator' | 'tenant';
   settled: number;
   /** Whether a request was just turned away because of it. */
   full: boolean;
@@ -240,8 +251,12 @@ export function createLedger({
   }
 
   function report(window: string, full: boolean): void {
-    const { cap, settled } = windows.read(window);
-    if (cap !== null) onBudget?.({ window, cap, settled, full });
+    const { cap, operator_cap, settled } = windows.read(window);
+    // The lower one hides nothing of the other, or a tenant could keep the operator from hearing.
+    if (operator_cap !== null) {
+      onBudget?.({ window, cap: operator_cap, setBy: 'operator', settled, full: full && cap === operator_cap });
+    }
+    if (cap !== null && cap !== operator_cap) onBudget?.({ window, cap, setBy: 'tenant', settled, full });
   }
 
   function find(id: string): Charge | null {
@@ -266,7 +281,7 @@ export function createLedger({
     const [dayWindow, monthWindow] = windowsOf(day);
     const denial = denials.ofRequest(ask, counted, time);
     if (denial !== null) {
-      setCaps(ask.caps, day);
+      setCaps(ask, day);
       // What is full for one key need not be full for its tenant.
       if (isFull('tokens_per_day', ask, denial)) report(dayWindow, true);
       if (isFull('tokens_per_month', ask, denial)) report(monthWindow, true);
@@ -286,7 +301,7 @@ export function createLedger({
       idempotency: idempotency?.key ?? null,
       revision: 0,
     };
-    setCaps(ask.caps, day);
+    setCaps(ask, day);
     for (const window of windowsOf(day)) windows.add(window, { charged: counted, settled: 0 });
     unsaved.push(charge);
     if (idempotency !== null) {
@@ -301,10 +316,10 @@ export function createLedger({
     return granted();
   }
 
-  function setCaps(caps: Caps, day: string): void {
+  function setCaps({ caps, operatorCaps }: Pick<LedgerAsk, 'caps' | 'operatorCaps'>, day: string): void {
     const [dayWindow, monthWindow] = windowsOf(day);
-    windows.setCap(dayWindow, caps.tokens_per_day);
-    windows.setCap(monthWindow, caps.tokens_per_month);
+    windows.setCaps(dayWindow, { cap: caps.tokens_per_day, operator_cap: operatorCaps.tokens_per_day });
+    windows.setCaps(monthWindow, { cap: caps.tokens_per_month, operator_cap: operatorCaps.tokens_per_month });
   }
 
   function insert(charge: Charge): void {
@@ -405,6 +420,7 @@ export function createLedger({
     };
     store.transaction(() => {
       insert(charge);
+      setCaps({ caps: NO_LIMITS, operatorCaps: NO_LIMITS }, charge.day);
       settleWindows(charge.day, { charged: total, settled: total });
       book(charge, spent);
     });

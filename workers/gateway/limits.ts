@@ -129,8 +129,9 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   }
 
   async function askAccount(account: TenantAccountContract, { total, digest }: Cost): Promise<Verdict> {
-    const { caps } = caller;
-    const ask = { id: requestId, spender: spender(), tokens: total, limits, caps, prompt: digest, idempotency };
+    const { caps, operatorCaps } = caller;
+    const id = requestId;
+    const ask = { id, spender: spender(), tokens: total, limits, caps, operatorCaps, prompt: digest, idempotency };
     for (let tries = 1; ; tries++) {
       try {
         // Asking twice with the same id reserves once.

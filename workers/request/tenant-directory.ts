@@ -78,6 +78,8 @@ export type Caller = Standing & {
   counted: boolean;
   /** What the tenant may spend with all its keys: without this key's own policy. */
   caps: Caps;
+  /** The same without the tenant's own policy. */
+  operatorCaps: Caps;
   /** Who is not under the limits of `policy` alone: a trial is under the active version's too. */
   limits?: Policy['limits'];
   /** What a share of requests, chosen by their hash, gets instead. */
@@ -208,12 +210,11 @@ export function createTenantDirectory({
   async function toCaller(snapshot: TenantSnapshot): Promise<Caller> {
     const { tenant, key, plan, scopes, suspended, expires_at, counted, canary } = snapshot;
     const levels = await readLevels(tenant, snapshot.levels);
-    const ofTenant = levels.filter(({ level }) => level !== 'key').map(({ policy }) => policy);
-    const { tokens_per_day, tokens_per_month } = tightenAll(ofTenant).limits;
-    const caps = { tokens_per_day, tokens_per_month };
+    const caps = capsOf(levels.filter(({ level }) => level !== 'key'));
+    const operatorCaps = capsOf(levels.filter(({ level }) => level === 'operator' || level === 'plan'));
     const instead = snapshot.levels.map((level) => (level.level === 'tenant' ? { ...level, ...canary } : level));
     return {
-      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at, counted, caps },
+      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at, counted, caps, operatorCaps },
       ...(await effectivePolicy(levels)),
       canary:
         canary === null ? null : { share: canary.share, ...(await effectivePolicy(await readLevels(tenant, instead))) },
@@ -250,6 +251,12 @@ export function createTenantDirectory({
   }
 
   return { lookup, lookupTruth, refresh };
+}
+
+/** What may be spent under these levels. */
+export function capsOf(levels: readonly Level[]): Caps {
+  const { tokens_per_day, tokens_per_month } = tightenAll(levels.map(({ policy }) => policy)).limits;
+  return { tokens_per_day, tokens_per_month };
 }
 
 /** What the objects say: the index knows whose key it is, and that tenant's object the rest. */
