@@ -7,6 +7,7 @@ import type { Policy } from '#policies/schema.ts';
 import { canonicalPolicy, policyVersion } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
+import { OPERATOR } from '../objects/applied.ts';
 import { etagOf, type IfMatch } from '../objects/if-match.ts';
 import {
   type ChangeResult,
@@ -109,7 +110,7 @@ export async function deleteTenant(
       fate === 'erase'
         ? object.erase(id, { actor, ifMatch })
         : object.change(id, { type: 'delete' }, { actor, ifMatch }),
-    { c, admin },
+    { c, admin, actor },
   );
   return { id, deleted: true, data: fate };
 }
@@ -165,14 +166,18 @@ async function changeTenant(
   change: TenantChange,
   { c, admin, actor, ifMatch }: { c: Pick<AppContext, 'env'>; admin: Admin; actor: string; ifMatch: IfMatch },
 ): Promise<{ tenant: TenantView; changed: boolean }> {
-  return changed(id, (object) => object.change(id, change, { actor, ifMatch }), { c, admin });
+  return changed(id, (object) => object.change(id, change, { actor, ifMatch }), { c, admin, actor });
 }
 
-/** Makes a change, and brings the copies near to requests up to date. */
+/**
+ * Makes a change, and brings the copies near to requests up to date. What has changed nothing needs
+ * that only if an earlier try broke off. It costs a write for each key, so a tenant's own key gets
+ * it for changes alone, which are bounded.
+ */
 export async function changed(
   id: string,
   make: (object: TenantObjectContract) => Promise<ChangeResult>,
-  { c, admin }: { c: Pick<AppContext, 'env'>; admin: Admin },
+  { c, admin, actor }: { c: Pick<AppContext, 'env'>; admin: Admin; actor: string },
 ): Promise<{ tenant: TenantView; changed: boolean }> {
   const ask = () => asking(() => make(tenantObject(c.env, id)));
   let result = await ask();
@@ -194,7 +199,10 @@ export async function changed(
     });
   }
   const { tenant, removedKeys } = result;
-  await admin.directory.refresh({ current: tenant.keys.map(({ sha256 }) => sha256), removed: removedKeys }, c.env);
+  if (result.changed || actor === OPERATOR) {
+    const keys = { current: tenant.keys.map(({ sha256 }) => sha256), removed: removedKeys };
+    await admin.directory.refresh({ tenant: id, ...keys }, c.env);
+  }
   return { tenant, changed: result.changed };
 }
 

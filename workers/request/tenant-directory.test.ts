@@ -18,12 +18,34 @@ test('a change that is made does not fail because its copies cannot be written, 
   ]);
   // The cast: the directory reads nothing else of the environment.
   const env = {
-    TENANT_INDEX: { getByName: () => ({ locate: () => Promise.reject(new Error('down')) }) },
+    TENANT_OBJECT: { getByName: () => ({ resolveKey: () => Promise.reject(new Error('down')) }) },
     TENANT_SNAPSHOTS: { delete: async (name: string) => void kept.delete(name) },
   } as unknown as Env;
   const directory = createTenantDirectory({ operatorPolicy: LOOSEST });
-  await directory.refresh({ current: ['current'], removed: ['removed'] }, env);
+  await directory.refresh({ tenant: 'acme', current: ['current'], removed: ['removed'] }, env);
   expect([...kept.keys()]).toEqual([]);
+});
+
+test('a change of a tenant with many keys asks the index, which all tenants share, once', async () => {
+  const asked: string[] = [];
+  const kept: string[] = [];
+  const ask = async (what: string) => {
+    asked.push(what);
+    return null;
+  };
+  const snapshot = (key: string) => ({
+    ...{ tenant: 'a', key, plan: 'gold', suspended: false, expires_at: null, scopes: ['inference'], counted: false },
+    ...{ levels: [{ level: 'tenant', version: null, document: null }], canary: null },
+  });
+  // The cast: the directory reads nothing else of the environment.
+  const env = {
+    TENANT_INDEX: { getByName: () => ({ locate: () => ask('locate'), plan: () => ask('plan') }) },
+    TENANT_OBJECT: { getByName: () => ({ resolveKey: async (_tenant: string, key: string) => snapshot(key) }) },
+    TENANT_SNAPSHOTS: { put: async (name: string) => void kept.push(name) },
+  } as unknown as Env;
+  const current = Array.from({ length: 64 }, (_, index) => `key-${index}`);
+  await createTenantDirectory({ operatorPolicy: LOOSEST }).refresh({ tenant: 'a', current, removed: [] }, env);
+  expect([kept.length, asked]).toEqual([64, ['plan']]);
 });
 
 describe('many keys at once from one address', () => {

@@ -24,7 +24,7 @@ import type { Policy } from '#policies/schema.ts';
 import { tightenAll } from '#policies/tighten.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Caps } from '../objects/tenant-account-contract.ts';
-import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
+import { type PlanRecord, tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
 import { type Scope, TenantSnapshot } from '../objects/tenant-record.ts';
 import type { Env } from './env.ts';
 import { logError } from './log.ts';
@@ -105,8 +105,11 @@ export type TenantDirectory = {
    * Updates the near copies after a change: reads the current keys again and drops the removed
    * ones.
    */
-  refresh(keys: { current: readonly string[]; removed: readonly string[] }, env: Env): Promise<void>;
+  refresh(keys: KeysOf, env: Env): Promise<void>;
 };
+
+/** The keys that a tenant has now, and those that it had before a change. */
+type KeysOf = { tenant: string; current: readonly string[]; removed: readonly string[] };
 
 const KvCopy = z.strictObject({ readAtMs: z.number(), snapshot: TenantSnapshot });
 type KvCopy = z.infer<typeof KvCopy>;
@@ -230,17 +233,25 @@ export function createTenantDirectory({
     return [operator, ...below];
   }
 
-  async function refresh({ current, removed }: { current: readonly string[]; removed: readonly string[] }, env: Env) {
+  async function refresh({ tenant, current, removed }: KeysOf, env: Env): Promise<void> {
     for (const key of [...current, ...removed]) {
       callers.delete(key);
       unknownKeys.delete(key);
     }
     const readAtMs = now();
+    // The keys are this tenant's, and all are under one plan. So the index, which all tenants
+    // share, is asked once for all of them.
+    const plans = new Map<string, Promise<PlanRecord | null>>();
+    const planOf = (id: string) => {
+      const plan = plans.get(id) ?? tenantIndex(env).plan(id);
+      plans.set(id, plan);
+      return plan;
+    };
     await Promise.all([
       ...removed.map((key) => deleteNearCopy(key, env)),
       ...current.map(async (key) => {
         // The change is made. If its copy cannot be made, there is none for a while.
-        const snapshot = await askObjects(key, env).catch((cause: unknown) => {
+        const snapshot = await askObject(key, { tenant, planOf, env }).catch((cause: unknown) => {
           logError({ event: 'near-copy-not-renewed', cause });
           return null;
         });
@@ -265,12 +276,10 @@ async function askObjects(keySha256: string, env: Env): Promise<TenantSnapshot |
     const index = tenantIndex(env);
     const located = await index.locate(keySha256);
     if (located === null) return null;
-    const snapshot = await tenantObject(env, located.tenant).resolveKey(located.tenant, keySha256);
-    if (snapshot === null || snapshot.plan === null) return snapshot;
+    const { tenant, plan } = located;
     // While a tenant changes its plan, the two may differ for a moment.
-    const plan = located.plan?.id === snapshot.plan ? located.plan : await index.plan(snapshot.plan);
-    const level = { level: 'plan', version: plan?.policy_version ?? null, document: plan?.document ?? null } as const;
-    return { ...snapshot, levels: [level, ...snapshot.levels] };
+    const planOf = async (id: string) => (plan?.id === id ? plan : index.plan(id));
+    return await askObject(keySha256, { tenant, planOf, env });
   } catch (cause) {
     // We know nobody's policy now, so we serve nobody.
     throw new PlimsollError('backend_unavailable', 'The tenant store cannot be reached.', { cause });
@@ -279,6 +288,17 @@ async function askObjects(keySha256: string, env: Env): Promise<TenantSnapshot |
 
 /** The one name in a bound that has none. */
 const EVERYBODY = '';
+
+async function askObject(
+  keySha256: string,
+  { tenant, planOf, env }: { tenant: string; planOf: (id: string) => Promise<PlanRecord | null>; env: Env },
+): Promise<TenantSnapshot | null> {
+  const snapshot = await tenantObject(env, tenant).resolveKey(tenant, keySha256);
+  if (snapshot === null || snapshot.plan === null) return snapshot;
+  const plan = await planOf(snapshot.plan);
+  const level = { level: 'plan', version: plan?.policy_version ?? null, document: plan?.document ?? null } as const;
+  return { ...snapshot, levels: [level, ...snapshot.levels] };
+}
 
 function tooManyWrongKeys(how: string, waitMs: number): PlimsollError {
   const retryAfterSeconds = Math.ceil(waitMs / 1000);
