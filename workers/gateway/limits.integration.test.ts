@@ -308,7 +308,8 @@ test.each([
 ] as const)(
   'an answer that is longer than the edge thought possible ends where the budget does: %s',
   async (tenant, name, code, most) => {
-    // As when a backend's context has grown since the edge last heard of it: 200 tokens are reserved.
+    // As when a backend's context has grown since the edge last heard of it. 200 tokens are
+    // reserved.
     under.backends[0]!.behaviour = 'answer-forever';
     const reader = (await chat(tenant, { stream: true })).body!.getReader();
     let text = '';

@@ -52,7 +52,7 @@ export type Ask = {
    * its own, and then `limits` are lower.
    */
   caps: Caps;
-  /** The same without the tenant's own policy, which it may change itself and which only tightens. */
+  /** The same without the tenant's own policy, which it may change itself. It only tightens. */
   operatorCaps: Caps;
   /** SHA-256 of the prompt, in hex. The account keeps only a salted digest of it, for a minute. */
   prompt: string;

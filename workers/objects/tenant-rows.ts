@@ -52,7 +52,8 @@ export const TENANT_STEPS: readonly string[] = [
 ];
 
 /**
- * The statement that makes a table for activations. A deployed schema holds it, so it never changes.
+ * The statement that makes a table for activations. A deployed schema holds it, so it never
+ * changes.
  */
 function activationTable(name: 'activations' | 'staged_activations'): string {
   return `CREATE TABLE ${name} (
