@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { createSqliteStore } from '../testing/sqlite-store.ts';
 import { createAlerts, MOST_OWN_LIMITS } from './alerts.ts';
-import type { Budget } from './ledger.ts';
+import type { Budget } from './ledger-contract.ts';
 
 const NOVEMBER = Date.UTC(2026, 10, 29, 12);
 const DAY = 24 * 3_600_000;

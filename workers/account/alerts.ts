@@ -4,7 +4,7 @@
  * the account's own database until the receiver has taken them, so none is lost when the object
  * moves.
  */
-import type { Budget } from './ledger.ts';
+import type { Budget } from './ledger-contract.ts';
 import type { Store } from './store.ts';
 import { DAY_MS, dayOf } from './windows.ts';
 

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { type Limits, NO_LIMITS } from '../objects/tenant-account-contract.ts';
 import { SlowLedger } from '../testing/slow-ledger.ts';
 import { createSqliteStore } from '../testing/sqlite-store.ts';
-import { type Budget, createLedger, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import { createLedger, KEEP_MS, LEASE_MS } from './ledger.ts';
+import type { Budget, LedgerAsk, UsageEvent } from './ledger-contract.ts';
 import { FREE_REPEATS } from './repeats.ts';
 import type { Store } from './store.ts';
 

@@ -16,15 +16,14 @@
  * the limits need is held in memory and read back from the rows when the object starts.
  */
 import {
-  type Caps,
   type Growth,
   type Limits,
   NO_LIMITS,
   type Settlement,
-  type Spender,
   type Verdict,
 } from '../objects/tenant-account-contract.ts';
 import { createDenials, isFull } from './denials.ts';
+import type { Budget, Ledger, LedgerAsk, UsageEvent } from './ledger-contract.ts';
 import { createMinute, type Entry, MINUTE_MS } from './minute.ts';
 import { createRepeats } from './repeats.ts';
 import type { Store } from './store.ts';
@@ -39,18 +38,6 @@ export const LEASE_MS = 60_000;
 const KEEP_SETTLED_MS = 10 * 60_000;
 /** How long a late settlement is waited for. */
 export const KEEP_MS = 24 * 60 * 60_000;
-
-/** An `Ask` whose digests are salted already. `prompt` is null unless its tries are limited. */
-export type LedgerAsk = {
-  id: string;
-  spender: Omit<Spender, 'tenant'>;
-  tokens: number;
-  limits: Limits;
-  caps: Caps;
-  operatorCaps: Caps;
-  prompt: string | null;
-  idempotency: { key: string; body: string } | null;
-};
 
 type State = 'open' | 'lapsed' | 'settled';
 type Charge = {
@@ -69,54 +56,6 @@ type Charge = {
   revision: number;
 };
 type Open = { charge: Charge; entry: Entry };
-
-/** What a request has cost, for the books. A later revision replaces an earlier one. */
-export type UsageEvent = {
-  request: string;
-  key: string;
-  model: string;
-  day: string;
-  prompt_tokens: number;
-  completion_tokens: number;
-  /**
-   * What counted against the limits. It is more than the tokens if nobody settled the request, and
-   * less if it repeated another one under the same `Idempotency-Key`.
-   */
-  charged_tokens: number;
-  revision: number;
-};
-
-/** How much of a day's or a month's tokens is spent. */
-export type Budget = {
-  /** '2026-11-29' or '2026-11' */
-  window: string;
-  /** Of the whole tenant. */
-  cap: number;
-  /** 'operator': by the operator's policy or the plan. 'tenant': by its own policy, and lower. */
-  setBy: 'operator' | 'tenant';
-  settled: number;
-  /** Whether a request was just turned away because of it. */
-  full: boolean;
-};
-
-export type Ledger = {
-  /**
-   * Decides in memory, so that the answer need not wait for the disk. What is granted is written by
-   * the next call of anything else; `save` does nothing but that.
-   */
-  reserve(ask: LedgerAsk): Verdict;
-  save(): void;
-  /** Whether the request is in the books, and on disk once this call's writes are. */
-  confirm(id: string): boolean;
-  grow(id: string, tokens: number, limits: Limits): Growth;
-  renew(ids: readonly string[]): void;
-  settle(settlement: Omit<Settlement, 'spender'> & { spender: Omit<Spender, 'tenant'> }): void;
-  /**
-   * Lets leases run out and drops rows that nobody will ask for. Returns when to call it again, in
-   * ms from now.
-   */
-  tidy(): number | null;
-};
 
 export function createLedger({
   store,
