@@ -7,7 +7,6 @@
  */
 import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
 import { AnswerText } from '#shared/answer/answer-text.ts';
-import { toLogprob, toNats } from '#shared/answer/token-numbers.ts';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -23,6 +22,7 @@ import {
 import type { Ran } from '#shared/protocol/ran.ts';
 import type { Span } from '../model/looked-messages.ts';
 import type { Probe } from '../model/probe.ts';
+import { endEvents, tokenEvent } from './answer-events.ts';
 import { type Feed, historyOf, nextOf, prefixOf, type ReadAnswer } from './answer-feeds.ts';
 import type { AnswerState } from './answer-state.ts';
 import { askGate, type Proposal } from './ask-gate.ts';
@@ -32,7 +32,6 @@ import type { Output, Prediction, Prefix, Source } from './experts.ts';
 import { type KvMemory, mostTokens } from './kv-memory.ts';
 import { LookedLine } from './looked-line.ts';
 import { promptsOf, sourcesOf } from './needed-sources.ts';
-import { bytesOrNull, toTopTokens } from './report-tokens.ts';
 import { type HalfOf, RowTeller } from './row-teller.ts';
 import { allowedTokens, type MaskOf } from './token-mask.ts';
 
@@ -312,24 +311,14 @@ export class Answer {
 
     const { text, ends } = this.#append(step.token);
     const events: EngineEvent[] = [
-      {
-        type: 'token',
-        ...this.#whose,
-        id: step.token,
+      tokenEvent(step, {
+        request: this.#request,
+        choice: this.#choice,
+        vocabulary: this.#vocabulary,
         text,
-        weight: step.weight,
-        floor: step.floor,
-        lp_s: expertLogprobs ? toLogprob(step.logprobSafety) : null,
-        lp_h: expertLogprobs ? toLogprob(step.logprobHelpful) : null,
-        lp: toLogprob(step.logprob),
-        spent: toNats(step.spent),
-        ...(topLogprobs !== undefined && {
-          bytes: bytesOrNull(step.token, this.#vocabulary),
-          top: toTopTokens(step.top, this.#vocabulary),
-        }),
-        ran: { ...this.#ran },
-        ...(this.report && this.#ids.length === 1 && { second_look: this.report }),
-      },
+        ran: this.#ran,
+        look: this.#ids.length === 1 ? this.report : null,
+      }),
     ];
     if (ends !== null) events.push(...this.#end(ends));
     return events;
@@ -364,11 +353,6 @@ export class Answer {
     return this.#end('content_filter');
   }
 
-  /** The events of a request's first answer do not say whose they are. */
-  get #whose(): { choice?: number } {
-    return this.#choice === 0 ? {} : { choice: this.#choice };
-  }
-
   #needed(): readonly Source[] {
     return sourcesOf(this.#looked.line, { ...this.#asking, spent: this.#state.spent, looks: this.looks });
   }
@@ -391,29 +375,17 @@ export class Answer {
 
   #end(finishReason: FinishReason): EngineEvent[] {
     this.ended = true;
-    const held = this.#text.flush();
-    const prompt = this.promptIds.length;
-    const drawn = this.#state.position;
-    const { min, mean, max } = this.#weights;
-    return [
-      ...(held === '' ? [] : [{ type: 'text' as const, ...this.#whose, text: held }]),
-      {
-        type: 'end',
-        ...this.#whose,
-        finish_reason: finishReason,
-        usage: {
-          prompt_tokens: prompt,
-          completion_tokens: drawn,
-          total_tokens: prompt + drawn,
-          prompt_tokens_details: { cached_tokens: this.cachedTokens },
-        },
-        weights: { min, mean, max },
-        spent: toNats(this.#state.spent),
-        ran: { ...this.#ran },
-        second_look: this.report,
-        line: this.#looked.line,
-      },
-    ];
+    return endEvents(finishReason, {
+      choice: this.#choice,
+      held: this.#text.flush(),
+      prompt: this.promptIds.length,
+      cachedTokens: this.cachedTokens,
+      state: this.#state,
+      weights: this.#weights,
+      ran: this.#ran,
+      look: this.report,
+      line: this.#looked.line,
+    });
   }
 }
 

@@ -60,7 +60,7 @@ test('an alert is signed, and sent again until the receiver takes it', async () 
   expect(read(third!)).toEqual({
     type: 'budget.share_reached',
     timestamp: expect.stringMatching(/^20/),
-    data: { tenant: 'acme', period: 'day', window: day, share: 0.1, limit: LIMIT, spent: 2 * COST },
+    data: { tenant: 'acme', period: 'day', window: day, share: 0.1, limit: LIMIT, set_by: 'tenant', spent: 2 * COST },
   });
   expect(() => read({ ...third!, body: third!.body.replace('acme', 'evil') })).toThrow(/signature/);
 });

@@ -1,9 +1,10 @@
 /**
- * Alerts at shares of a day's or a month's tokens: once per share, window and limit. They wait in
+ * Alerts at shares of a day's or a month's tokens: once per share, window and limit, and for a few
+ * limits only of those that a tenant has set itself. They wait in
  * the account's own database until the receiver has taken them, so none is lost when the object
  * moves.
  */
-import type { Budget } from './ledger.ts';
+import type { Budget } from './ledger-contract.ts';
 import type { Store } from './store.ts';
 import { DAY_MS, dayOf } from './windows.ts';
 
@@ -13,6 +14,12 @@ const LONGEST_WAIT_MS = 60 * 60_000;
 /** The waits add up to about fifteen hours. */
 const MAX_ATTEMPTS = 20;
 
+/**
+ * How many limits of its own a tenant may set in a day or a month and be told of for each. It can
+ * set another one 500 times a day, and nobody wants to hear of all.
+ */
+export const MOST_OWN_LIMITS = 4;
+
 /** Longer than a month: what was told of this month has to be known until it is over. */
 const KEEP_DAYS = 40;
 
@@ -20,6 +27,7 @@ export type Alert = {
   window: string;
   share: number;
   cap: number;
+  set_by: Budget['setBy'];
   settled: number;
   /** When the share was reached, in milliseconds. */
   at: number;
@@ -55,15 +63,24 @@ export function createAlerts({
       ...[attempts, nextAt, window, share, cap],
     );
 
+  function isOneTooMany({ window, cap, setBy }: Budget): boolean {
+    if (setBy === 'operator') return false;
+    const query = "SELECT DISTINCT cap FROM alerts WHERE window = ? AND set_by = 'tenant'";
+    const caps = exec<{ cap: number }>(query, window).toArray();
+    return caps.length >= MOST_OWN_LIMITS && !caps.some((each) => each.cap === cap);
+  }
+
   return {
-    note({ window, cap, settled, full }) {
+    note(budget) {
+      const { window, cap, setBy, settled, full } = budget;
+      if (isOneTooMany(budget)) return;
       for (const share of shares) {
         // A request that found no room has reached the end, whatever is still reserved by others.
         if (settled < share * cap && !(full && share === 1)) continue;
         exec(
-          `INSERT INTO alerts (window, share, cap, settled, at, attempts, next_at) VALUES (?, ?, ?, ?, ?, 0, ?)
-           ON CONFLICT DO NOTHING`,
-          ...[window, share, cap, settled, now(), now()],
+          `INSERT INTO alerts (window, share, cap, set_by, settled, at, attempts, next_at)
+           VALUES (?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING`,
+          ...[window, share, cap, setBy, settled, now(), now()],
         );
       }
     },

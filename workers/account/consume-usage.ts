@@ -2,7 +2,7 @@
 import type { UsageDatabase } from '../objects/usage-database.ts';
 import { logError, logInfo } from '../request/log.ts';
 import type { UsageMessage } from './outbox.ts';
-import { addUsage } from './usage-table.ts';
+import { addUsage, forgetRequests } from './usage-table.ts';
 
 /** The part of a batch that we use. */
 type Batch = {
@@ -28,11 +28,14 @@ export async function consumeUsage(batch: Batch, env: { USAGE_DB?: UsageDatabase
   try {
     await addUsage(
       messages.map(({ body }) => body),
-      { database: env.USAGE_DB },
+      env.USAGE_DB,
     );
   } catch (cause) {
     logError({ event: 'usage-not-written', messages: messages.length, cause });
     const tries = Math.max(...messages.map(({ attempts }) => attempts));
     batch.retryAll({ delaySeconds: Math.min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2 ** (tries - 1)) });
+    return;
   }
+  // What is not dropped now is dropped after the next batch.
+  await forgetRequests(env.USAGE_DB).catch((cause: unknown) => logError({ event: 'usage-not-forgotten', cause }));
 }

@@ -68,9 +68,12 @@ export function createDenials({
     /** What is in the way of a request that counts as so many tokens; null if nothing is. */
     ofRequest: (ask: { limits: Limits; prompt: string | null }, counted: number, time: number) =>
       strictest(inTheWay(ask, counted, time)),
-    /** What is in the way of more tokens for a request that was let in. */
+    /**
+     * What is in the way of more tokens for a request that was let in: the limit that leaves least,
+     * so that the request can have all that is left.
+     */
     ofTokens: (limits: Limits, more: number, when: { time: number; day: string }) =>
-      strictest(tokensInTheWay(limits, more, when)),
+      tightest(tokensInTheWay(limits, more, when)),
   };
 }
 
@@ -79,13 +82,33 @@ export function isFull(name: keyof Caps, { caps }: { caps: Caps }, { limit, most
   return limit === name && most === caps[name] && !tooLarge;
 }
 
-/** Of all limits that are in the way, the one to name; null if none is. */
+/** Which limits are spent until UTC says so. */
+const SPENT: ReadonlySet<LimitName> = new Set(['tokens_per_day', 'tokens_per_month']);
+
+/**
+ * Of all limits that are in the way of a request, the one to name; null if none is. That is the one
+ * that no wait helps against, or else the one that is in the way for longest. If an answer has to
+ * end first, no clock tells how long that is: what is spent for the day or the month takes longer,
+ * and a minute does not.
+ */
 function strictest(denials: readonly Denial[]): Denial | null {
   const tooLarge = denials.find((denial) => denial.tooLarge);
   if (tooLarge !== undefined) return tooLarge;
-  const [first, ...rest] = denials;
-  if (first === undefined) return null;
-  const longest = rest.reduce((a, b) => ((b.retryAfterMs ?? -1) > (a.retryAfterMs ?? -1) ? b : a), first);
-  // If one of them waits for no clock, neither does the request.
-  return denials.some(({ retryAfterMs }) => retryAfterMs === null) ? { ...longest, retryAfterMs: null } : longest;
+  const unknown = denials.find(({ retryAfterMs }) => retryAfterMs === null);
+  if (unknown === undefined) return longestOf(denials);
+  const spent = longestOf(denials.filter(({ limit }) => SPENT.has(limit)));
+  return spent === null ? unknown : { ...spent, retryAfterMs: null };
+}
+
+function longestOf(denials: readonly Denial[]): Denial | null {
+  return least(denials, ({ retryAfterMs }) => -(retryAfterMs ?? 0));
+}
+
+function tightest(denials: readonly Denial[]): Denial | null {
+  return least(denials, ({ most, used }) => most - used);
+}
+
+/** The first of those with the least of something. */
+function least(denials: readonly Denial[], of: (denial: Denial) => number): Denial | null {
+  return denials.reduce<Denial | null>((a, b) => (a !== null && of(a) <= of(b) ? a : b), null);
 }

@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { type Limits, NO_LIMITS } from '../objects/tenant-account-contract.ts';
 import { SlowLedger } from '../testing/slow-ledger.ts';
 import { createSqliteStore } from '../testing/sqlite-store.ts';
-import { type Budget, createLedger, KEEP_MS, LEASE_MS, type LedgerAsk, type UsageEvent } from './ledger.ts';
+import { createLedger, KEEP_MS, LEASE_MS } from './ledger.ts';
+import type { Budget, LedgerAsk, UsageEvent } from './ledger-contract.ts';
 import { FREE_REPEATS } from './repeats.ts';
 import type { Store } from './store.ts';
 
@@ -49,10 +50,18 @@ function startLedger({ time = NOON, store = createSqliteStore() }: { time?: numb
     /** Reserves, and writes it down. */
     reserve(
       limits: Partial<Limits>,
-      { id = `r${asked++}`, tokens = 1, prompt = null, idempotency = null, caps }: Partial<LedgerAsk> = {},
+      {
+        id = `r${asked++}`,
+        tokens = 1,
+        prompt = null,
+        idempotency = null,
+        caps,
+        operatorCaps,
+      }: Partial<LedgerAsk> = {},
     ) {
       const all = { ...NO_LIMITS, ...limits };
-      const ask = { id, spender: SPENDER, tokens, limits: all, caps: caps ?? all, prompt, idempotency };
+      const both = { caps: caps ?? all, operatorCaps: operatorCaps ?? caps ?? all };
+      const ask = { id, spender: SPENDER, tokens, limits: all, ...both, prompt, idempotency };
       const verdict = ledger.reserve(ask);
       ledger.save();
       return verdict;
@@ -124,6 +133,18 @@ describe('a limit', () => {
     expect(reserve(limits, { id: 'b' }).outcome).toBe('granted');
   });
 
+  test('that an answer has to end for is named, unless the tokens of a day or a month are spent too', () => {
+    const { reserve } = startLedger();
+    const limits = { concurrent_streams: 1, requests_per_minute: 1, tries_per_prompt_per_minute: 1 };
+    expect(reserve(limits, { prompt: 'p', tokens: 6 }).outcome).toBe('granted');
+    expect(reserve(limits, { prompt: 'p' })).toMatchObject({
+      denial: { limit: 'concurrent_streams', most: 1, used: 1, retryAfterMs: null, tooLarge: false },
+    });
+    expect(reserve({ ...limits, tokens_per_day: 10, tokens_per_month: 10 }, { tokens: 6 })).toMatchObject({
+      denial: { limit: 'tokens_per_month', most: 10, used: 6, retryAfterMs: null, tooLarge: false },
+    });
+  });
+
   test('on tries counts one prompt, and not another', () => {
     const { reserve, clock } = startLedger();
     const limits = { tries_per_prompt_per_minute: 1 };
@@ -153,7 +174,8 @@ describe('a limit', () => {
 
 test('a reservation that was not confirmed before a crash is as if it had never been', () => {
   const account = startLedger();
-  const ask = { spender: SPENDER, tokens: 7, limits: NO_LIMITS, caps: NO_LIMITS, prompt: null, idempotency: null };
+  const caps = { caps: NO_LIMITS, operatorCaps: NO_LIMITS };
+  const ask = { spender: SPENDER, tokens: 7, limits: NO_LIMITS, ...caps, prompt: null, idempotency: null };
   account.ledger.reserve({ ...ask, id: 'a' });
   expect(account.ledger.confirm('a')).toBe(true);
   account.ledger.reserve({ ...ask, id: 'b' });
@@ -249,9 +271,37 @@ test('a budget is what the whole tenant may spend, however little one of its key
   reserve({ tokens_per_day: 10 }, { id: 'a', tokens: 10, caps });
   settle('a', 10);
   expect(reserve({ tokens_per_day: 10 }, { tokens: 10, caps }).outcome).toBe('denied');
-  expect(budgets).toEqual([{ window: '2026-11-29', cap: 1_000, settled: 10, full: false }]);
+  expect(budgets).toEqual([{ window: '2026-11-29', cap: 1_000, setBy: 'operator', settled: 10, full: false }]);
   expect(reserve({ tokens_per_day: 1_000 }, { tokens: 991, caps }).outcome).toBe('denied');
-  expect(budgets.at(-1)).toEqual({ window: '2026-11-29', cap: 1_000, settled: 10, full: true });
+  expect(budgets.at(-1)).toEqual({ window: '2026-11-29', cap: 1_000, setBy: 'operator', settled: 10, full: true });
+});
+
+test('a budget that the tenant has set is told apart from the operator’s, and hides it nowhere', () => {
+  const { reserve, settle, budgets } = startLedger();
+  const both = {
+    caps: { tokens_per_day: 50, tokens_per_month: 900 },
+    operatorCaps: { tokens_per_day: null, tokens_per_month: 1_000 },
+  };
+  reserve({}, { id: 'a', tokens: 30, ...both });
+  settle('a', 30);
+  const [day, month] = ['2026-11-29', '2026-11'].map((window) => ({ window, settled: 30, full: false }));
+  expect(budgets.splice(0)).toEqual([
+    { ...day, cap: 50, setBy: 'tenant' },
+    { ...month, cap: 1_000, setBy: 'operator' },
+    { ...month, cap: 900, setBy: 'tenant' },
+  ]);
+  expect(reserve({ tokens_per_day: 50 }, { tokens: 21, ...both }).outcome).toBe('denied');
+  expect(budgets).toEqual([{ ...day, cap: 50, setBy: 'tenant', full: true }]);
+});
+
+test('a budget that is no more is not told of', () => {
+  const { reserve, settle, budgets } = startLedger();
+  reserve({ tokens_per_day: 100 }, { id: 'a', tokens: 60 });
+  settle('a', 60);
+  budgets.length = 0;
+  // Without limits nothing is reserved.
+  settle('b', 60);
+  expect(budgets).toEqual([]);
 });
 
 test('a renewal that comes after the lease has run out takes the place back, and the books stay right', () => {
@@ -282,6 +332,19 @@ test('a reservation grows if there is room, and never shrinks', () => {
   expect(window('2026-11-29').charged).toBe(100);
   clock.time += LEASE_MS;
   expect(ledger.grow('a', 101, NO_LIMITS)).toEqual({ outcome: 'lapsed' });
+});
+
+test('a reservation that cannot grow is told of the limit that leaves least', () => {
+  const { reserve, ledger, clock } = startLedger();
+  const limits = { ...NO_LIMITS, tokens_per_minute: 70, tokens_per_day: 100 };
+  reserve(limits, { id: 'a', tokens: 50 });
+  expect(ledger.grow('a', 110, limits)).toEqual({ outcome: 'denied', limit: 'tokens_per_minute', most: 70, used: 50 });
+  expect(ledger.grow('a', 70, limits)).toEqual({ outcome: 'granted' });
+  // It has left the minute, so the minute has room, but not for more than 70.
+  clock.time += LEASE_MS - 1;
+  ledger.renew(['a']);
+  clock.time += 1;
+  expect(ledger.grow('a', 141, limits)).toEqual({ outcome: 'denied', limit: 'tokens_per_day', most: 100, used: 70 });
 });
 
 describe('an Idempotency-Key', () => {
@@ -435,6 +498,7 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
             tokens,
             limits,
             caps: limits,
+            operatorCaps: limits,
             prompt,
             idempotency,
           };

@@ -15,8 +15,15 @@
  * Everything here is synchronous, so no two requests are ever inside at once. What the clock and
  * the limits need is held in memory and read back from the rows when the object starts.
  */
-import type { Caps, Growth, Limits, Settlement, Spender, Verdict } from '../objects/tenant-account-contract.ts';
+import {
+  type Growth,
+  type Limits,
+  NO_LIMITS,
+  type Settlement,
+  type Verdict,
+} from '../objects/tenant-account-contract.ts';
 import { createDenials, isFull } from './denials.ts';
+import type { Budget, Ledger, LedgerAsk, UsageEvent } from './ledger-contract.ts';
 import { createMinute, type Entry, MINUTE_MS } from './minute.ts';
 import { createRepeats } from './repeats.ts';
 import type { Store } from './store.ts';
@@ -31,17 +38,6 @@ export const LEASE_MS = 60_000;
 const KEEP_SETTLED_MS = 10 * 60_000;
 /** How long a late settlement is waited for. */
 export const KEEP_MS = 24 * 60 * 60_000;
-
-/** An `Ask` whose digests are salted already. `prompt` is null unless its tries are limited. */
-export type LedgerAsk = {
-  id: string;
-  spender: Omit<Spender, 'tenant'>;
-  tokens: number;
-  limits: Limits;
-  caps: Caps;
-  prompt: string | null;
-  idempotency: { key: string; body: string } | null;
-};
 
 type State = 'open' | 'lapsed' | 'settled';
 type Charge = {
@@ -60,52 +56,6 @@ type Charge = {
   revision: number;
 };
 type Open = { charge: Charge; entry: Entry };
-
-/** What a request has cost, for the books. A later revision replaces an earlier one. */
-export type UsageEvent = {
-  request: string;
-  key: string;
-  model: string;
-  day: string;
-  prompt_tokens: number;
-  completion_tokens: number;
-  /**
-   * What counted against the limits. It is more than the tokens if nobody settled the request, and
-   * less if it repeated another one under the same `Idempotency-Key`.
-   */
-  charged_tokens: number;
-  revision: number;
-};
-
-/** How much of a day's or a month's tokens is spent. */
-export type Budget = {
-  /** '2026-11-29' or '2026-11' */
-  window: string;
-  /** Of the whole tenant. */
-  cap: number;
-  settled: number;
-  /** Whether a request was just turned away because of it. */
-  full: boolean;
-};
-
-export type Ledger = {
-  /**
-   * Decides in memory, so that the answer need not wait for the disk. What is granted is written by
-   * the next call of anything else; `save` does nothing but that.
-   */
-  reserve(ask: LedgerAsk): Verdict;
-  save(): void;
-  /** Whether the request is in the books, and on disk once this call's writes are. */
-  confirm(id: string): boolean;
-  grow(id: string, tokens: number, limits: Limits): Growth;
-  renew(ids: readonly string[]): void;
-  settle(settlement: Omit<Settlement, 'spender'> & { spender: Omit<Spender, 'tenant'> }): void;
-  /**
-   * Lets leases run out and drops rows that nobody will ask for. Returns when to call it again, in
-   * ms from now.
-   */
-  tidy(): number | null;
-};
 
 export function createLedger({
   store,
@@ -240,8 +190,12 @@ export function createLedger({
   }
 
   function report(window: string, full: boolean): void {
-    const { cap, settled } = windows.read(window);
-    if (cap !== null) onBudget?.({ window, cap, settled, full });
+    const { cap, operator_cap, settled } = windows.read(window);
+    // The lower one hides nothing of the other, or a tenant could keep the operator from hearing.
+    if (operator_cap !== null) {
+      onBudget?.({ window, cap: operator_cap, setBy: 'operator', settled, full: full && cap === operator_cap });
+    }
+    if (cap !== null && cap !== operator_cap) onBudget?.({ window, cap, setBy: 'tenant', settled, full });
   }
 
   function find(id: string): Charge | null {
@@ -266,7 +220,7 @@ export function createLedger({
     const [dayWindow, monthWindow] = windowsOf(day);
     const denial = denials.ofRequest(ask, counted, time);
     if (denial !== null) {
-      setCaps(ask.caps, day);
+      setCaps(ask, day);
       // What is full for one key need not be full for its tenant.
       if (isFull('tokens_per_day', ask, denial)) report(dayWindow, true);
       if (isFull('tokens_per_month', ask, denial)) report(monthWindow, true);
@@ -286,7 +240,7 @@ export function createLedger({
       idempotency: idempotency?.key ?? null,
       revision: 0,
     };
-    setCaps(ask.caps, day);
+    setCaps(ask, day);
     for (const window of windowsOf(day)) windows.add(window, { charged: counted, settled: 0 });
     unsaved.push(charge);
     if (idempotency !== null) {
@@ -301,10 +255,10 @@ export function createLedger({
     return granted();
   }
 
-  function setCaps(caps: Caps, day: string): void {
+  function setCaps({ caps, operatorCaps }: Pick<LedgerAsk, 'caps' | 'operatorCaps'>, day: string): void {
     const [dayWindow, monthWindow] = windowsOf(day);
-    windows.setCap(dayWindow, caps.tokens_per_day);
-    windows.setCap(monthWindow, caps.tokens_per_month);
+    windows.setCaps(dayWindow, { cap: caps.tokens_per_day, operator_cap: operatorCaps.tokens_per_day });
+    windows.setCaps(monthWindow, { cap: caps.tokens_per_month, operator_cap: operatorCaps.tokens_per_month });
   }
 
   function insert(charge: Charge): void {
@@ -405,6 +359,7 @@ export function createLedger({
     };
     store.transaction(() => {
       insert(charge);
+      setCaps({ caps: NO_LIMITS, operatorCaps: NO_LIMITS }, charge.day);
       settleWindows(charge.day, { charged: total, settled: total });
       book(charge, spent);
     });

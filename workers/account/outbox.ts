@@ -3,7 +3,7 @@
  * tells of, and deleted once the queue has it. So it arrives at least once, whatever crashes;
  * whoever counts has to count each request once.
  */
-import type { UsageEvent } from './ledger.ts';
+import type { UsageEvent } from './ledger-contract.ts';
 import type { Store } from './store.ts';
 
 /** The most events in one message, which may have 128 KB. */

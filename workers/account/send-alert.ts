@@ -44,12 +44,12 @@ export async function sendAlert(
   alert: Alert,
   { tenant, url, secret, fetch }: { tenant: string; fetch: typeof globalThis.fetch } & AlertSettings,
 ): Promise<void> {
-  const { window, share, cap, settled, at } = alert;
+  const { window, share, cap, set_by, settled, at } = alert;
   const id = `budget_${tenant}_${window}_${share}_${cap}`;
   const body = JSON.stringify({
     type: 'budget.share_reached',
     timestamp: new Date(at).toISOString(),
-    data: { tenant, period: window.length === 7 ? 'month' : 'day', window, share, limit: cap, spent: settled },
+    data: { tenant, period: window.length === 7 ? 'month' : 'day', window, share, limit: cap, set_by, spent: settled },
   });
   const sentAt = new Date();
   const answer = await fetch(url, {

@@ -83,6 +83,10 @@ const STEPS: readonly string[] = [
    DROP TABLE alerts_before;`,
   // Of rows from before, some are booked once.
   'ALTER TABLE charges ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;',
+  `-- The limit without the tenant's own policy, as last heard.
+   ALTER TABLE windows ADD COLUMN operator_cap INTEGER;
+   -- Who has set the limit: 'operator' or 'tenant'. Before, nobody knew.
+   ALTER TABLE alerts ADD COLUMN set_by TEXT NOT NULL DEFAULT 'operator';`,
 ];
 
 export function migrate({ exec, transaction }: Store): void {

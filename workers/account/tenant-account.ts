@@ -15,7 +15,8 @@ import type {
 import type { UsageDatabase } from '../objects/usage-database.ts';
 import { logError, logInfo } from '../request/log.ts';
 import { type Alerts, createAlerts } from './alerts.ts';
-import { createLedger, LEASE_MS, type Ledger } from './ledger.ts';
+import { createLedger, LEASE_MS } from './ledger.ts';
+import type { Ledger } from './ledger-contract.ts';
 import { createOutbox, type Outbox, type UsageQueue } from './outbox.ts';
 import { type AlertEnv, type AlertSettings, readAlertSettings, sendAlert } from './send-alert.ts';
 import { migrate, type Store } from './store.ts';

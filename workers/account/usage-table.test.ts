@@ -2,7 +2,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import type { UsageDatabase } from '../objects/usage-database.ts';
-import { addUsage, ERASED_AT_ONCE, eraseUsage, readUsage } from './usage-table.ts';
+import { addUsage, ERASED_AT_ONCE, eraseUsage, FORGOTTEN_PARTS, forgetRequests, readUsage } from './usage-table.ts';
 
 type Ran = { query: string; rows: number };
 
@@ -29,22 +29,41 @@ function usageOf(tenant: string, requests: number) {
   return { tenant, events };
 }
 
+function expectIndexed(plain: DatabaseSync, query: string, bound: string): void {
+  const plan = plain
+    .prepare(`EXPLAIN QUERY PLAN ${query}`)
+    .all(bound)
+    .map(({ detail }) => String(detail));
+  expect(plan.filter((step) => step.startsWith('SCAN'))).toEqual([]);
+}
+
 test('usage is erased in parts, by an index, and only that of the tenant', async () => {
   const { database, plain, ran } = openDatabase();
-  const now = () => Date.parse('2026-11-29T12:00:00.000Z');
-  await addUsage([usageOf('goes', 2 * ERASED_AT_ONCE + 1), usageOf('stays', 2)], { database, now });
+  await addUsage([usageOf('goes', 2 * ERASED_AT_ONCE + 1), usageOf('stays', 2)], database);
   ran.length = 0;
   await eraseUsage('goes', database);
   const erasing = ran.filter(({ query }) => query.startsWith('DELETE'));
   expect(erasing.map(({ rows }) => rows)).toEqual([ERASED_AT_ONCE, ERASED_AT_ONCE, 1, 1]);
-  for (const { query } of erasing) {
-    const plan = plain
-      .prepare(`EXPLAIN QUERY PLAN ${query}`)
-      .all('goes')
-      .map(({ detail }) => String(detail));
-    expect(plan.filter((step) => step.startsWith('SCAN'))).toEqual([]);
-  }
+  for (const { query } of erasing) expectIndexed(plain, query, 'goes');
   const left = await readUsage(database, { from: '2026-11-01', to: '2026-11-30', tenant: null });
   expect(left).toMatchObject([{ tenant: 'stays', requests: 2, charged_tokens: 6 }]);
   expect(plain.prepare('SELECT DISTINCT tenant FROM usage_requests').all()).toMatchObject([{ tenant: 'stays' }]);
+});
+
+test('old requests are forgotten in parts, a bounded number at once, by an index, and no sum changes', async () => {
+  const { database, plain, ran } = openDatabase();
+  const now = () => Date.parse('2026-12-31T12:00:00.000Z');
+  const most = FORGOTTEN_PARTS * ERASED_AT_ONCE;
+  await addUsage([usageOf('busy', most + 1)], database);
+  const kept = () => plain.prepare('SELECT COUNT(*) AS count FROM usage_requests').get()?.count;
+  const before = await readUsage(database, { from: '2026-11-01', to: '2026-11-30', tenant: null });
+  ran.length = 0;
+  await forgetRequests(database, { now });
+  const forgetting = ran.filter(({ query }) => query.startsWith('DELETE'));
+  expect(forgetting.map(({ rows }) => rows)).toEqual(Array(FORGOTTEN_PARTS).fill(ERASED_AT_ONCE));
+  expectIndexed(plain, forgetting[0]!.query, '2026-12-01');
+  expect(kept()).toBe(1);
+  await forgetRequests(database, { now });
+  expect(kept()).toBe(0);
+  expect(await readUsage(database, { from: '2026-11-01', to: '2026-11-30', tenant: null })).toEqual(before);
 });

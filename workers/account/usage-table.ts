@@ -6,7 +6,7 @@
  * therefore changes nothing.
  */
 import * as z from 'zod';
-import type { UsageDatabase } from '../objects/usage-database.ts';
+import type { UsageDatabase, UsageStatement } from '../objects/usage-database.ts';
 import type { UsageMessage } from './outbox.ts';
 
 /** A queue keeps a message for at most 14 days. */
@@ -65,10 +65,7 @@ async function migrated(database: UsageDatabase): Promise<UsageDatabase> {
 }
 
 /** Counts each request of the messages once. All of them are written, or none. */
-export async function addUsage(
-  messages: readonly UsageMessage[],
-  { database, now = Date.now }: { database: UsageDatabase; now?: () => number },
-): Promise<void> {
+export async function addUsage(messages: readonly UsageMessage[], database: UsageDatabase): Promise<void> {
   await migrated(database);
   // One statement for each message, because D1 counts the statements of an invocation.
   const insert = database.prepare(
@@ -84,13 +81,34 @@ export async function addUsage(
      WHERE excluded.revision > usage_requests.revision`,
   );
   const rows = messages.map(({ tenant, events }) => insert.bind(tenant, JSON.stringify(events), tenant));
-  const oldest = new Date(now() - KEEP_REQUESTS_DAYS * 24 * 60 * 60_000).toISOString().slice(0, 10);
-  const forget = database.prepare('DELETE FROM usage_requests WHERE day < ?').bind(oldest);
-  await database.batch([...rows, forget]);
+  if (rows.length > 0) await database.batch(rows);
 }
 
 /** How many rows one statement erases. A database bounds how long a statement may take. */
 export const ERASED_AT_ONCE = 1_000;
+/** Twice as many rows as a batch of the queue can bring, so what is left over becomes less. */
+export const FORGOTTEN_PARTS = 10;
+
+const FORGET_PART = `DELETE FROM usage_requests WHERE request IN
+  (SELECT request FROM usage_requests WHERE day < ?1 LIMIT ${ERASED_AT_ONCE}) RETURNING 1`;
+
+/**
+ * Drops rows of single requests that no message can be about any more, a bounded number of them.
+ * The next call goes on. It is no part of writing usage, so nothing in its way keeps usage out.
+ */
+export async function forgetRequests(database: UsageDatabase, { now = Date.now }: { now?: () => number } = {}) {
+  await migrated(database);
+  const oldest = new Date(now() - KEEP_REQUESTS_DAYS * 24 * 60 * 60_000).toISOString().slice(0, 10);
+  await inParts(database.prepare(FORGET_PART).bind(oldest), { most: FORGOTTEN_PARTS });
+}
+
+/** Runs a statement that erases a part, until it finds less than one. */
+async function inParts(statement: UsageStatement, { most = Number.POSITIVE_INFINITY } = {}): Promise<void> {
+  for (let part = 0; part < most; part++) {
+    const { results } = await statement.all();
+    if (results.length < ERASED_AT_ONCE) return;
+  }
+}
 
 const ERASE_PARTS = [
   `DELETE FROM usage_requests WHERE request IN
@@ -107,13 +125,7 @@ export async function eraseUsage(tenant: string, database: UsageDatabase): Promi
   await migrated(database);
   // First, so that nothing comes after what is erased.
   await database.batch([database.prepare('INSERT OR IGNORE INTO usage_erased (tenant) VALUES (?)').bind(tenant)]);
-  for (const statement of ERASE_PARTS) {
-    let erased: number;
-    do {
-      const { results } = await database.prepare(statement).bind(tenant).all();
-      erased = results.length;
-    } while (erased === ERASED_AT_ONCE);
-  }
+  for (const statement of ERASE_PARTS) await inParts(database.prepare(statement).bind(tenant));
 }
 
 /** From now on usage of the tenant is kept again. */

@@ -1,7 +1,8 @@
 /** The days and months of UTC, and what was charged in each. */
 import type { Store } from './store.ts';
 
-type Window = { charged: number; settled: number; cap: number | null };
+type Caps = { cap: number | null; operator_cap: number | null };
+type Window = Caps & { charged: number; settled: number };
 type Row = Window & { name: string };
 
 /** A month's sum is asked for at most this long after the month. */
@@ -40,7 +41,7 @@ export function createWindows({ exec }: Store) {
     if (known !== undefined) return known;
     if (held.size >= MAX_HELD && unsaved.size === 0) held.clear();
     const [row] = exec<Row>('SELECT * FROM windows WHERE name = ?', name).toArray();
-    const window = row ?? { charged: 0, settled: 0, cap: null };
+    const window = row ?? { charged: 0, settled: 0, cap: null, operator_cap: null };
     held.set(name, window);
     return window;
   }
@@ -57,16 +58,17 @@ export function createWindows({ exec }: Store) {
       const window = read(name);
       change(name, { charged: window.charged + charged, settled: window.settled + settled });
     },
-    setCap(name: string, cap: number | null): void {
-      if (read(name).cap !== cap) change(name, { cap });
+    setCaps(name: string, caps: Caps): void {
+      const { cap, operator_cap } = read(name);
+      if (cap !== caps.cap || operator_cap !== caps.operator_cap) change(name, caps);
     },
     /** Writes what has changed since the last time. */
     save(): void {
       for (const name of unsaved) {
-        const { charged, settled, cap } = read(name);
+        const { charged, settled, cap, operator_cap } = read(name);
         exec(
-          'INSERT OR REPLACE INTO windows (name, charged, settled, cap) VALUES (?, ?, ?, ?)',
-          ...[name, charged, settled, cap],
+          'INSERT OR REPLACE INTO windows (name, charged, settled, cap, operator_cap) VALUES (?, ?, ?, ?, ?)',
+          ...[name, charged, settled, cap, operator_cap],
         );
       }
       unsaved.clear();

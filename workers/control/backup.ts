@@ -133,7 +133,7 @@ export async function importTenants(
         const actor = c.var.operator;
         await atLine(number, () => demandWholePolicies(parsed));
         const result = await atLine(number, () =>
-          changed(id, (object) => object.restore(id, backup, { actor }), { c, admin }),
+          changed(id, (object) => object.restore(id, backup, { actor }), { c, admin, actor }),
         );
         count(done.tenants, result.changed);
         break;

@@ -201,6 +201,29 @@ test('calls that are refused count too, and no flood keeps the owner from revoki
   expect(revoked.status).toBe(200);
 });
 
+test.each([
+  ['revoked', 'invalid_api_key'],
+  ['over', 'expired_api_key'],
+])('a key that is %s uses up none of the calls that its tenant has', async (how, code) => {
+  const id = `left-${how}`;
+  await make(id);
+  const former = await newKey(id, { id: 'former', scopes: ['read'] });
+  const present = await newKey(id, { scopes: ['read'] });
+  const call = (key: string) => outcome(key, `/admin/v1/tenants/${id}/keys`);
+  expect(await call(former.key)).toEqual(OK);
+  const param = { id, key: 'former' };
+  if (how === 'revoked') await admin.tenants[':id'].keys[':key'].$delete({ param });
+  else await admin.tenants[':id'].keys[':key'].rotate.$post({ param, json: { overlap_seconds: 0 } });
+  // It has called once, so this is up to its own bound.
+  for (let called = 1; called < MOST_CALLS; called += 13) {
+    const flood = await Promise.all(Array.from({ length: 13 }, () => call(former.key)));
+    expect(new Set(flood.map(String))).toEqual(new Set([`401,${code}`]));
+  }
+  expect(await call(present.key)).toEqual(OK);
+  expect(await call(former.key)).toEqual([429, 'rate_limit_exceeded']);
+  expect(await call(present.key)).toEqual(OK);
+});
+
 describe('a tenant', () => {
   test('that is suspended is refused with every key, and comes back as it was', async () => {
     await make('suspended');

@@ -38,7 +38,7 @@ export async function rotateKey(
       ? undefined
       : tightenedBy(maker.policy, (await keyPolicy(before, c)) ?? LOOSEST);
   const draft = { id, sha256, expires_at, ...(policy && { policy: await policyText(policy) }) };
-  const change = { type: 'key-rotate', id: old, key: draft, oldExpiresAt, under: maker.version } as const;
+  const change = { type: 'key-rotate', id: old, key: draft, oldExpiresAt, under: maker.version, of: before } as const;
   const { tenant } = await changeOwnTenant(change, { c, admin });
   return { key: { ...keyOf(tenant, id), key }, replaced: keyOf(tenant, old) };
 }

@@ -88,6 +88,24 @@ test('a canary decides about its share of the prompts, always the same ones, and
   expect(new Set(await floors())).toEqual(new Set([0.2]));
 });
 
+test('what changes nothing writes no copies anew, unless the operator asks for it', async () => {
+  await make('same', 0.2);
+  const { policy_version } = await tenant('same');
+  const made = await admin.tenants[':id'].keys.$post({ param: { id: 'same' }, json: { scopes: ['admin'] } });
+  const own = adminClient(under.edge.url, (await made.json()).key).tenants[':id'].policies[':version'];
+  const kv = await under.edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS');
+  const name = `key:${sha256('pk-same')}`;
+  const param = { id: 'same', version: policy_version };
+  const copyAfter = async (answer: Promise<{ status: number }>) => {
+    expect((await answer).status).toBe(200);
+    return (await kv.get(name)) !== null;
+  };
+  await kv.delete(name);
+  const options = { headers: { 'if-match': '*' } };
+  expect(await copyAfter(own.activate.$post({ param, json: { share: 1 } }, options))).toBe(false);
+  expect(await copyAfter(activate('same', policy_version, options))).toBe(true);
+});
+
 test('two versions are compared field by field, and each change says whether it tightens', async () => {
   await make('compared', 0.2);
   const version = await draft('compared', 0.6);

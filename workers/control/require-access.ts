@@ -8,7 +8,7 @@ import { clientAddress } from '../request/client-address.ts';
 import type { AppContext, AppEnv, Middleware, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
 import { isNoKey } from '../request/key-form.ts';
 import { createRateBound, type RateBound } from '../request/rate-bound.ts';
-import type { TenantDirectory } from '../request/tenant-directory.ts';
+import type { Caller, TenantDirectory } from '../request/tenant-directory.ts';
 
 /** The cast: only workerd has this method, so the types of other runtimes lack it. */
 const subtle = crypto.subtle as typeof crypto.subtle & { timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean };
@@ -17,7 +17,11 @@ const subtle = crypto.subtle as typeof crypto.subtle & { timingSafeEqual(a: Uint
 export type Calls = {
   byKey: RateBound;
   byTenant: RateBound;
-  /** Whose key a digest was when it last called, so that a flood is stopped before the stores. */
+  /**
+   * Whose key a digest was when it last called, so that a flood is stopped before the stores. A key
+   * that turns out to be nobody's is dropped, or its holder could use up what its former tenant
+   * has.
+   */
   tenants: LRUCache<string, string>;
 };
 
@@ -40,7 +44,8 @@ export function requireOperator(): Middleware<OperatorEnv> {
  * Lets the operator's key through, and keys of the tenant in the path that have the scope. For a
  * key of another tenant there is no such tenant. The truth decides, not a copy of it. `operator`:
  * no key of a tenant. `calls` bounds how often a tenant's keys may ask; calls that are refused
- * count as well. `urgent`: the tenant's other keys cannot use up what there is.
+ * count as well, but not those of keys that are revoked or over. `urgent`: the tenant's other keys
+ * cannot use up what there is.
  */
 export function requireTenantAccess(
   directory: TenantDirectory,
@@ -56,14 +61,7 @@ export function requireTenantAccess(
     } else {
       if (await isNoKey(key)) throw wrongKey();
       const asking = { env: c.env, address: clientAddress(c.req.raw) };
-      const known = calls.tenants.get(digest);
-      demandRoom(calls.byKey, digest);
-      if (known !== undefined && !urgent) demandRoom(calls.byTenant, known);
-      const found = await directory.lookupTruth(digest, asking);
-      if (found !== null && found.tenant !== known) {
-        calls.tenants.set(digest, found.tenant);
-        if (!urgent) demandRoom(calls.byTenant, found.tenant);
-      }
+      const found = await countedCall(digest, () => directory.lookupTruth(digest, asking), { calls, urgent });
       const caller = admit(found, { scope, now: Date.now() });
       if (caller.tenant !== c.req.param('id')) throw noSuchTenant();
       c.set('access', { tenant: caller.tenant, actor: `key:${caller.key}` });
@@ -83,6 +81,35 @@ export function noSuchTenant(): PlimsollError {
 export const MOST_CALLS = 300;
 const CALLS_PERIOD_MS = 60_000;
 const MAX_KNOWN_KEYS = 10_000;
+
+/**
+ * Looks a key up, if there is room for its call. The tenant that it was of pays in advance, and
+ * gets that back if the key is not its any more, or if nobody could be asked.
+ */
+async function countedCall(
+  digest: string,
+  lookup: () => Promise<Caller | null>,
+  { calls: { byKey, byTenant, tenants }, urgent }: { calls: Calls; urgent: boolean },
+): Promise<Caller | null> {
+  const known = tenants.get(digest) ?? null;
+  demandRoom(byKey, digest);
+  if (known !== null && !urgent) demandRoom(byTenant, known);
+  let holder: string | null = null;
+  try {
+    const found = await lookup();
+    holder = found === null || isOver(found) ? null : found.tenant;
+    if (holder === null) tenants.delete(digest);
+    else tenants.set(digest, holder);
+    if (holder !== null && holder !== known && !urgent) demandRoom(byTenant, holder);
+    return found;
+  } finally {
+    if (known !== null && holder !== known && !urgent) byTenant.giveBack(known);
+  }
+}
+
+function isOver({ expiresAtMs }: Caller): boolean {
+  return expiresAtMs !== null && expiresAtMs <= Date.now();
+}
 
 function demandRoom(bound: RateBound, name: string): void {
   const waitMs = bound.take(name);

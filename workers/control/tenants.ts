@@ -7,6 +7,7 @@ import type { Policy } from '#policies/schema.ts';
 import { canonicalPolicy, policyVersion } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
+import { OPERATOR } from '../objects/applied.ts';
 import { etagOf, type IfMatch } from '../objects/if-match.ts';
 import {
   type ChangeResult,
@@ -92,11 +93,16 @@ export async function changeOwnTenant(
   return changeTenant(tenant, change, { c, admin, actor, ifMatch });
 }
 
+/**
+ * Deletes a tenant. An erasure that broke off goes on with the same call, until all is erased: for
+ * everybody else the tenant is gone already.
+ */
 export async function deleteTenant(
   { fate, ifMatch }: { fate: Fate; ifMatch: IfMatch },
   { c, admin }: { c: TenantContext; admin: Admin },
 ): Promise<{ id: string; deleted: true; data: Fate }> {
   const { tenant: id, actor } = c.var.access;
+  if (fate === 'erase' && (await finishErasure(id, c))) return { id, deleted: true, data: fate };
   await demandTenant(c);
   await changed(
     id,
@@ -104,9 +110,14 @@ export async function deleteTenant(
       fate === 'erase'
         ? object.erase(id, { actor, ifMatch })
         : object.change(id, { type: 'delete' }, { actor, ifMatch }),
-    { c, admin },
+    { c, admin, actor },
   );
   return { id, deleted: true, data: fate };
+}
+
+async function finishErasure(id: string, { env }: TenantContext): Promise<boolean> {
+  const row = await asking(() => tenantIndex(env).tenant(id));
+  return row !== null && asking(() => tenantObject(env, id).finishErasure(id));
 }
 
 /**
@@ -155,14 +166,18 @@ async function changeTenant(
   change: TenantChange,
   { c, admin, actor, ifMatch }: { c: Pick<AppContext, 'env'>; admin: Admin; actor: string; ifMatch: IfMatch },
 ): Promise<{ tenant: TenantView; changed: boolean }> {
-  return changed(id, (object) => object.change(id, change, { actor, ifMatch }), { c, admin });
+  return changed(id, (object) => object.change(id, change, { actor, ifMatch }), { c, admin, actor });
 }
 
-/** Makes a change, and brings the copies near to requests up to date. */
+/**
+ * Makes a change, and brings the copies near to requests up to date. What has changed nothing needs
+ * that only if an earlier try broke off. It costs a write for each key, so a tenant's own key gets
+ * it for changes alone, which are bounded.
+ */
 export async function changed(
   id: string,
   make: (object: TenantObjectContract) => Promise<ChangeResult>,
-  { c, admin }: { c: Pick<AppContext, 'env'>; admin: Admin },
+  { c, admin, actor }: { c: Pick<AppContext, 'env'>; admin: Admin; actor: string },
 ): Promise<{ tenant: TenantView; changed: boolean }> {
   const ask = () => asking(() => make(tenantObject(c.env, id)));
   let result = await ask();
@@ -184,7 +199,10 @@ export async function changed(
     });
   }
   const { tenant, removedKeys } = result;
-  await admin.directory.refresh({ current: tenant.keys.map(({ sha256 }) => sha256), removed: removedKeys }, c.env);
+  if (result.changed || actor === OPERATOR) {
+    const keys = { current: tenant.keys.map(({ sha256 }) => sha256), removed: removedKeys };
+    await admin.directory.refresh({ tenant: id, ...keys }, c.env);
+  }
   return { tenant, changed: result.changed };
 }
 

@@ -9,7 +9,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { type MeterEnv, meterAfter } from '../gateway/limits.ts';
 import { type TenantView, tenantObject } from '../objects/tenant-contracts.ts';
 import type { AppContext, BodyEnv, CallerEnv, Middleware, TenantAccessEnv } from '../request/context.ts';
-import type { Caller } from '../request/tenant-directory.ts';
+import { type Caller, capsOf } from '../request/tenant-directory.ts';
 import { readPolicy } from './policies.ts';
 import { noSuchTenant } from './require-access.ts';
 import { type Admin, asking, levelOfPlan, type TenantContext, viewOf } from './tenants.ts';
@@ -62,7 +62,6 @@ async function standUnder(
   // A trial spends what clients spend, so the active version's limits hold beside those of the one
   // that is tried.
   const { limits } = tightenAll([...levels, active].map(({ policy }) => policy));
-  const { tokens_per_day, tokens_per_month } = tightenAll([...above, active].map(({ policy }) => policy)).limits;
   const caller: Caller = {
     tenant: view.id,
     // No key can have such an id, so no trial draws what a client's request draws.
@@ -72,7 +71,8 @@ async function standUnder(
     suspended: false,
     expiresAtMs: null,
     counted: true,
-    caps: { tokens_per_day, tokens_per_month },
+    caps: capsOf([...above, active]),
+    operatorCaps: capsOf(above),
     limits,
     canary: null,
     ...(await effectivePolicy(levels)),

@@ -1,7 +1,7 @@
 /** Usage from the answer to the export: account, queue and D1 as they are. */
 import { csvParse } from 'd3-dsv';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { addUsage, readUsage } from '../account/usage-table.ts';
+import { addUsage, forgetRequests, readUsage } from '../account/usage-table.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
 import type { UsageDatabase } from '../objects/usage-database.ts';
 import {
@@ -125,7 +125,7 @@ test('what a tenant has spent is erased with it, and what comes later is not kep
   }
   expect(await rowsOf('?tenant=fleeting')).toEqual([]);
   const late = { ...message('late-one', 10), tenant: 'fleeting' };
-  await addUsage([late], { database });
+  await addUsage([late], database);
   const { results } = await database.prepare("SELECT * FROM usage_requests WHERE tenant = 'fleeting'").all();
   expect([results, await rowsOf(`?tenant=fleeting&from=${YESTERDAY}`)]).toEqual([[], []]);
 });
@@ -142,16 +142,16 @@ test('a message that is delivered twice counts once', async () => {
 
 test('what a late settlement corrects is corrected, in whatever order it arrives', async () => {
   const [[before = 0, prompt = 0] = []] = await yesterday();
-  await addUsage([message('late', 100, 1)], { database });
-  await addUsage([message('late', 5, 2)], { database });
-  await addUsage([message('late', 100, 1)], { database });
-  await addUsage([message('later', 7, 2), message('later', 100, 1)], { database });
+  await addUsage([message('late', 100, 1)], database);
+  await addUsage([message('late', 5, 2)], database);
+  await addUsage([message('late', 100, 1)], database);
+  await addUsage([message('later', 7, 2), message('later', 100, 1)], database);
   expect((await yesterday())[0]?.slice(0, 2)).toEqual([before + 2, prompt + 12]);
 });
 
 test('requests are forgotten after a month, and the sums of their days are not', async () => {
   const before = await yesterday();
-  await addUsage([], { database, now: () => Date.now() + 40 * 24 * 60 * 60_000 });
+  await forgetRequests(database, { now: () => Date.now() + 40 * 24 * 60 * 60_000 });
   expect((await database.prepare('SELECT * FROM usage_requests').all()).results).toEqual([]);
   expect(await yesterday()).toEqual(before);
 });

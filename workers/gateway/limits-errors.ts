@@ -24,16 +24,23 @@ const CODES: Record<LimitName, 'rate_limit_exceeded' | 'insufficient_quota'> = {
   tries_per_prompt_per_minute: 'rate_limit_exceeded',
 };
 
+/** What has to be over, where another answer has to end as well. */
+const PERIODS: Partial<Record<LimitName, string>> = {
+  tokens_per_day: 'the day of UTC is over and ',
+  tokens_per_month: 'the month of UTC is over and ',
+};
+
 /** @param requested tokens; null where the limit is not on tokens */
 export function limitExceeded(
   { limit, most, used, retryAfterMs, tooLarge }: Denial,
   { requested }: { requested: number },
 ): PlimsollError {
-  const asked = limit.startsWith('tokens_') ? `, and this request may need ${requested}` : '';
+  const isOnTokens = limit.startsWith('tokens_');
+  const asked = isOnTokens ? `, and this request may need ${requested}` : '';
   const how = tooLarge
-    ? 'No wait will help. Send a shorter prompt or a smaller max_tokens.'
+    ? `No wait will help. ${isOnTokens ? 'Send a shorter prompt or a smaller max_tokens.' : 'The policy lets nothing in.'}`
     : retryAfterMs === null
-      ? 'Try again when another answer has ended.'
+      ? `Try again when ${PERIODS[limit] ?? ''}another answer has ended.`
       : `Try again in ${durationText(retryAfterMs)}.`;
   return new PlimsollError(
     CODES[limit],
@@ -42,11 +49,19 @@ export function limitExceeded(
   );
 }
 
-/** The prompt has more tokens than was thought possible, and there is no room for them. */
-export function promptTooCostly(limit: LimitName, { most, used }: { most: number; used: number }): PlimsollError {
+/**
+ * The prompt has more tokens than was thought possible, and there is no room for it and its answer.
+ *
+ * @param more tokens that were not reserved
+ * @param tokens of the prompt
+ */
+export function promptTooCostly(
+  limit: LimitName,
+  { most, used, more, tokens }: { most: number; used: number; more: number; tokens: number },
+): PlimsollError {
   return new PlimsollError(
     CODES[limit],
-    `The limit on ${NAMES[limit]} is reached: it is ${most}, ${used} are in use, and the prompt has more tokens than that leaves.`,
+    `The limit on ${NAMES[limit]} is reached: it is ${most}, ${used} are in use, and this request may need ${more} more: its prompt has ${tokens} tokens.`,
   );
 }
 

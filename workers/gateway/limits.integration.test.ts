@@ -32,11 +32,12 @@ const TENANTS = {
   race: { tokens_per_day: 1_000 },
   lost: { requests_per_minute: 100 },
   grows: { tokens_per_day: 165 },
-  stuck: { tokens_per_day: 120 },
+  stuck: { tokens_per_day: 159 },
   crash: { requests_per_minute: 2, concurrent_streams: 1 },
   long: { concurrent_streams: 1 },
   again: { tokens_per_day: 10_000 },
   grown: { tokens_per_day: 250 },
+  both: { tokens_per_day: 450, tokens_per_minute: 300 },
   shared: {},
   asleep: { tokens_per_day: 10_000 },
   free: {},
@@ -260,7 +261,13 @@ describe('a prompt that has more tokens than the edge thought possible', () => {
   test('else gets no token, and is charged no more than was reserved', async () => {
     under.backends[0]!.behaviour = 'count-many';
     const { aborted } = under.backends[0]!;
-    expect(await errorOf(await chat('stuck', body))).toMatchObject({ status: 429, code: 'insufficient_quota' });
+    expect(await errorOf(await chat('stuck', body))).toMatchObject({
+      status: 429,
+      code: 'insufficient_quota',
+      // The prompt alone would fit.
+      message:
+        'The limit on tokens per day is reached: it is 159, 92 are in use, and this request may need 68 more: its prompt has 150 tokens.',
+    });
     under.backends[0]!.behaviour = 'answer';
     expect(await tokensOf('stuck')).toEqual([92]);
     expect(under.backends[0]!.aborted).toBeGreaterThanOrEqual(aborted);
@@ -295,22 +302,30 @@ test('an answer that goes on for long keeps its lease', async () => {
   await ok(await chat('long'));
 });
 
-test('an answer that is longer than the edge thought possible ends where the budget does', async () => {
-  // As when a backend's context has grown since the edge last heard of it: 200 tokens are reserved.
-  under.backends[0]!.behaviour = 'answer-forever';
-  const reader = (await chat('grown', { stream: true })).body!.getReader();
-  let text = '';
-  for (let pieces = 0; pieces < 600; pieces++) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    text += new TextDecoder().decode(value);
-  }
-  await reader.cancel();
-  under.backends[0]!.behaviour = 'answer';
-  expect(text).toContain('insufficient_quota');
-  expect(text).not.toContain('[DONE]');
-  expect(await tokensOf('grown')).toEqual([250]);
-});
+test.each([
+  ['grown', 'tokens per day', 'insufficient_quota', 250],
+  ['both', 'tokens per minute', 'rate_limit_exceeded', 300],
+] as const)(
+  'an answer that is longer than the edge thought possible ends where the budget does: %s',
+  async (tenant, name, code, most) => {
+    // As when a backend's context has grown since the edge last heard of it. 200 tokens are
+    // reserved.
+    under.backends[0]!.behaviour = 'answer-forever';
+    const reader = (await chat(tenant, { stream: true })).body!.getReader();
+    let text = '';
+    for (let pieces = 0; pieces < 600; pieces++) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      text += new TextDecoder().decode(value);
+    }
+    await reader.cancel();
+    under.backends[0]!.behaviour = 'answer';
+    expect(text).toContain(`"code":"${code}"`);
+    expect(text).toContain(`The limit on ${name} is reached: it is ${most}, ${most} are in use`);
+    expect(text).not.toContain('[DONE]');
+    expect(await tokensOf(tenant)).toEqual([most]);
+  },
+);
 
 test("under the limits of a key's own policy, requests of the tenant's other keys count, while they run", async () => {
   const admin = adminClient(under.edge.url, OPERATOR_KEY).tenants[':id'];

@@ -129,8 +129,9 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   }
 
   async function askAccount(account: TenantAccountContract, { total, digest }: Cost): Promise<Verdict> {
-    const { caps } = caller;
-    const ask = { id: requestId, spender: spender(), tokens: total, limits, caps, prompt: digest, idempotency };
+    const { caps, operatorCaps } = caller;
+    const id = requestId;
+    const ask = { id, spender: spender(), tokens: total, limits, caps, operatorCaps, prompt: digest, idempotency };
     for (let tries = 1; ; tries++) {
       try {
         // Asking twice with the same id reserves once.
@@ -181,11 +182,12 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     if (cost === null || tokens <= cost.prompt) return;
     // A prompt that is longer than the context: the context has grown since we heard of it.
     const most = tokens > cost.context ? Number.POSITIVE_INFINITY : cost.context;
-    const denial = await growTo(Math.min(most, tokens + cost.answer));
+    const needed = Math.min(most, tokens + cost.answer);
+    const denial = await growTo(needed);
     if (denial === null) return;
     // No more than was reserved may be charged, though the backend has read all of the prompt.
     spent.prompt = Math.min(tokens, room);
-    throw promptTooCostly(denial.limit, denial);
+    throw promptTooCostly(denial.limit, { ...denial, more: needed - room, tokens });
   }
 
   /** Makes the reservation larger. Returns the limit that is in the way, or null. */
@@ -208,8 +210,10 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     if (total <= room) return;
     const denial = await growTo(total + MORE_TOKENS);
     if (denial === null) return;
+    // Other requests may take of what is left, and then another limit may be the one.
     const left = room + denial.most - denial.used;
-    if (left < total || (await growTo(left)) !== null) throw answerTooCostly(denial.limit, denial);
+    const inTheWay = left < total ? denial : await growTo(left);
+    if (inTheWay !== null) throw answerTooCostly(inTheWay.limit, inTheWay);
   }
 
   function follow(

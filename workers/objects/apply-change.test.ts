@@ -127,6 +127,27 @@ describe('a key that a key makes', () => {
     expect(under('strict')).toBeNull();
     expect(under(null)).toMatchObject({ code: 'conflict' });
   });
+
+  test('in place of another was joined with the policy that the other has', () => {
+    const [strict, stricter] = ['strict', 'stricter'].map((version) => ({ version, document: '{}' }));
+    const before = tenantWith([
+      { ...owner, policy: strict! },
+      { ...draft('worker'), policy: stricter! },
+    ]);
+    const key = { id: 'new', sha256: 'digest of new', expires_at: owner.expires_at };
+    const rotated = (joined: object, of: string | null) => {
+      const change = { type: 'key-rotate', id: 'worker', key: { ...key, ...joined }, oldExpiresAt: known.now } as const;
+      return applyChange(before, { ...change, of, under: 'strict' }, byOwner).refused;
+    };
+    expect(rotated({ policy: strict }, 'stricter')).toBeNull();
+    // It was tightened while the two were joined.
+    expect(rotated({ policy: strict }, 'loose')).toMatchObject({
+      code: 'conflict',
+      message: expect.stringContaining("'worker' has just changed"),
+    });
+    // It had its maker's, so there was nothing to join, and has another now.
+    expect(rotated({}, 'strict')).toMatchObject({ code: 'conflict' });
+  });
 });
 
 describe('the keys of a tenant', () => {
@@ -151,6 +172,15 @@ describe('the keys of a tenant', () => {
     expect(refusal(day.slice(1))).toBeNull();
     expect(refusal([...minute, ...day])).toMatchObject(tooMany(24 * 60 * 60 - 47_000));
     expect(refusal([...minute, ...day], { actor: 'operator' })).toBeNull();
+  });
+
+  test('are told of the bound that holds them up for longer', () => {
+    // The 500th change was almost a day ago, and there were 30 in the last 20 seconds.
+    const ago = [...minute.map((seconds) => Math.min(seconds, 20)), ...Array(470).fill(24 * 60 * 60 - 10)];
+    expect(refusal(ago)).toMatchObject({
+      ...tooMany(40),
+      message: expect.stringContaining('at most 30 changes in a minute'),
+    });
   });
 
   test('can always revoke a key and go back to an earlier version', () => {

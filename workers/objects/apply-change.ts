@@ -46,24 +46,31 @@ export function applyChange(state: TenantState | null, change: TenantChange, kno
   if (more === 0 || known.storedCharacters + more <= MAX_STORED_CHARACTERS) return applied;
   return refuse(
     'conflict',
-    `The tenant's policies would have more than ${MAX_STORED_CHARACTERS} characters, all versions together. Activate one that is stored already.`,
+    `The tenant's policies would have more than ${MAX_STORED_CHARACTERS} characters, all versions together. ${WITHOUT_NEW_POLICY[change.type] ?? 'Name one that is stored already.'}`,
     'policy',
   );
 }
 
+/** What to do instead of storing one more. */
+const WITHOUT_NEW_POLICY: Partial<Record<TenantChange['type'], string>> = {
+  'policy-draft': 'Activate one that is stored already.',
+  // The new key's policy is the old one's joined with that of the key that rotates it.
+  'key-rotate': 'Rotate the key with itself or with one that has no policy of its own.',
+};
+
 /** The wait is until the oldest change that counts is old enough. */
 function tooManyChanges({ now, changeByKeys }: Known): Applied | null {
-  let longest: { refused: Refusal } | null = null;
+  let longest: { waitMs: number; refused: Refusal } | null = null;
   for (const { most, periodMs, period } of MOST_CHANGES_BY_KEYS) {
     const oldest = changeByKeys(most);
     const waitMs = oldest === null ? 0 : Date.parse(oldest) + periodMs - Date.parse(now);
-    if (waitMs <= 0) continue;
+    if (waitMs <= (longest?.waitMs ?? 0)) continue;
     // A clock that was set back makes nobody wait for longer.
     const retryAfterSeconds = Math.ceil(Math.min(waitMs, periodMs) / 1000);
     const message = `The keys of a tenant make at most ${most} changes in ${period}. Try again in ${retryAfterSeconds} s.`;
-    longest = { refused: { code: 'rate_limit_exceeded', message, param: null, retryAfterSeconds } };
+    longest = { waitMs, refused: { code: 'rate_limit_exceeded', message, param: null, retryAfterSeconds } };
   }
-  return longest;
+  return longest && { refused: longest.refused };
 }
 
 function consequence(state: TenantState | null, change: TenantChange, known: Known): Applied {

@@ -29,7 +29,13 @@ export function createKey(
  */
 export function rotateKey(
   before: TenantState,
-  { id, key: { policy, ...draft }, oldExpiresAt, under = null }: Extract<TenantChange, { type: 'key-rotate' }>,
+  {
+    id,
+    key: { policy, ...draft },
+    oldExpiresAt,
+    under = null,
+    of = null,
+  }: Extract<TenantChange, { type: 'key-rotate' }>,
   known: Known,
 ): Applied {
   const state = withoutOldKeys(before, known);
@@ -38,6 +44,7 @@ export function rotateKey(
   const { scopes } = old;
   const problem = keyProblem(state, draft) ?? beyondItsMaker(before, { ...draft, scopes, under }, known);
   if (problem !== null) return problem;
+  if (known.actor !== OPERATOR && old.policy_version !== of) return hasJustChanged(id);
   const expires_at = old.expires_at !== null && old.expires_at < oldExpiresAt ? old.expires_at : oldExpiresAt;
   const policy_version = policy === undefined ? old.policy_version : (policy?.version ?? null);
   const replacement = { ...old, ...draft, policy_version, created_at: known.now, replaces: old.id };
@@ -107,8 +114,11 @@ function beyondItsMaker(
     );
   }
   if (maker.policy_version === under) return null;
-  return refuse('conflict', `The policy of the key '${maker.id}' has just changed. Try again.`, null);
+  return hasJustChanged(maker.id);
 }
+
+const hasJustChanged = (id: string) =>
+  refuse('conflict', `The policy of the key '${id}' has just changed. Try again.`, null);
 
 /** Whoever may change may read. */
 function mayGive(scopes: readonly Scope[], scope: Scope): boolean {

@@ -148,6 +148,38 @@ test('an import while an erasure is unfinished finishes that first, and the tena
   expect(await spend('pk-halfway')).toBe(200);
 }, 90_000);
 
+test('an erasure that breaks off goes on with the same call, which says that all is gone only when it is', async () => {
+  const id = 'account-away-2';
+  const policy = { floor: 0.5, budget: null, limits: { tokens_per_day: 100_000 } };
+  const keys = [{ id: 'web', sha256: sha256('pk-going') }];
+  await admin.tenants[':id'].$put({ param: { id }, json: { name: id, policy, keys } });
+  expect(await spend('pk-going')).toBe(200);
+  const account = async (query: string) =>
+    (await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantAccount', { name: id })).exec(
+      query,
+    );
+  expect(await account('SELECT id FROM charges')).toHaveLength(1);
+  expect([(await erase(id)).status, (await erase(id)).status]).toEqual([503, 503]);
+  expect(await account('SELECT id FROM charges')).toHaveLength(1);
+  const gone = await erase(id);
+  expect([gone.status, await gone.json()]).toEqual([200, { id, deleted: true, data: 'erase' }]);
+  expect(await account('SELECT id FROM charges')).toEqual([]);
+  expect(await account("SELECT name FROM facts WHERE name = 'erased'")).toHaveLength(1);
+  expect((await erase(id)).status).toBe(404);
+  expect((await auditOf(id)).map(({ action }) => action)).toEqual(['tenant-erase', 'tenant-put']);
+  await expectWholeLogs('heir');
+});
+
+test('an erasure that crashed before the index heard of it goes on with the same call', async () => {
+  const id = 'crash-before-settle-held';
+  expect((await put(id, 'pk-held')).status).toBe(200);
+  expect((await erase(id)).status).toBe(503);
+  const again = await erase(id);
+  expect([again.status, await again.json()]).toEqual([200, { id, deleted: true, data: 'erase' }]);
+  expect((await auditOf(id)).map(({ action }) => action)).toEqual(['tenant-erase', 'tenant-put']);
+  expect((await erase(id)).status).toBe(404);
+});
+
 test('an import that is refused leaves an erased tenant erased, and no row of its history', async () => {
   const id = 'refused-import';
   expect((await put(id, 'pk-taken-later')).status).toBe(200);

@@ -52,6 +52,8 @@ export type Ask = {
    * its own, and then `limits` are lower.
    */
   caps: Caps;
+  /** The same without the tenant's own policy, which it may change itself. It only tightens. */
+  operatorCaps: Caps;
   /** SHA-256 of the prompt, in hex. The account keeps only a salted digest of it, for a minute. */
   prompt: string;
   /** null if the client sent no `Idempotency-Key`. Both are SHA-256 in hex. */
@@ -65,7 +67,7 @@ export type Allowance = { limit: number; remaining: number; resetMs: number };
 export type Allowances = { requests: Allowance | null; tokens: Allowance | null };
 
 export type Denial = {
-  /** The limit that is in the way for longest. */
+  /** The limit that is in the way for longest; what no wait helps against comes first. */
   limit: LimitName;
   most: number;
   /** How much of the limit is in use. */
@@ -91,6 +93,7 @@ export type Verdict =
 
 export type Growth =
   | { outcome: 'granted' }
+  /** The limit that leaves least. */
   | { outcome: 'denied'; limit: LimitName; most: number; used: number }
   /** The lease has run out, so the account has closed its books on the request. */
   | { outcome: 'lapsed' };

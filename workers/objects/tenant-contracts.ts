@@ -109,6 +109,11 @@ export interface TenantObjectContract {
   change(tenant: string, change: TenantChange, options: { actor: string; ifMatch: IfMatch }): Promise<ChangeResult>;
   /** Deletes the tenant and everything that its object holds. */
   erase(tenant: string, options: { actor: string; ifMatch: IfMatch }): Promise<ChangeResult>;
+  /**
+   * Goes on with an erasure that broke off. Returns whether there was one; then all is erased now.
+   * Throws if something still cannot be reached, and can be called again.
+   */
+  finishErasure(tenant: string): Promise<boolean>;
   /** Finishes what a crash has left half done. Does nothing if there is nothing. */
   heal(tenant: string): Promise<void>;
   history(tenant: string): Promise<PolicyHistory | null>;

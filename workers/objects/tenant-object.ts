@@ -10,10 +10,12 @@
  * does not is nobody's, and opens nothing.
  */
 import { DurableObject } from 'cloudflare:workers';
+import { adoptOldTenant } from './adopt-old-tenant.ts';
 import type { Applied, Known } from './applied.ts';
 import { applyChange, restore } from './apply-change.ts';
 import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, problemAfter, verifyChain } from './audit-chain.ts';
-import { AUDIT_PAGE, auditHead, auditPage, changeByKeys, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
+import { AUDIT_PAGE, auditHead, auditPage, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
+import { refusalOfClaim } from './claim-refusal.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
@@ -24,7 +26,6 @@ import {
   type Claim,
   type HistoryPart,
   type PolicyHistory,
-  type PolicyRow,
   type TenantBackup,
   type TenantIndexBinding,
   type TenantObjectContract,
@@ -33,21 +34,11 @@ import {
   tenantIndex,
   tenantStore,
 } from './tenant-contracts.ts';
-import type { SnapshotLevel, TenantSnapshot } from './tenant-record.ts';
-import {
-  DATA_TABLES,
-  documentOf,
-  readKey,
-  readState,
-  TENANT_STEPS,
-  writeActivation,
-  writePolicy,
-  writeState,
-} from './tenant-rows.ts';
-import type { ActivationRecord, Refusal, TenantChange, TenantState } from './tenant-state.ts';
-
-/** How many activations are read at once. */
-const HISTORY_PAGE = 1_000;
+import { readBackup, readHistory, readHistoryPart, readKnown, readPolicy } from './tenant-history.ts';
+import type { TenantSnapshot } from './tenant-record.ts';
+import { DATA_TABLES, readState, TENANT_STEPS, writeActivation, writePolicy, writeState } from './tenant-rows.ts';
+import { readSnapshot, readView } from './tenant-snapshot.ts';
+import type { Refusal, TenantChange, TenantState } from './tenant-state.ts';
 
 type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding;
 
@@ -71,32 +62,12 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   async resolveKey(tenant: string, keySha256: string): Promise<TenantSnapshot | null> {
     await this.#adopted(tenant);
-    const key = readKey(this.#sql, keySha256);
-    if (key === null) return null;
-    // Without a tenant there is no policy, and the strictest one stands in for it.
-    const state = readState(this.#sql);
-    // It has no keys any more. Whatever row is left, it opens nothing.
-    if ((state?.deleted_at ?? null) !== null) return null;
-    const text = (version: string | null) => ({ version, document: documentOf(this.#sql, version) });
-    const levels: SnapshotLevel[] = [{ level: 'tenant', ...text(state?.policy_version ?? null) }];
-    if (key.policy_version !== null) levels.push({ level: 'key', ...text(key.policy_version) });
-    const canary = state?.canary ?? null;
-    return {
-      tenant,
-      key: key.id,
-      plan: state?.plan ?? null,
-      suspended: (state?.suspended ?? null) !== null,
-      expires_at: key.expires_at === null ? null : Date.parse(key.expires_at),
-      scopes: key.scopes,
-      counted: (state?.keys ?? []).some(({ policy_version }) => policy_version !== null),
-      levels,
-      canary: canary === null ? null : { ...text(canary.version), share: canary.share },
-    };
+    return readSnapshot(this.#sql, tenant, keySha256);
   }
 
   async read(tenant: string): Promise<TenantView | null> {
     await this.#adopted(tenant);
-    return this.#view(tenant, readState(this.#sql));
+    return readView(this.#sql, tenant, readState(this.#sql));
   }
 
   async change(
@@ -117,6 +88,16 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       const result = await this.#commit(tenant, { actor, ifMatch, apply, erasing: true });
       if (result.refused === null) await this.#settle(tenant);
       return result;
+    });
+  }
+
+  async finishErasure(tenant: string): Promise<boolean> {
+    await this.#adopted(tenant);
+    return this.#exclusive(async () => {
+      if (this.#noted()?.erasing !== 1) return false;
+      await this.#settle(tenant);
+      // It may have crashed before it erased anything. Then nothing was under way.
+      return readState(this.#sql) === null;
     });
   }
 
@@ -145,23 +126,12 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   async history(tenant: string): Promise<PolicyHistory | null> {
     await this.#adopted(tenant);
     if (readState(this.#sql) === null) return null;
-    return {
-      versions: this.#sql
-        .exec<PolicyRow>('SELECT version, created_at FROM policies ORDER BY created_at DESC, version')
-        .toArray(),
-      activations: this.#activations(`ORDER BY seq DESC LIMIT ${HISTORY_PAGE}`),
-    };
+    return readHistory(this.#sql);
   }
 
   async policy(tenant: string, version: string): Promise<{ document: string; created_at: string } | null> {
     await this.#adopted(tenant);
-    const [row] = this.#sql
-      .exec<{ document: string; created_at: string }>(
-        'SELECT document, created_at FROM policies WHERE version = ?',
-        version,
-      )
-      .toArray();
-    return row ?? null;
+    return readPolicy(this.#sql, version);
   }
 
   async listAudit(tenant: string, options: { limit: number; before: number | null }): Promise<AuditEntry[]> {
@@ -189,22 +159,12 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     await this.#adopted(tenant);
     const state = readState(this.#sql);
     if (state === null) return null;
-    return {
-      state,
-      policies: this.#sql
-        .exec<TenantBackup['policies'][number]>('SELECT version, document, created_at FROM policies ORDER BY version')
-        .toArray(),
-      activations: this.#sql.exec<{ count: number }>('SELECT COUNT(*) AS count FROM activations').one().count,
-      audit: auditHead(this.#sql),
-    };
+    return readBackup(this.#sql, state);
   }
 
   async historyPart(tenant: string, after: { audit: number; activations: number }): Promise<HistoryPart> {
     await this.#adopted(tenant);
-    return {
-      audit: auditPage(this.#sql, after.audit),
-      activations: this.#activations(`WHERE seq > ${Math.trunc(after.activations)} ORDER BY seq LIMIT ${HISTORY_PAGE}`),
-    };
+    return readHistoryPart(this.#sql, after);
   }
 
   async stage(tenant: string, part: HistoryPart): Promise<Refusal | null> {
@@ -276,8 +236,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     await this.#settle(tenant);
     const before = readState(this.#sql);
     const now = new Date().toISOString();
-    const refuse = (refused: Refusal): ChangeResult => ({ refused, current: this.#view(tenant, before) });
-    const applied = apply(before, this.#known(now, actor));
+    const refuse = (refused: Refusal): ChangeResult => ({ refused, current: readView(this.#sql, tenant, before) });
+    const applied = apply(before, readKnown(this.#sql, { now, actor }));
     if (applied.refused !== null) return refuse(applied.refused);
     // Whoever names no revision may make what is not there, and what changes nothing.
     const overwrites = before !== null && applied.changed;
@@ -320,27 +280,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     if (buried) return null;
     const result = await tenantIndex(this.env).claim(tenant, claim);
     if (result.granted) return null;
-    switch (result.reason) {
-      case 'key': {
-        const { keyIndex, holder } = result;
-        return {
-          code: 'invalid_request',
-          message: 'This key belongs to another tenant.',
-          param: `keys[${keyIndex}].sha256`,
-          holder,
-        };
-      }
-      case 'plan':
-        return { code: 'invalid_value', message: `There is no plan '${claim.plan}'.`, param: 'plan' };
-      case 'deleted':
-        return {
-          code: 'conflict',
-          message: 'A tenant of this id was deleted. Ids are not used again, so that old receipts keep their meaning.',
-          param: 'id',
-        };
-      default:
-        return result satisfies never;
-    }
+    return refusalOfClaim(result, claim);
   }
 
   #note(tenant: string, { erasing, restoring }: { erasing: boolean; restoring: boolean }): void {
@@ -349,6 +289,11 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       ...[tenant, erasing ? 1 : 0, restoring ? 1 : 0],
     );
     void this.ctx.storage.setAlarm(Date.now() + this.healAfterMs);
+  }
+
+  #noted(): { erasing: number; restoring: number } | null {
+    const query = 'SELECT erasing, restoring FROM unsettled';
+    return this.#sql.exec<{ erasing: number; restoring: number }>(query).toArray()[0] ?? null;
   }
 
   async #forgetNote(): Promise<void> {
@@ -365,10 +310,8 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
 
   /** Tells the index what is true, if it may not know. Doing it twice changes nothing. */
   async #settle(tenant: string): Promise<void> {
-    const [note] = this.#sql
-      .exec<{ erasing: number; restoring: number }>('SELECT erasing, restoring FROM unsettled')
-      .toArray();
-    if (note === undefined) return;
+    const note = this.#noted();
+    if (note === null) return;
     const state = readState(this.#sql);
     // An erasure that broke off after the tenant's own data. The index knows already.
     if (note.erasing === 1 && state === null) return this.#destroy(tenant);
@@ -417,68 +360,11 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     if (this.#sql.exec('SELECT 1 FROM adopted').toArray().length > 0) return;
     const old = await tenantStore(this.env).readTenant(tenant);
     const entries = await chainEvents(NO_AUDIT, old?.audit ?? []);
-    this.ctx.storage.transactionSync(() => {
-      this.#sql.exec('INSERT INTO adopted (at) VALUES (?)', new Date().toISOString());
-      if (old === null) return;
-      const at = old.updated_at;
-      for (const { version, document, created_at } of old.policies) {
-        writePolicy(this.#sql, { version, document }, created_at);
-      }
-      const [first] = old.audit;
-      const activation = { seq: 1, at, actor: 'operator', version: old.policy_version, share: 1, previous: null };
-      writeActivation(this.#sql, activation);
-      writeState(this.#sql, tenant, {
-        name: old.name,
-        plan: null,
-        policy_version: old.policy_version,
-        activation: activation.seq,
-        canary: null,
-        suspended: null,
-        deleted_at: null,
-        created_at: first?.at ?? at,
-        updated_at: at,
-        revision: Math.max(1, entries.length),
-        keys: old.keys.map((key) => ({
-          ...key,
-          scopes: ['inference'],
-          expires_at: null,
-          policy_version: null,
-          replaces: null,
-        })),
-      });
-      for (const entry of entries) writeAudit(this.#sql, entry);
-    });
-  }
-
-  #activations(clause: string): ActivationRecord[] {
-    return this.#sql
-      .exec<ActivationRecord>(`SELECT seq, at, actor, version, share, previous FROM activations ${clause}`)
-      .toArray();
-  }
-
-  #known(now: string, actor: string): Known {
-    return {
-      now,
-      actor,
-      documentOf: (version) => documentOf(this.#sql, version),
-      activation: (seq) => this.#activations(`WHERE seq = ${Math.trunc(seq)}`)[0] ?? null,
-      nextActivation:
-        (this.#sql.exec<{ last: number | null }>('SELECT MAX(seq) AS last FROM activations').one().last ?? 0) + 1,
-      storedCharacters:
-        this.#sql.exec<{ sum: number | null }>('SELECT SUM(LENGTH(document)) AS sum FROM policies').one().sum ?? 0,
-      changeByKeys: (nth) => changeByKeys(this.#sql, nth),
-      lastAudit: latestAudit(this.#sql, { limit: 1, before: null })[0] ?? null,
-    };
-  }
-
-  #view(tenant: string, state: TenantState | null): TenantView | null {
-    if (state === null) return null;
-    const { activation: _, ...rest } = state;
-    return { id: tenant, ...rest, policy: documentOf(this.#sql, state.policy_version) };
+    this.ctx.storage.transactionSync(() => adoptOldTenant(this.#sql, tenant, { old, entries }));
   }
 
   #result(tenant: string, outcome: { changed: boolean; removedKeys: string[] }): ChangeResult {
     // A change leaves a tenant, even if it is a deleted one.
-    return { refused: null, ...outcome, tenant: this.#view(tenant, readState(this.#sql))! };
+    return { refused: null, ...outcome, tenant: readView(this.#sql, tenant, readState(this.#sql))! };
   }
 }

@@ -26,14 +26,7 @@ export const TENANT_STEPS: readonly string[] = [
      document TEXT NOT NULL,
      created_at TEXT NOT NULL
    );
-   CREATE TABLE activations (
-     seq INTEGER PRIMARY KEY,
-     at TEXT NOT NULL,
-     actor TEXT NOT NULL,
-     version TEXT NOT NULL,
-     share REAL NOT NULL,
-     previous INTEGER
-   );
+   ${activationTable('activations')}
    CREATE TABLE keys (
      sha256 TEXT PRIMARY KEY,
      id TEXT NOT NULL UNIQUE,
@@ -53,17 +46,25 @@ export const TENANT_STEPS: readonly string[] = [
    CREATE INDEX audit_of_keys ON audit (at) WHERE actor <> 'operator';
    -- A history that is being restored arrives in parts, and takes its place at once.
    ${auditTable('staged_audit')}
-   CREATE TABLE staged_activations (
+   ${activationTable('staged_activations')}`,
+  // Whether the tenant comes out of a backup, so that its account may have to be opened again.
+  'ALTER TABLE unsettled ADD COLUMN restoring INTEGER NOT NULL DEFAULT 0;',
+];
+
+/**
+ * The statement that makes a table for activations. A deployed schema holds it, so it never
+ * changes.
+ */
+function activationTable(name: 'activations' | 'staged_activations'): string {
+  return `CREATE TABLE ${name} (
      seq INTEGER PRIMARY KEY,
      at TEXT NOT NULL,
      actor TEXT NOT NULL,
      version TEXT NOT NULL,
      share REAL NOT NULL,
      previous INTEGER
-   );`,
-  // Whether the tenant comes out of a backup, so that its account may have to be opened again.
-  'ALTER TABLE unsettled ADD COLUMN restoring INTEGER NOT NULL DEFAULT 0;',
-];
+   );`;
+}
 
 /** All that tells of the tenant. */
 export const DATA_TABLES = [

@@ -84,6 +84,11 @@ export type TenantChange =
       };
       oldExpiresAt: string;
       under?: Under;
+      /**
+       * The version of the old key's policy that the new one was made of. It has to be the old
+       * key's still, or a policy that was tightened meanwhile would be undone.
+       */
+      of?: Under;
     }
   | { type: 'key-revoke'; id: string }
   | { type: 'policy-draft'; policy: PolicyText }

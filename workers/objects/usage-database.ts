@@ -6,7 +6,7 @@ export type UsageDatabase = {
   batch(statements: UsageStatement[]): Promise<unknown>;
 };
 
-type UsageStatement = {
+export type UsageStatement = {
   bind(...values: (string | number)[]): UsageStatement;
   all(): Promise<{ results: unknown[] }>;
 };

@@ -13,6 +13,17 @@ test('there is room for so many a period, for each name', () => {
   expect([bound.wait('a'), bound.take('a'), bound.take('a'), bound.take('a')]).toEqual([null, null, null, 100]);
 });
 
+test('what is given back can be taken again, in its own period', () => {
+  let time = 1_000;
+  const bound = createRateBound({ most: 1, periodMs: 100, now: () => time });
+  expect([bound.take('a'), bound.take('a')]).toEqual([null, 100]);
+  bound.giveBack('a');
+  expect([bound.take('a'), bound.take('a')]).toEqual([null, 100]);
+  time += 100;
+  bound.giveBack('a');
+  expect([bound.take('a'), bound.take('a')]).toEqual([null, 100]);
+});
+
 test('a clock that is set back locks nobody out for longer', () => {
   let time = 1_000_000;
   const bound = createRateBound({ most: 1, periodMs: 100, now: () => time });

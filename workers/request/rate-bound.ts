@@ -13,6 +13,8 @@ export type RateBound = {
   take(name: string): number | null;
   /** The same answer, and counts nothing. */
   wait(name: string): number | null;
+  /** Takes back what `take` has counted. If its period is over, nothing changes. */
+  giveBack(name: string): void;
 };
 
 export function createRateBound({
@@ -46,6 +48,10 @@ export function createRateBound({
       const waitMs = wait(name);
       if (waitMs === null) current(name).count += 1;
       return waitMs;
+    },
+    giveBack(name) {
+      const period = current(name);
+      period.count = Math.max(0, period.count - 1);
     },
   };
 }

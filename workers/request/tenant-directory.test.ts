@@ -8,7 +8,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { LOOSEST } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Env } from './env.ts';
-import { createTenantDirectory, MOST_WRONG_KEYS } from './tenant-directory.ts';
+import { createTenantDirectory, MOST_WRONG_KEYS, MOST_WRONG_KEYS_IN_ALL } from './tenant-directory.ts';
 
 test('a change that is made does not fail because its copies cannot be written, and no old copy stays', async () => {
   vi.spyOn(console, 'error').mockReturnValue();
@@ -18,12 +18,34 @@ test('a change that is made does not fail because its copies cannot be written, 
   ]);
   // The cast: the directory reads nothing else of the environment.
   const env = {
-    TENANT_INDEX: { getByName: () => ({ locate: () => Promise.reject(new Error('down')) }) },
+    TENANT_OBJECT: { getByName: () => ({ resolveKey: () => Promise.reject(new Error('down')) }) },
     TENANT_SNAPSHOTS: { delete: async (name: string) => void kept.delete(name) },
   } as unknown as Env;
   const directory = createTenantDirectory({ operatorPolicy: LOOSEST });
-  await directory.refresh({ current: ['current'], removed: ['removed'] }, env);
+  await directory.refresh({ tenant: 'acme', current: ['current'], removed: ['removed'] }, env);
   expect([...kept.keys()]).toEqual([]);
+});
+
+test('a change of a tenant with many keys asks the index, which all tenants share, once', async () => {
+  const asked: string[] = [];
+  const kept: string[] = [];
+  const ask = async (what: string) => {
+    asked.push(what);
+    return null;
+  };
+  const snapshot = (key: string) => ({
+    ...{ tenant: 'a', key, plan: 'gold', suspended: false, expires_at: null, scopes: ['inference'], counted: false },
+    ...{ levels: [{ level: 'tenant', version: null, document: null }], canary: null },
+  });
+  // The cast: the directory reads nothing else of the environment.
+  const env = {
+    TENANT_INDEX: { getByName: () => ({ locate: () => ask('locate'), plan: () => ask('plan') }) },
+    TENANT_OBJECT: { getByName: () => ({ resolveKey: async (_tenant: string, key: string) => snapshot(key) }) },
+    TENANT_SNAPSHOTS: { put: async (name: string) => void kept.push(name) },
+  } as unknown as Env;
+  const current = Array.from({ length: 64 }, (_, index) => `key-${index}`);
+  await createTenantDirectory({ operatorPolicy: LOOSEST }).refresh({ tenant: 'a', current, removed: [] }, env);
+  expect([kept.length, asked]).toEqual([64, ['plan']]);
 });
 
 describe('many keys at once from one address', () => {
@@ -32,7 +54,8 @@ describe('many keys at once from one address', () => {
   function isolate({
     isKey,
     inKv = () => false,
-  }: Record<'isKey', (key: string) => boolean> & { inKv?: (key: string) => boolean }) {
+    waits = true,
+  }: Record<'isKey', (key: string) => boolean> & { inKv?: (key: string) => boolean; waits?: boolean }) {
     const asked: string[] = [];
     const snapshot = (key: string) => ({
       ...{ tenant: 'a', key, plan: null, suspended: false, expires_at: null, scopes: ['inference'], counted: false },
@@ -43,7 +66,7 @@ describe('many keys at once from one address', () => {
         getByName: () => ({
           locate: async (key: string) => {
             asked.push(key);
-            await setTimeout(5);
+            if (waits) await setTimeout(5);
             return isKey(key) ? { tenant: 'a', plan: null } : null;
           },
         }),
@@ -51,7 +74,7 @@ describe('many keys at once from one address', () => {
       TENANT_OBJECT: { getByName: () => ({ resolveKey: async (_tenant: string, key: string) => snapshot(key) }) },
       TENANT_SNAPSHOTS: {
         get: async (name: string) => {
-          await setTimeout(5);
+          if (waits) await setTimeout(5);
           const key = name.slice('key:'.length);
           return inKv(key) ? { readAtMs: Date.now(), snapshot: snapshot(key) } : null;
         },
@@ -67,8 +90,10 @@ describe('many keys at once from one address', () => {
     const options = { env, address: '192.0.2.1', waitUntil: () => {} };
     return {
       asked,
-      lookup: (key: string) => outcome(directory.lookup(key, options)),
-      lookupTruth: (key: string) => outcome(directory.lookupTruth(key, options)),
+      lookup: (key: string, address: string | null = options.address) =>
+        outcome(directory.lookup(key, { ...options, address })),
+      lookupTruth: (key: string, address: string | null = options.address) =>
+        outcome(directory.lookupTruth(key, { ...options, address })),
     };
   }
   const times = <T>(ask: (index: number) => Promise<T>) => Promise.all(Array.from({ length: MANY }, (_, i) => ask(i)));
@@ -93,5 +118,26 @@ describe('many keys at once from one address', () => {
     expect(await lookup('mistyped')).toBe('wrong');
     expect(await lookup('in-kv')).toBe('found');
     expect(asked).toEqual([]);
+  });
+
+  test.each([
+    ['many addresses', (index: number) => `192.0.2.${index % 512}`],
+    ['addresses that nobody names', () => null],
+  ])('come to an end from %s too, and keys that existed lately are let in', async (_from, addressOf) => {
+    vi.spyOn(console, 'error').mockReturnValue();
+    const { lookup, lookupTruth, asked } = isolate({
+      ...{ isKey: (key) => key.startsWith('right'), inKv: (key) => key === 'in-kv', waits: false },
+    });
+    const elsewhere = '198.51.100.1';
+    expect([await lookup('right', elsewhere), await lookupTruth('right-admin', elsewhere)]).toEqual(['found', 'found']);
+    for (let tried = 0; tried < MOST_WRONG_KEYS_IN_ALL; tried++) {
+      expect(await lookupTruth(`wrong-${tried}`, addressOf(tried))).toBe('wrong');
+    }
+    asked.length = 0;
+    expect(await lookupTruth('one-more', elsewhere)).toBe('rate_limit_exceeded');
+    expect(await lookup('one-more', elsewhere)).toBe('rate_limit_exceeded');
+    expect(asked).toEqual([]);
+    expect([await lookup('right', elsewhere), await lookupTruth('right-admin', elsewhere)]).toEqual(['found', 'found']);
+    expect(await lookup('in-kv', elsewhere)).toBe('found');
   });
 });

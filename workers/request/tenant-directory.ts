@@ -14,6 +14,8 @@
  * guessing keys neither reaches the store each time nor pushes real tenants out. Whoever sends a
  * new wrong key each time comes to the end of what one address may try (`MOST_WRONG_KEYS`); from
  * then on only keys that are known here or in KV are let in from there, for the rest of a minute.
+ * All addresses together have an end too (`MOST_WRONG_KEYS_IN_ALL`), because there is one index for
+ * all tenants.
  */
 import { LRUCache } from 'lru-cache';
 import * as z from 'zod';
@@ -22,7 +24,7 @@ import type { Policy } from '#policies/schema.ts';
 import { tightenAll } from '#policies/tighten.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Caps } from '../objects/tenant-account-contract.ts';
-import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
+import { type PlanRecord, tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
 import { type Scope, TenantSnapshot } from '../objects/tenant-record.ts';
 import type { Env } from './env.ts';
 import { logError } from './log.ts';
@@ -39,11 +41,19 @@ const UNKNOWN_KEY_TTL_MS = 5_000;
  * many clients share can have as many of them as it likes, at once too, if their keys exist.
  */
 export const MOST_WRONG_KEYS = 100;
+/**
+ * How many of them all addresses together may try in a minute, in one isolate, whether anybody
+ * names the addresses or not. That is 500 a second: about what one object answers with ease. Far
+ * below it, a few addresses could shut out every key that is new here; far above it, the index
+ * would be too busy for all tenants.
+ */
+export const MOST_WRONG_KEYS_IN_ALL = 30_000;
 const WRONG_KEYS_PERIOD_MS = 60_000;
 /** The shortest time that KV allows. The age of a copy decides whether it is used. */
 const KV_EXPIRATION_SECONDS = 60;
 const MAX_CALLERS = 2_000;
 const MAX_UNKNOWN_KEYS = 10_000;
+const MAX_PROVEN_KEYS = 10_000;
 
 /** What decides about a request: all levels joined. A request adds its own. */
 type Standing = {
@@ -68,6 +78,8 @@ export type Caller = Standing & {
   counted: boolean;
   /** What the tenant may spend with all its keys: without this key's own policy. */
   caps: Caps;
+  /** The same without the tenant's own policy. */
+  operatorCaps: Caps;
   /** Who is not under the limits of `policy` alone: a trial is under the active version's too. */
   limits?: Policy['limits'];
   /** What a share of requests, chosen by their hash, gets instead. */
@@ -82,7 +94,10 @@ type Asking = {
 type Reach = Asking & { waitUntil: (promise: Promise<unknown>) => void };
 
 export type TenantDirectory = {
-  /** Throws `rate_limit_exceeded` if the address has tried too many keys that do not exist. */
+  /**
+   * Throws `rate_limit_exceeded` if the address has tried too many keys that do not exist, or all
+   * addresses together have.
+   */
   lookup(keySha256: string, reach: Reach): Promise<Caller | null>;
   /** The same, but from the truth alone: for what may not be decided by an old copy. */
   lookupTruth(keySha256: string, asking: Asking): Promise<Caller | null>;
@@ -90,8 +105,11 @@ export type TenantDirectory = {
    * Updates the near copies after a change: reads the current keys again and drops the removed
    * ones.
    */
-  refresh(keys: { current: readonly string[]; removed: readonly string[] }, env: Env): Promise<void>;
+  refresh(keys: KeysOf, env: Env): Promise<void>;
 };
+
+/** The keys that a tenant has now, and those that it had before a change. */
+type KeysOf = { tenant: string; current: readonly string[]; removed: readonly string[] };
 
 const KvCopy = z.strictObject({ readAtMs: z.number(), snapshot: TenantSnapshot });
 type KvCopy = z.infer<typeof KvCopy>;
@@ -109,7 +127,10 @@ export function createTenantDirectory({
   // the request that set it.
   const callers = new LRUCache<string, { caller: Caller; expiresAtMs: number }>({ max: MAX_CALLERS });
   const unknownKeys = new LRUCache<string, number>({ max: MAX_UNKNOWN_KEYS });
+  // Keys that existed when they were last looked for. A flood of wrong ones does not shut them out.
+  const provenKeys = new LRUCache<string, true>({ max: MAX_PROVEN_KEYS });
   const wrongKeys = createRateBound({ most: MOST_WRONG_KEYS, periodMs: WRONG_KEYS_PERIOD_MS, now });
+  const allWrongKeys = createRateBound({ most: MOST_WRONG_KEYS_IN_ALL, periodMs: WRONG_KEYS_PERIOD_MS, now });
 
   async function lookup(keySha256: string, { address, ...reach }: Reach): Promise<Caller | null> {
     const known = callers.get(keySha256);
@@ -143,14 +164,27 @@ export function createTenantDirectory({
   ): Promise<TenantSnapshot | null> {
     if (isKnownWrong(keySha256)) return null;
     // A key that existed a while ago is let through, whoever else is at the same address.
-    const waitMs = address === null || callers.has(keySha256) ? null : wrongKeys.wait(address);
-    if (waitMs !== null) throw tooManyWrongKeys(waitMs);
+    if (!provenKeys.has(keySha256)) demandFewWrongKeys(address);
     const snapshot = await ask();
-    if (snapshot !== null) return snapshot;
+    if (snapshot !== null) {
+      provenKeys.set(keySha256, true);
+      return snapshot;
+    }
     callers.delete(keySha256);
-    if (!isKnownWrong(keySha256) && address !== null) wrongKeys.take(address);
+    provenKeys.delete(keySha256);
+    if (!isKnownWrong(keySha256)) {
+      if (address !== null) wrongKeys.take(address);
+      allWrongKeys.take(EVERYBODY);
+    }
     unknownKeys.set(keySha256, now() + UNKNOWN_KEY_TTL_MS);
     return null;
+  }
+
+  function demandFewWrongKeys(address: string | null): void {
+    const ownWaitMs = address === null ? null : wrongKeys.wait(address);
+    if (ownWaitMs !== null) throw tooManyWrongKeys('came from your address', ownWaitMs);
+    const waitMs = allWrongKeys.wait(EVERYBODY);
+    if (waitMs !== null) throw tooManyWrongKeys('are being tried', waitMs);
   }
 
   async function readNearCopy(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
@@ -179,12 +213,11 @@ export function createTenantDirectory({
   async function toCaller(snapshot: TenantSnapshot): Promise<Caller> {
     const { tenant, key, plan, scopes, suspended, expires_at, counted, canary } = snapshot;
     const levels = await readLevels(tenant, snapshot.levels);
-    const ofTenant = levels.filter(({ level }) => level !== 'key').map(({ policy }) => policy);
-    const { tokens_per_day, tokens_per_month } = tightenAll(ofTenant).limits;
-    const caps = { tokens_per_day, tokens_per_month };
+    const caps = capsOf(levels.filter(({ level }) => level !== 'key'));
+    const operatorCaps = capsOf(levels.filter(({ level }) => level === 'operator' || level === 'plan'));
     const instead = snapshot.levels.map((level) => (level.level === 'tenant' ? { ...level, ...canary } : level));
     return {
-      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at, counted, caps },
+      ...{ tenant, key, plan, scopes, suspended, expiresAtMs: expires_at, counted, caps, operatorCaps },
       ...(await effectivePolicy(levels)),
       canary:
         canary === null ? null : { share: canary.share, ...(await effectivePolicy(await readLevels(tenant, instead))) },
@@ -200,17 +233,25 @@ export function createTenantDirectory({
     return [operator, ...below];
   }
 
-  async function refresh({ current, removed }: { current: readonly string[]; removed: readonly string[] }, env: Env) {
+  async function refresh({ tenant, current, removed }: KeysOf, env: Env): Promise<void> {
     for (const key of [...current, ...removed]) {
       callers.delete(key);
       unknownKeys.delete(key);
     }
     const readAtMs = now();
+    // The keys are this tenant's, and all are under one plan. So the index, which all tenants
+    // share, is asked once for all of them.
+    const plans = new Map<string, Promise<PlanRecord | null>>();
+    const planOf = (id: string) => {
+      const plan = plans.get(id) ?? tenantIndex(env).plan(id);
+      plans.set(id, plan);
+      return plan;
+    };
     await Promise.all([
       ...removed.map((key) => deleteNearCopy(key, env)),
       ...current.map(async (key) => {
         // The change is made. If its copy cannot be made, there is none for a while.
-        const snapshot = await askObjects(key, env).catch((cause: unknown) => {
+        const snapshot = await askObject(key, { tenant, planOf, env }).catch((cause: unknown) => {
           logError({ event: 'near-copy-not-renewed', cause });
           return null;
         });
@@ -223,29 +264,47 @@ export function createTenantDirectory({
   return { lookup, lookupTruth, refresh };
 }
 
+/** What may be spent under these levels. */
+export function capsOf(levels: readonly Level[]): Caps {
+  const { tokens_per_day, tokens_per_month } = tightenAll(levels.map(({ policy }) => policy)).limits;
+  return { tokens_per_day, tokens_per_month };
+}
+
 /** What the objects say: the index knows whose key it is, and that tenant's object the rest. */
 async function askObjects(keySha256: string, env: Env): Promise<TenantSnapshot | null> {
   try {
     const index = tenantIndex(env);
     const located = await index.locate(keySha256);
     if (located === null) return null;
-    const snapshot = await tenantObject(env, located.tenant).resolveKey(located.tenant, keySha256);
-    if (snapshot === null || snapshot.plan === null) return snapshot;
+    const { tenant, plan } = located;
     // While a tenant changes its plan, the two may differ for a moment.
-    const plan = located.plan?.id === snapshot.plan ? located.plan : await index.plan(snapshot.plan);
-    const level = { level: 'plan', version: plan?.policy_version ?? null, document: plan?.document ?? null } as const;
-    return { ...snapshot, levels: [level, ...snapshot.levels] };
+    const planOf = async (id: string) => (plan?.id === id ? plan : index.plan(id));
+    return await askObject(keySha256, { tenant, planOf, env });
   } catch (cause) {
     // We know nobody's policy now, so we serve nobody.
     throw new PlimsollError('backend_unavailable', 'The tenant store cannot be reached.', { cause });
   }
 }
 
-function tooManyWrongKeys(waitMs: number): PlimsollError {
+/** The one name in a bound that has none. */
+const EVERYBODY = '';
+
+async function askObject(
+  keySha256: string,
+  { tenant, planOf, env }: { tenant: string; planOf: (id: string) => Promise<PlanRecord | null>; env: Env },
+): Promise<TenantSnapshot | null> {
+  const snapshot = await tenantObject(env, tenant).resolveKey(tenant, keySha256);
+  if (snapshot === null || snapshot.plan === null) return snapshot;
+  const plan = await planOf(snapshot.plan);
+  const level = { level: 'plan', version: plan?.policy_version ?? null, document: plan?.document ?? null } as const;
+  return { ...snapshot, levels: [level, ...snapshot.levels] };
+}
+
+function tooManyWrongKeys(how: string, waitMs: number): PlimsollError {
   const retryAfterSeconds = Math.ceil(waitMs / 1000);
   return new PlimsollError(
     'rate_limit_exceeded',
-    `Too many wrong API keys came from your address. Try again in ${retryAfterSeconds} s.`,
+    `Too many wrong API keys ${how}. Try again in ${retryAfterSeconds} s.`,
     { retryAfterSeconds },
   );
 }

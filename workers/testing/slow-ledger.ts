@@ -2,7 +2,9 @@
  * The ledger once more, slow and obvious: a list of requests, and every sum is counted anew. It is
  * the oracle of the ledger's property tests.
  */
-import { KEEP_MS, LEASE_MS, type LedgerAsk } from '../account/ledger.ts';
+
+import { KEEP_MS, LEASE_MS } from '../account/ledger.ts';
+import type { LedgerAsk } from '../account/ledger-contract.ts';
 import { FREE_REPEATS } from '../account/repeats.ts';
 import type { Limits } from '../objects/tenant-account-contract.ts';
 

@@ -20,6 +20,7 @@ const caller: Caller = {
   expiresAtMs: null,
   counted: false,
   caps: { tokens_per_day: null, tokens_per_month: null },
+  operatorCaps: { tokens_per_day: null, tokens_per_month: null },
   canary: null,
   policy: STRICTEST,
   version: 'v1',

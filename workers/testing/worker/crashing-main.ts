@@ -3,9 +3,10 @@
  * `crash-after-claim` between the index's word and their own change (`crash-after-revival` only if
  * the tenant comes out of a backup), `crash-before-settle` between their own change and telling the
  * index. For `index-away`, the index is out of reach for a while after the second change, as often
- * as the name's number says. For `account-away`, the account fails once when it is to be erased,
- * and the alarm then leaves the rest to whoever comes. The crash is the runtime's own: the object
- * is gone, and what it had not written is lost.
+ * as the name's number says. For `account-away`, the account fails that often when it is to be
+ * erased (or once), and the alarm then leaves the rest to whoever comes, as it does for names that
+ * end with `-held`. The crash is the runtime's own: the object is gone, and what it had not written
+ * is lost.
  */
 
 import { type TenantAccountContract, tenantAccount } from '../../objects/tenant-account-contract.ts';
@@ -16,7 +17,7 @@ type ObjectEnv = ConstructorParameters<typeof RealTenantObject>[1];
 
 /** Tenants that have crashed. They live longer than an object does. */
 const crashed = new Set<string>();
-/** How often the index is still away, by tenant. */
+/** How often the index, or the account, is still away, by tenant. */
 const away = new Map<string, number>();
 
 export class TenantObject extends RealTenantObject {
@@ -71,8 +72,9 @@ export class TenantObject extends RealTenantObject {
       return {
         ...account,
         async erase(tenant) {
-          held.value = tenant.startsWith('account-away') && !crashed.has(tenant);
-          if (held.value) crashed.add(tenant);
+          const left = away.get(tenant) ?? (Number(tenant.split('-').at(2)) || 1);
+          held.value = tenant.startsWith('account-away') && left > 0;
+          away.set(tenant, left - 1);
           if (held.value) throw new Error('scripted: the account is away');
           await account.erase(tenant);
         },
@@ -83,7 +85,9 @@ export class TenantObject extends RealTenantObject {
   }
 
   override async alarm(): Promise<void> {
-    if (!this.#held.value) await super.alarm();
+    const query = "SELECT 1 FROM unsettled WHERE tenant LIKE '%-held'";
+    const isHeld = this.#held.value || this.ctx.storage.sql.exec(query).toArray().length > 0;
+    if (!isHeld) await super.alarm();
   }
 }
 

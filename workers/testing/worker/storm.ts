@@ -18,7 +18,16 @@ export default {
     async function one(index: number): Promise<void> {
       const tokens = 1 + (index % 50);
       const limits = { ...NO_LIMITS, tokens_per_day: limit };
-      const ask: Ask = { id: `r${index}`, spender, tokens, limits, caps: limits, prompt: '', idempotency: null };
+      const ask: Ask = {
+        id: `r${index}`,
+        spender,
+        tokens,
+        limits,
+        caps: limits,
+        operatorCaps: limits,
+        prompt: '',
+        idempotency: null,
+      };
       const { outcome } = await account.reserve(ask);
       if (outcome !== 'granted') {
         calm.denied++;
