@@ -114,6 +114,30 @@ test('it says where it stands and what the expert predicts, and goes on with eac
   await idle(engine);
 });
 
+test('an edge that waits says that it is here, and the session goes on', async () => {
+  await serve();
+  const { socket, said } = await connect();
+  await first(said);
+  socket.send('{"type":"here"}');
+  socket.send(JSON.stringify({ type: 'take', at: 0, id: 97, epoch: 1 }));
+  await expect.poll(() => said.length).toBe(3);
+  expect(said[2]).toMatchObject({ epoch: 1, position: 1 });
+  socket.close();
+  await idle(engine);
+});
+
+test('a token that the model does not have ends the socket, and not the engine', async () => {
+  await serve();
+  const { socket, said } = await connect();
+  await first(said);
+  socket.send(JSON.stringify({ type: 'take', at: 0, id: engine.info.vocabSize, epoch: 1 }));
+  await once(socket, 'close');
+  expect(said.at(-1)).toMatchObject({ type: 'error', code: 'invalid_request' });
+  await idle(engine);
+  const other = await connect();
+  await first(other.said);
+});
+
 test('the key is that of the answer which the backend itself would draw', async () => {
   await serve();
   const { said } = await connect();

@@ -19,7 +19,7 @@ import {
   type Role,
   verifyExpertDirective,
 } from '#shared/protocol/expert-directive.ts';
-import { encodeRow, Open, packVocabulary, type Said, Take } from '#shared/protocol/expert-messages.ts';
+import { encodeRow, Open, packVocabulary, type Said, Told } from '#shared/protocol/expert-messages.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Engine, TakenToken } from '../engine/engine.ts';
@@ -32,6 +32,7 @@ import { type Log, logAbout } from './log.ts';
 import { logFailure } from './log-failure.ts';
 import { parseRequest } from './parse-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
+import { watchEdge } from './watch-edge.ts';
 
 export type ExpertOptions = {
   engine: Engine;
@@ -48,9 +49,6 @@ export type ExpertOptions = {
   log: Log;
 };
 
-/** How long a socket may stay without its first message, and without any later one. */
-const OPEN_MS = 10_000;
-const SILENCE_MS = 60_000;
 /** Of a token's id in JSON, with the comma after it. */
 const MOST_ID_CHARACTERS = 7;
 
@@ -103,28 +101,36 @@ function refuse(socket: Duplex, error: PlimsollError): void {
 
 async function serveSession(ws: WebSocket, directive: ExpertDirective, options: ExpertOptions): Promise<void> {
   const log = logAbout(options.log, { request: directive.request, tenant: directive.tenant, key: directive.key });
+  const { vocabSize } = options.engine.info;
   const left = new AbortController();
   const leave = () => left.abort(new Error('the edge left'));
   ws.once('close', leave);
   ws.on('error', leave);
-  let silence = setTimeout(leave, OPEN_MS);
+  const edge = watchEdge({ onGone: (why) => left.abort(why) });
   const say = (said: Said) => ws.send(JSON.stringify(said));
   const opened = Promise.withResolvers<Open>();
   left.signal.addEventListener('abort', () => opened.reject(left.signal.reason));
   let onTake: ((taken: TakenToken) => void) | null = null;
   ws.on('message', (data, isBinary) => {
-    clearTimeout(silence);
-    silence = setTimeout(leave, SILENCE_MS);
     try {
       if (isBinary) throw new PlimsollError('invalid_request', 'Found a binary message, wanted JSON.');
       const message: unknown = JSON.parse(String(data));
-      if (onTake === null) opened.resolve(Open.parse(message));
-      else {
-        const { type: _, ...taken } = Take.parse(message);
-        onTake(taken);
+      if (onTake === null) {
+        opened.resolve(Open.parse(message));
+        edge.opened();
+        return;
       }
+      const told = Told.parse(message);
+      if (told.type === 'here') {
+        edge.isHere();
+        return;
+      }
+      const { type: _, ...taken } = told;
+      if (taken.id >= vocabSize) throw new RangeError(`the model's ids are 0 to ${vocabSize - 1}, found ${taken.id}`);
+      edge.took();
+      onTake(taken);
     } catch (cause) {
-      const error = new PlimsollError('invalid_request', 'The message is neither an open nor a take.', { cause });
+      const error = new PlimsollError('invalid_request', 'The message is no open, no take, and no here.', { cause });
       opened.reject(error);
       left.abort(error);
     }
@@ -145,7 +151,7 @@ async function serveSession(ws: WebSocket, directive: ExpertDirective, options: 
       say({ type: 'error', code: error.code, message: error.message });
     }
   } finally {
-    clearTimeout(silence);
+    edge.stop();
     ws.close();
   }
 }
@@ -210,6 +216,7 @@ async function tellRows(
         backend: backendId,
         model: info.model,
         bundle: info.digest,
+        vocab_size: info.vocabSize,
         draws: secret.id,
         experts: info.experts,
         prompt_tokens: event.prompt_tokens,
