@@ -26,7 +26,12 @@ const START: Said = {
 };
 
 /** A backend of which the test decides what it says. */
-function backend({ starts = START as Said | null, silenceMs = 10_000, topK = null as number | null } = {}) {
+function backend({
+  starts = START as Said | null,
+  silenceMs = 10_000,
+  topK = null as number | null,
+  opens = Promise.resolve(),
+} = {}) {
   const heard: unknown[] = [];
   const listeners: Record<string, (event: { data: unknown }) => void> = {};
   const headers: Record<string, string>[] = [];
@@ -37,6 +42,7 @@ function backend({ starts = START as Said | null, silenceMs = 10_000, topK = nul
     });
   const openSocket: OpenSocket = async (_, given) => {
     headers.push(given);
+    await opens;
     return {
       send: (text) => {
         heard.push(JSON.parse(text));
@@ -184,6 +190,18 @@ test('an edge that waits says every few seconds that it is here, until it closes
   session.close();
   await vi.advanceTimersByTimeAsync(SILENT_EDGE_MS);
   expect(heard).toHaveLength(1 + here.length);
+});
+
+test('a socket that opens when the client has just left is closed', async () => {
+  const opens = Promise.withResolvers<void>();
+  const played = backend({ opens: opens.promise });
+  const session = played.open();
+  await expect.poll(() => played.headers.length).toBe(1);
+  played.leaves.abort();
+  opens.resolve();
+  await expect(session).rejects.toBeInstanceOf(PlimsollError);
+  expect(played.isClosed()).toBe(true);
+  expect(played.heard).toEqual([]);
 });
 
 test('a backend that says nothing counts as broken only while somebody waits for it', async () => {

@@ -22,7 +22,7 @@ import {
   type Told,
 } from '#shared/protocol/expert-messages.ts';
 import type { Load } from './affinity.ts';
-import { backendRefusal } from './backend-refusal.ts';
+import { backendRefusal, refusalOf } from './backend-refusal.ts';
 import type { PoolMember } from './pool-member.ts';
 import { brokenOff } from './read-frames.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -151,7 +151,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   function hearData(data: unknown): void {
     if (typeof data === 'string') {
       const said = Said.parse(JSON.parse(data));
-      if (said.type === 'error') fail(new PlimsollError(said.code, said.message));
+      if (said.type === 'error') fail(refusalOf(said.code, said.message));
       else if (said.type === 'start') {
         hasStarted = true;
         vocabSize = said.vocab_size;
@@ -183,6 +183,11 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
     socket = await options.openSocket(`${member.url}${EXPERTS_PATH}`, headers, over.signal).catch((cause: unknown) => {
       throw cause instanceof PlimsollError ? cause : (failure ?? brokenOff(cause));
     });
+    // The request may have ended just then.
+    if (failure !== null) {
+      socket.close();
+      throw failure;
+    }
     socket.addEventListener('message', ({ data }) => {
       try {
         hear(data);
