@@ -9,13 +9,13 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { NO_WEIGHTS } from '#shared/gate/index.ts';
+import { type DrawKey, NO_WEIGHTS } from '#shared/gate/index.ts';
 import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
 import {
   EXPERT_HEADER,
   EXPERTS_PATH,
   type ExpertDirective,
-  expertKey,
+  type ExpertKeys,
   type Role,
   verifyExpertDirective,
 } from '#shared/protocol/expert-directive.ts';
@@ -37,8 +37,9 @@ import { watchEdge } from './watch-edge.ts';
 export type ExpertOptions = {
   engine: Engine;
   encodePrompt: EncodePrompt;
-  directiveKeys: readonly Uint8Array[];
-  drawSecrets: DrawSecrets;
+  keys: ExpertKeys;
+  /** null: it gives no rows of the safety expert. */
+  drawSecrets: DrawSecrets | null;
   backendId: string;
   /** The experts that may be asked here. */
   roles: readonly Role[];
@@ -53,9 +54,8 @@ export type ExpertOptions = {
 const MOST_ID_CHARACTERS = 7;
 
 /** Serves until the server closes. Returns what ends all sockets at once. */
-export async function serveExperts(server: Server, options: ExpertOptions): Promise<() => void> {
-  const { directiveKeys, roles, drains, log } = options;
-  const keys = await Promise.all(directiveKeys.map(expertKey));
+export function serveExperts(server: Server, options: ExpertOptions): () => void {
+  const { keys, roles, drains, log } = options;
   const used = createUsedDirectives();
   const maxPayload = 2 * options.bodyLimitBytes + MOST_ID_CHARACTERS * options.engine.info.contextLength;
   const sockets = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false });
@@ -186,21 +186,22 @@ async function tellRows(
   const request = parseRequest(body);
   checkAsked(request, info.model);
   const prompt = encodePrompt(request.messages);
-  const [newest] = options.drawSecrets;
-  // Also while the deployment changes its secret.
-  const secret = (open.draws !== null && drawSecretById(options.drawSecrets, open.draws)) || newest;
   const { expert, top_k: topK, ahead } = directive;
-  const drawn = { directive, bundle: info.digest, promptIds: prompt.promptIds, request, rows: topK };
-  const key = await drawKeysOf(secret, drawn)(0);
+  const draw = expert === 'safety' ? await drawOf(request, { open, directive, prompt, options }) : null;
   const begins = open.ids.length === 0;
   // Only the safety expert's row looks at the prompt, once.
   const looks = begins && expert === 'safety';
   const asked = engineRequest(
-    { ...request, stop: [], ignore_eos: true, min_tokens: 0 },
+    {
+      ...request,
+      ...{ stop: [], ignore_eos: true, min_tokens: 0 },
+      // Whoever does not know the draws guesses the likeliest token.
+      ...(draw === null && { temperature: 0 }),
+    },
     {
       directive: { ...directive, second_look: looks ? directive.second_look : null },
       prompt,
-      keys: [key],
+      keys: [draw?.key ?? NO_KEY],
       resume: begins ? null : { ids: open.ids, spent: 0, weights: NO_WEIGHTS, ran: {} },
     },
   );
@@ -217,12 +218,11 @@ async function tellRows(
         model: info.model,
         bundle: info.digest,
         vocab_size: info.vocabSize,
-        draws: secret.id,
         experts: info.experts,
         prompt_tokens: event.prompt_tokens,
         most_tokens: mostTokens(request.max_tokens, size),
         proposal: info.proposal ?? routerOf(info.router),
-        key: [...key],
+        ...(draw !== null && { draws: draw.secret, key: [...draw.key] }),
         ...(request.repetition_penalty !== 1 && { prompt_ids: [...prompt.promptIds] }),
         ...(open.vocabulary && { vocabulary: packVocabulary(vocabulary, info.vocabSize) }),
       });
@@ -234,6 +234,37 @@ async function tellRows(
       say({ type: 'looked', report: event.second_look });
     }
   }
+}
+
+/** What a helpfulness expert's guesses are drawn with: at temperature 0, nothing is. */
+const NO_KEY: DrawKey = [0, 0, 0, 0];
+
+/**
+ * The key of the answer's draws, and the id of its secret. Only the safety expert's backend tells
+ * it, and only its guesses follow from it: a helpfulness expert that knows a draw could choose it
+ * with its row.
+ */
+async function drawOf(
+  request: GenerateRequest,
+  {
+    open,
+    directive,
+    prompt,
+    options: { drawSecrets, engine },
+  }: {
+    open: Open;
+    directive: ExpertDirective;
+    prompt: { promptIds: readonly number[] };
+    options: Pick<ExpertOptions, 'drawSecrets' | 'engine'>;
+  },
+): Promise<{ secret: string; key: DrawKey }> {
+  if (drawSecrets === null) throw new PlimsollError('backend_unavailable', 'This backend has no secret to draw with.');
+  const [newest] = drawSecrets;
+  // Also while the deployment changes its secret.
+  const secret = (open.draws !== null && drawSecretById(drawSecrets, open.draws)) || newest;
+  const { digest: bundle } = engine.info;
+  const drawn = { directive, bundle, promptIds: prompt.promptIds, request, rows: directive.top_k };
+  return { secret: secret.id, key: await drawKeysOf(secret, drawn)(0) };
 }
 
 function checkAsked(request: GenerateRequest, model: string): void {

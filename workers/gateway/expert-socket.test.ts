@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
-import { EXPERT_HEADER, expertKey, verifyExpertDirective } from '#shared/protocol/expert-directive.ts';
+import { EXPERT_HEADER, expertKeysOf, verifyExpertDirective } from '#shared/protocol/expert-directive.ts';
 import { encodeRow, type Said, SILENT_EDGE_MS } from '#shared/protocol/expert-messages.ts';
 import { type OpenSocket, openSession } from './expert-socket.ts';
 import { unheard } from './pool-member.ts';
@@ -122,7 +122,7 @@ test('it opens with a directive of its own and the request', async () => {
   const { start, directive } = await open();
   expect(start).toEqual(START);
   expect(heard).toEqual([{ type: 'open', body: '{}', ids: [], draws: null, vocabulary: true }]);
-  const read = await verifyExpertDirective(headers[0]![EXPERT_HEADER], [await expertKey(KEY)]);
+  const read = await verifyExpertDirective(headers[0]![EXPERT_HEADER], await expertKeysOf([KEY]));
   expect(read).toMatchObject({ id: directive, expert: 'safety', ahead: 2 });
 });
 

@@ -178,7 +178,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   started.promise.catch(() => undefined);
   try {
     signal.throwIfAborted();
-    const token = await signExpertDirective(directive, await expertKey(options.directiveKey));
+    const token = await signExpertDirective(directive, await expertKey(options.directiveKey, directive.expert));
     const headers = { ...options.headers, [EXPERT_HEADER]: token };
     socket = await options.openSocket(`${member.url}${EXPERTS_PATH}`, headers, over.signal).catch((cause: unknown) => {
       throw cause instanceof PlimsollError ? cause : (failure ?? brokenOff(cause));

@@ -122,8 +122,8 @@ export function opener({ role, bundle, knows, fits }: Pool, options: OpenerOptio
 
   function openAt(member: PoolMember, { ids, begun, signal }: Wanted): Promise<ExpertSession> {
     const span = options.trace.call('expert', { 'url.full': member.url, 'plimsoll.expert': role });
-    // A backend without a probe gets no rules for a second look.
-    const look = member.secondLook === null ? { second_look: null } : {};
+    // A backend that takes no second look gets no rules for it.
+    const look = isSafety && member.secondLook !== null ? {} : { second_look: null };
     const { resume: _, ...own } = options.directive;
     const directive: Omit<ExpertDirective, 'id'> = {
       ...own,
