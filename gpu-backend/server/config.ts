@@ -157,7 +157,8 @@ function secretProblems(
 const OWN_SECRET =
   'is not the helpfulness pool\'s own, which begins with "helpfulness."; docs/edge-mixing.md says how to make it';
 const ONLY_HELPFUL = 'is the helpfulness pool\'s own, and PLIMSOLL_SERVES is not "helpfulness"';
-const NOT_HERE = 'must not be set where PLIMSOLL_SERVES is "helpfulness": that pool must not know a draw, and signs nothing';
+const NOT_HERE =
+  'must not be set where PLIMSOLL_SERVES is "helpfulness": that pool must not know a draw, and signs nothing';
 /** The options for starting a backend from code. Everything with a default is optional. */
 export type BackendOptions = z.input<typeof BackendConfig>;
 
