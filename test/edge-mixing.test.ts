@@ -275,7 +275,7 @@ describe('when the helpfulness pool is gone', () => {
 
 test('rows of the helpfulness expert that could not be used have not run, and the answer says so', async () => {
   const script: Script = (source, ids) =>
-    source === 'helpfulness' ? babble(source, ids).fill(Number.NaN) : babble(source, ids);
+    source === 'helpfulness' ? Array.from(babble(source, ids), () => Number.NaN) : babble(source, ids);
   const edge = await startWorker([await startBackend('safety'), await startBackend('helpfulness', 'h', { script })]);
   const answer = await answered(await ask(edge));
   expect(answer.plimsoll!.mixing).toMatchObject({ helpfulness: [], alone_from: 0 });

@@ -6,7 +6,7 @@ import { receiptSigner } from './receipt-signer.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './testing/backend-client.ts';
 
 let env: Record<string, string>;
-let receiptPrivateJwk: BackendConfig['receiptPrivateJwk'];
+let receiptPrivateJwk: NonNullable<BackendConfig['receiptPrivateJwk']>;
 beforeAll(async () => {
   ({ receiptPrivateJwk } = await receiptKeys());
   env = {

@@ -35,8 +35,8 @@ const Settings = z.strictObject({
   /** 0 means any free port. */
   port: z.int().min(0).max(65_535).default(8788),
   /**
-   * Shared with the edge, which signs directives with it. A backend of the helpfulness pool has that
-   * pool's own in its place (pool-secret.ts).
+   * Shared with the edge, which signs directives with it. A backend of the helpfulness pool has
+   * that pool's own in its place (pool-secret.ts).
    */
   directiveSecret: Secret,
   /** Directives under these are taken too, while the secret is being changed. */

@@ -58,8 +58,8 @@ export const PoolReport = ServedModel.extend({
   status: z.enum(['ok', 'loading', 'draining', 'gone']),
   region: z.enum(REGIONS).nullable(),
   /**
-   * The edge's word, by the key that has signed: it is a member of the helpfulness pool, which may be
-   * other people's. Whatever it says, it counts for nothing else.
+   * The edge's word, by the key that has signed: it is a member of the helpfulness pool, which may
+   * be other people's. Whatever it says, it counts for nothing else.
    */
   pool: z.literal('helpfulness').optional(),
   experts: ExpertKinds,

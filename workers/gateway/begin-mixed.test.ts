@@ -1,4 +1,4 @@
-/** Answers that the edge mixes, over backends that a test plays: who is asked, and who is let go. */
+/** Answers that the edge mixes, over backends that a test plays: who is asked and who is let go. */
 import { decodeJwt } from 'jose';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';

@@ -94,7 +94,7 @@ export function chatCompletions({
     const choose = (among: readonly PoolMember[]) =>
       chooseBackends(among, { model, messages, mode: line.mode, looks, load, from });
     const candidates = choose(members);
-    // What holds for the answer is the safety expert's word, where the other one may be other people's.
+    // The safety expert's word counts. The other pool may be other people's.
     const best = candidates.find(({ serves }) => line.mode !== 'edge' || serves.includes('safety'));
     const defaults = best?.sampling ?? PLAIN_SAMPLING;
     const maxTokensOfPolicy = decision.maxTokens;

@@ -4,8 +4,8 @@
  * experts elsewhere, and the same gate, sampling and text.
  *
  * Without the safety expert nothing is drawn: the answer breaks off. Without the helpfulness
- * expert, or if its row does not come in time, the gate closes, the safety expert goes on alone, and
- * the receipt says from where.
+ * expert, or if its row does not come in time, the gate closes, the safety expert goes on alone,
+ * and the receipt says from where.
  */
 import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
 import { AnswerText } from '#shared/answer/answer-text.ts';
