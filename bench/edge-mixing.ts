@@ -20,6 +20,8 @@ import type { Script } from '#gpu-backend/engine/scripted-experts.ts';
 import { babble, startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine.ts';
 import { type Backend, serveEngine, startBackend } from '#gpu-backend/server/start-backend.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import { helpfulnessSecret } from '#shared/protocol/pool-secret.ts';
 import { adminClient } from '#workers/control/admin-client.ts';
 import { sha256 } from '#workers/local/seed-demo-tenants.ts';
 import { type Edge, startEdge } from '#workers/local/start-edge.ts';
@@ -49,11 +51,13 @@ export async function benchEdgeMixing({
   rounds: number;
   bundle: string;
 }): Promise<Record<string, number>> {
+  // The helpfulness pool has a secret of its own, and neither draws nor signs.
+  const poolSecret = await helpfulnessSecret(directiveKey(SECRET));
   const settings = (serves: Serves, { receiptPrivateJwk }: Keys) => ({
     port: 0,
-    directiveSecret: SECRET,
-    drawSecret: DRAW_SECRET,
-    receiptPrivateJwk,
+    ...(serves === 'helpfulness'
+      ? { directiveSecret: poolSecret, drawSecret: null, receiptPrivateJwk: null }
+      : { directiveSecret: SECRET, drawSecret: DRAW_SECRET, receiptPrivateJwk }),
     backendId: serves,
     graceMs: 0,
     serves,

@@ -12,6 +12,8 @@ import { babble, startScriptedEngine } from '#gpu-backend/engine/testing/scripte
 import { type Backend, serveEngine, startBackend as startRealBackend } from '#gpu-backend/server/start-backend.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import { helpfulnessSecret } from '#shared/protocol/pool-secret.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { adminClient } from '#workers/control/admin-client.ts';
 import { sha256 } from '#workers/local/seed-demo-tenants.ts';
@@ -40,6 +42,15 @@ afterEach(async () => {
 });
 afterAll(() => rm(dataDir, { recursive: true, force: true }));
 
+/** The helpfulness pool has a secret of its own, and neither draws nor signs. */
+async function secretsOf(serves: Role) {
+  if (serves !== 'helpfulness') {
+    return { directiveSecret: SECRET, drawSecret: DRAW_SECRET, receiptPrivateJwk: keys.receiptPrivateJwk };
+  }
+  const directiveSecret = await helpfulnessSecret(directiveKey(SECRET));
+  return { directiveSecret, drawSecret: null, receiptPrivateJwk: null };
+}
+
 type Started = { backend: Backend; engine: Engine };
 
 async function startBackend(
@@ -51,9 +62,7 @@ async function startBackend(
   const config = {
     host: '127.0.0.1',
     port: 0,
-    directiveSecret: SECRET,
-    drawSecret: DRAW_SECRET,
-    receiptPrivateJwk: keys.receiptPrivateJwk,
+    ...(await secretsOf(serves)),
     backendId: name,
     graceMs: 0,
     bodyLimitBytes: 10_000,
@@ -72,7 +81,7 @@ async function startBackend(
 
 async function startWorker(
   backends: readonly Pick<Started, 'backend'>[],
-  overrides: Record<string, string> = {},
+  overrides: Record<string, string | null> = {},
 ): Promise<Edge> {
   const edge = await startEdge({
     port: 0,
@@ -264,6 +273,45 @@ describe('when the helpfulness pool is gone', () => {
   });
 });
 
+test('rows of the helpfulness expert that could not be used have not run, and the answer says so', async () => {
+  const script: Script = (source, ids) =>
+    source === 'helpfulness' ? Array.from(babble(source, ids), () => Number.NaN) : babble(source, ids);
+  const edge = await startWorker([await startBackend('safety'), await startBackend('helpfulness', 'h', { script })]);
+  const answer = await answered(await ask(edge));
+  expect(answer.plimsoll!.mixing).toMatchObject({ helpfulness: [], alone_from: 0 });
+  const receipt = await verifyReceipt(answer.plimsoll!.receipt!, edgeKey.jwks);
+  expect(receipt).toMatchObject({ ran: { safety: 24 }, weights: { min: 1 } });
+});
+
+test('a backend of the helpfulness pool is no backend of the safety expert, whatever it says', async () => {
+  const helpful = await startBackend('helpfulness');
+  const boasts = await startBackend('all', 'boasts');
+  const edge = await startWorker([helpful], { HELPFULNESS_BACKENDS: JSON.stringify([boasts.backend.url]) });
+  const response = await ask(edge);
+  expect(response.status).toBe(503);
+  expect(await response.json()).toMatchObject({ error: { code: 'backend_unavailable' } });
+  const logits = await ask(edge, { plimsoll: { mode: 'logits' } });
+  expect(await logits.json()).toMatchObject({ error: { code: 'unsupported_value', param: 'plimsoll.mode' } });
+  expect(boasts.engine.stats().running).toBe(0);
+});
+
+test('the list of models names the mode where the tenant may ask for it and both pools are known', async () => {
+  const modesOf = async (edge: Edge, key: string) => {
+    const listed = await fetch(`${edge.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+    const { data } = (await listed.json()) as { data: { plimsoll: { modes: string[] } }[] };
+    return data[0]!.plimsoll.modes;
+  };
+  const all = await startBackend('all');
+  const edge = await startWorker([all]);
+  expect(await modesOf(edge, 'pk-mixed')).toEqual(['logits', 'edge']);
+  expect(await modesOf(edge, 'pk-plain')).toEqual(['logits']);
+  expect(await modesOf(await startWorker([await startBackend('safety')]), 'pk-mixed')).toEqual([]);
+  const unsigned = await startWorker([all], { EDGE_RECEIPT_JWK: null });
+  expect(await modesOf(unsigned, 'pk-mixed')).toEqual(['logits']);
+  const page = await (await fetch(edge.url, { headers: { accept: 'text/html' } })).text();
+  expect(page).not.toContain('mode edge');
+});
+
 describe('when the safety pool is gone', () => {
   test('from the start, the request is refused and nothing is drawn', async () => {
     const safety = await startBackend('safety');
@@ -325,14 +373,12 @@ test('a tenant whose policy does not list the mode may not use it, and a backend
 test('two backends of the demo’s bundle, one expert each, give the answer of one backend with both', async () => {
   const bundle = path.join(import.meta.dirname, '../models/demo');
   const started = await Promise.all(
-    (['all', 'safety', 'helpfulness'] as const).map((serves) =>
+    (['all', 'safety', 'helpfulness'] as const).map(async (serves) =>
       startRealBackend(
         {
           bundle,
           port: 0,
-          directiveSecret: SECRET,
-          drawSecret: DRAW_SECRET,
-          receiptPrivateJwk: keys.receiptPrivateJwk,
+          ...(await secretsOf(serves)),
           backendId: serves,
           threads: 1,
           context: 256,

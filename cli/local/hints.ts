@@ -27,8 +27,7 @@ export async function hints(
   const listed = await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${tenants[0]!.key}` } });
   const models = ModelList.parse(await listed.json()).data.map(({ id, plimsoll: { context_length, modes } }) => ({
     name: id,
-    // The demo tenants' policies do not allow the mode `edge`.
-    about: `${context_length} tokens, mode ${modes.filter((mode) => mode !== 'edge').join(' or ')}`,
+    about: `${context_length} tokens, mode ${modes.join(' or ')}`,
   }));
   const keys = await Promise.all(
     tenants.map(async ({ key, policy }) => {

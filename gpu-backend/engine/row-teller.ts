@@ -1,8 +1,9 @@
 /**
  * An expert whose rows somebody else draws from. It tells a row at each position and waits to be
  * told what was drawn there. With `ahead`, it does not wait: it guesses the draw by what it would
- * draw itself, with the answer's own random number for that position, and goes on. Where two
- * experts and their mixture agree, the same number draws the same token. A wrong guess is taken
+ * draw itself, and goes on. The safety expert has the answer's own random numbers: where it and the
+ * mixture agree, the same number draws the same token. The helpfulness expert must not have them,
+ * and its request asks for the likeliest token (temperature 0). A wrong guess is taken
  * back and costs the runs after it, never another token: a row counts only after exactly the tokens
  * that were drawn.
  */

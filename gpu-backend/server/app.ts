@@ -38,9 +38,10 @@ export type AppOptions = {
   encodePrompt: EncodePrompt;
   /** A directive may be signed with any of them. */
   directiveKeys: readonly [Uint8Array, ...Uint8Array[]];
-  /** Newest first. */
-  drawSecrets: DrawSecrets;
-  sign: SignReceipt;
+  /** Newest first. null: it answers nothing itself. */
+  drawSecrets: DrawSecrets | null;
+  /** null: it answers nothing itself. */
+  sign: SignReceipt | null;
   backendId: string;
   /** When the bundle was written here, in Unix seconds. The list of models shows it. */
   created?: number | undefined;
@@ -72,7 +73,6 @@ export function createApp(options: AppOptions): Hono<Traced> {
   const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING, scoring = null } = options;
   const { serves = [], answers = true } = options;
   const draining = () => drains.isDraining;
-  const [drawSecret] = drawSecrets;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
   const tracing = createTracing({
@@ -121,7 +121,10 @@ export function createApp(options: AppOptions): Hono<Traced> {
     const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
     try {
       refuseWhileDraining();
-      if (!answers) throw new PlimsollError('backend_unavailable', 'This backend gives only rows of its experts.');
+      if (!answers || drawSecrets === null || sign === null) {
+        throw new PlimsollError('backend_unavailable', 'This backend gives only rows of its experts.');
+      }
+      const [drawSecret] = drawSecrets;
       const { request: body, ids } = splitBody(new Uint8Array(await c.req.arrayBuffer()));
       if (body.byteLength > bodyLimitBytes) tooLarge();
       const { directive, key } = await verifyDirectiveUnderAny(c.req.header(DIRECTIVE_HEADER), body, directiveKeys);
@@ -196,7 +199,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
         experts,
         provider,
         created,
-        draws: drawSecret.id,
+        draws: drawSecrets?.[0].id,
         modes: offeredModes(modes, { serves, answers }),
         serves,
         second_look: secondLook,

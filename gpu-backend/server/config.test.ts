@@ -1,10 +1,12 @@
 import { beforeAll, expect, test } from 'vitest';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import { helpfulnessSecret } from '#shared/protocol/pool-secret.ts';
 import { type BackendConfig, readConfig } from './config.ts';
 import { receiptSigner } from './receipt-signer.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './testing/backend-client.ts';
 
 let env: Record<string, string>;
-let receiptPrivateJwk: BackendConfig['receiptPrivateJwk'];
+let receiptPrivateJwk: NonNullable<BackendConfig['receiptPrivateJwk']>;
 beforeAll(async () => {
   ({ receiptPrivateJwk } = await receiptKeys());
   env = {
@@ -116,4 +118,18 @@ test('names all variables that are missing or wrong, at once', () => {
 
 test('a receipt key that is not on the curve prevents the start', async () => {
   await expect(receiptSigner({ ...receiptPrivateJwk, d: 'AAAA' })).rejects.toThrow();
+});
+
+test('a backend of the helpfulness pool has that pool’s secret, no draw secret and no receipt key', async () => {
+  const secret = await helpfulnessSecret(directiveKey(SECRET));
+  const pool = { PLIMSOLL_BUNDLE: 'models/demo', PLIMSOLL_DIRECTIVE_SECRET: secret, PLIMSOLL_SERVES: 'helpfulness' };
+  expect(readConfig(pool)).toMatchObject({ directiveSecret: secret, drawSecret: null, receiptPrivateJwk: null });
+  const given = { ...env, PLIMSOLL_SERVES: 'helpfulness', PLIMSOLL_OLD_DRAW_SECRETS: JSON.stringify([DRAW_SECRET]) };
+  expect(() => readConfig(given)).toThrow(/PLIMSOLL_DIRECTIVE_SECRET: is not the helpfulness pool's own/);
+  for (const name of ['DRAW_SECRET', 'OLD_DRAW_SECRETS', 'RECEIPT_PRIVATE_JWK']) {
+    expect(() => readConfig(given)).toThrow(new RegExp(`PLIMSOLL_${name}: must not be set`));
+  }
+  const old = { ...pool, PLIMSOLL_OLD_DIRECTIVE_SECRETS: JSON.stringify([SECRET]) };
+  expect(() => readConfig(old)).toThrow(/PLIMSOLL_OLD_DIRECTIVE_SECRETS: is not the helpfulness pool's own/);
+  expect(() => readConfig({ ...env, PLIMSOLL_DIRECTIVE_SECRET: secret })).toThrow(/SERVES is not "helpfulness"/);
 });

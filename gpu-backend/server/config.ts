@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { parseHostNames } from '#shared/api/host-names.ts';
 import { BackendUrl } from '#shared/protocol/pool-report.ts';
+import { isHelpfulnessSecret } from '#shared/protocol/pool-secret.ts';
 import { REGIONS } from '#shared/protocol/regions.ts';
 import { OtlpEndpoint, OtlpHeaders } from '#shared/trace/otlp-settings.ts';
 import { ProviderChoice } from '../graph/provider.ts';
@@ -27,21 +28,28 @@ const isHeaders = (text: string) => OtlpHeaders.safeParse(text).success;
 
 const Secret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'needs at least 32 bytes');
 
-export const BackendConfig = z.strictObject({
+const Settings = z.strictObject({
   /** The folder of the bundle to serve. */
   bundle: z.string().min(1),
   host: z.string().min(1).default('127.0.0.1'),
   /** 0 means any free port. */
   port: z.int().min(0).max(65_535).default(8788),
-  /** Shared with the edge, which signs directives with it. */
+  /**
+   * Shared with the edge, which signs directives with it. A backend of the helpfulness pool has
+   * that pool's own in its place (pool-secret.ts).
+   */
   directiveSecret: Secret,
   /** Directives under these are taken too, while the secret is being changed. */
   oldDirectiveSecrets: z.array(Secret).default([]),
-  /** Draws depend on it. All backends of a deployment share it, and nobody else has it. */
-  drawSecret: Secret,
+  /**
+   * Draws depend on it. All backends of a deployment share it, but those of the helpfulness pool.
+   * Nobody else has it.
+   */
+  drawSecret: Secret.nullable().default(null),
   /** Answers that began under one of these go on under it. New ones never begin under them. */
   oldDrawSecrets: z.array(Secret).default([]),
-  receiptPrivateJwk: ReceiptPrivateJwk,
+  /** Signs receipts. A backend of the helpfulness pool signs none. */
+  receiptPrivateJwk: ReceiptPrivateJwk.nullable().default(null),
   /**
    * `all`: it answers, and gives rows of both experts to edges that mix them. With one expert, it
    * only gives that one's rows: it is a member of that expert's pool.
@@ -111,7 +119,46 @@ export const BackendConfig = z.strictObject({
   /** Which share of the traces that begin here is sent. */
   traceRatio: z.number().min(0).max(1).default(1),
 });
+
+/** The settings, checked one by one and together. */
+export const BackendConfig = Settings.superRefine((config, { addIssue }) => {
+  for (const [setting, message] of secretProblems(config)) addIssue({ code: 'custom', path: [setting], message });
+});
 export type BackendConfig = z.infer<typeof BackendConfig>;
+
+const SECRETS = [
+  'directiveSecret',
+  'oldDirectiveSecrets',
+  'drawSecret',
+  'oldDrawSecrets',
+  'receiptPrivateJwk',
+] as const satisfies (keyof BackendConfig)[];
+
+/**
+ * Which secrets a backend lacks, and which it must not have: the helpfulness pool may be other
+ * people's, so whatever lets it know a draw or speak for others is kept from it. The settings need
+ * not have been checked.
+ */
+function secretProblems(
+  settings: { serves?: unknown } & Partial<Record<(typeof SECRETS)[number], unknown>>,
+): [setting: (typeof SECRETS)[number], why: string][] {
+  const isMember = settings.serves === 'helpfulness';
+  return SECRETS.flatMap((setting): [(typeof SECRETS)[number], string][] => {
+    const given = [settings[setting] ?? []].flat();
+    if (setting === 'directiveSecret' || setting === 'oldDirectiveSecrets') {
+      const isRight = given.every((secret) => isHelpfulnessSecret(String(secret)) === isMember);
+      return isRight ? [] : [[setting, isMember ? OWN_SECRET : ONLY_HELPFUL]];
+    }
+    if (isMember) return given.length === 0 ? [] : [[setting, NOT_HERE]];
+    return given.length > 0 || setting === 'oldDrawSecrets' ? [] : [[setting, 'is not set']];
+  });
+}
+
+const OWN_SECRET =
+  'is not the helpfulness pool\'s own, which begins with "helpfulness."; docs/edge-mixing.md says how to make it';
+const ONLY_HELPFUL = 'is the helpfulness pool\'s own, and PLIMSOLL_SERVES is not "helpfulness"';
+const NOT_HERE =
+  'must not be set where PLIMSOLL_SERVES is "helpfulness": that pool must not know a draw, and signs nothing';
 /** The options for starting a backend from code. Everything with a default is optional. */
 export type BackendOptions = z.input<typeof BackendConfig>;
 
@@ -193,8 +240,10 @@ export function readConfig(env: Environment): BackendConfig {
       `PLIMSOLL_BACKEND_URL: is not set, and ${host} is no address to be reached at; the edge needs this backend's URL`,
     );
   }
+  const settings = Object.fromEntries(SETTINGS.map((setting) => [setting, rawSetting(setting, env)]));
+  problems.push(...secretProblems(settings).map(([setting, why]) => `${VARIABLES[setting][0]}: ${why}`));
   if (problems.length > 0) throw new Error(`the backend's settings are not usable\n  ${problems.join('\n  ')}`);
-  return BackendConfig.parse(Object.fromEntries(SETTINGS.map((setting) => [setting, rawSetting(setting, env)])));
+  return BackendConfig.parse(settings);
 }
 
 /** What is wrong with these settings, in the same words as `readConfig` has. */
@@ -220,7 +269,7 @@ export function variablesFor(env: Environment, settings: readonly (keyof Backend
 function problemOf(setting: keyof BackendConfig, env: Environment): string | null {
   const raw = rawSetting(setting, env);
   if (raw === NOT_JSON) return 'not JSON';
-  const schema: z.ZodType = BackendConfig.shape[setting];
+  const schema: z.ZodType = Settings.shape[setting];
   const { error } = schema.safeParse(raw);
   const issue = error?.issues[0];
   if (issue === undefined) return null;

@@ -12,6 +12,7 @@ import {
   signExpertDirective,
 } from '#shared/protocol/expert-directive.ts';
 import { decodeRow, type Open, Said } from '#shared/protocol/expert-messages.ts';
+import { helpfulnessSecret } from '#shared/protocol/pool-secret.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startScriptedEngine } from '../engine/testing/scripted-engine.ts';
@@ -35,9 +36,9 @@ async function serve(serves: BackendConfig['serves'] = 'all') {
   const config = {
     host: '127.0.0.1',
     port: 0,
-    directiveSecret: SECRET,
-    drawSecret: DRAW_SECRET,
-    receiptPrivateJwk: keys.receiptPrivateJwk,
+    ...(serves === 'helpfulness'
+      ? { directiveSecret: await helpfulnessSecret(directiveKey(SECRET)), drawSecret: null, receiptPrivateJwk: null }
+      : { directiveSecret: SECRET, drawSecret: DRAW_SECRET, receiptPrivateJwk: keys.receiptPrivateJwk }),
     backendId: 'b1',
     graceMs: 0,
     bodyLimitBytes: 10_000,
@@ -71,7 +72,7 @@ async function sign(changes: Partial<ExpertDirective> = {}): Promise<string> {
     ahead: 0,
     ...changes,
   };
-  return signExpertDirective(directive, await expertKey(directiveKey(SECRET)));
+  return signExpertDirective(directive, await expertKey(directiveKey(SECRET), directive.expert));
 }
 
 /** Everything that the backend sends, in order. */
@@ -114,6 +115,30 @@ test('it says where it stands and what the expert predicts, and goes on with eac
   await idle(engine);
 });
 
+test('an edge that waits says that it is here, and the session goes on', async () => {
+  await serve();
+  const { socket, said } = await connect();
+  await first(said);
+  socket.send('{"type":"here"}');
+  socket.send(JSON.stringify({ type: 'take', at: 0, id: 97, epoch: 1 }));
+  await expect.poll(() => said.length).toBe(3);
+  expect(said[2]).toMatchObject({ epoch: 1, position: 1 });
+  socket.close();
+  await idle(engine);
+});
+
+test('a token that the model does not have ends the socket, and not the engine', async () => {
+  await serve();
+  const { socket, said } = await connect();
+  await first(said);
+  socket.send(JSON.stringify({ type: 'take', at: 0, id: engine.info.vocabSize, epoch: 1 }));
+  await once(socket, 'close');
+  expect(said.at(-1)).toMatchObject({ type: 'error', code: 'invalid_request' });
+  await idle(engine);
+  const other = await connect();
+  await first(other.said);
+});
+
 test('the key is that of the answer which the backend itself would draw', async () => {
   await serve();
   const { said } = await connect();
@@ -133,7 +158,42 @@ test('without a directive for exactly this, there is no socket', async () => {
   expect((await connect({ token: used })).status).toBe(401);
   expect((await connect({ token: null })).status).toBe(401);
   expect((await connect({ token: 'x.y.z' })).status).toBe(401);
-  expect((await connect()).status).toBe(503);
+  // It has no key for the other expert, so it cannot even tell that the directive is genuine.
+  expect((await connect()).status).toBe(401);
+});
+
+test('a backend of the safety expert gives no rows of the other one', async () => {
+  await serve('safety');
+  expect((await connect({ changes: { expert: 'helpfulness' } })).status).toBe(503);
+});
+
+test.each(['all', 'helpfulness'] as const)(
+  'a backend that serves %s says no draw key with the helpfulness expert’s rows, and guesses without it',
+  async (serves) => {
+    await serve(serves);
+    const asked = { changes: { expert: 'helpfulness', ahead: 3 } } as const;
+    const { said, socket } = await connect(asked);
+    await expect.poll(() => said.length, { timeout: 5000 }).toBe(5);
+    const [start, ...rows] = said as [Record<string, unknown>, ...Guess[]];
+    expect([start.key, start.draws]).toEqual([undefined, undefined]);
+    // It goes on with the likeliest token, whatever the draw will be.
+    const guesses = rows.slice(0, 3);
+    expect(guesses.map(({ draft }) => draft)).toEqual(guesses.map(({ logits }) => likeliest(logits)));
+    socket.close();
+    await idle(engine);
+  },
+);
+
+type Guess = { draft: number | null; logits: Float32Array };
+/** Token 0 ends an answer, and none begins with it. */
+const likeliest = (logits: Float32Array) => logits.indexOf(Math.max(...logits));
+
+test('a helpfulness backend has no secret of the deployment, and says so in its health', async () => {
+  await serve('helpfulness');
+  const health = (await (await fetch(`${backend.url}/healthz`)).json()) as Record<string, unknown>;
+  expect(health).toMatchObject({ serves: ['helpfulness'], modes: ['edge'], scores: false });
+  expect(health.draws).toBeUndefined();
+  expect((await call(backend.url, BODY)).status).toBe(503);
 });
 
 test('a request with another body than was signed gets an error and no row', async () => {

@@ -9,17 +9,17 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import { NO_WEIGHTS } from '#shared/gate/index.ts';
+import { type DrawKey, NO_WEIGHTS } from '#shared/gate/index.ts';
 import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
 import {
   EXPERT_HEADER,
   EXPERTS_PATH,
   type ExpertDirective,
-  expertKey,
+  type ExpertKeys,
   type Role,
   verifyExpertDirective,
 } from '#shared/protocol/expert-directive.ts';
-import { encodeRow, Open, packVocabulary, type Said, Take } from '#shared/protocol/expert-messages.ts';
+import { encodeRow, Open, packVocabulary, type Said, Told } from '#shared/protocol/expert-messages.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Engine, TakenToken } from '../engine/engine.ts';
@@ -32,12 +32,14 @@ import { type Log, logAbout } from './log.ts';
 import { logFailure } from './log-failure.ts';
 import { parseRequest } from './parse-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
+import { watchEdge } from './watch-edge.ts';
 
 export type ExpertOptions = {
   engine: Engine;
   encodePrompt: EncodePrompt;
-  directiveKeys: readonly Uint8Array[];
-  drawSecrets: DrawSecrets;
+  keys: ExpertKeys;
+  /** null: it gives no rows of the safety expert. */
+  drawSecrets: DrawSecrets | null;
   backendId: string;
   /** The experts that may be asked here. */
   roles: readonly Role[];
@@ -48,16 +50,12 @@ export type ExpertOptions = {
   log: Log;
 };
 
-/** How long a socket may stay without its first message, and without any later one. */
-const OPEN_MS = 10_000;
-const SILENCE_MS = 60_000;
 /** Of a token's id in JSON, with the comma after it. */
 const MOST_ID_CHARACTERS = 7;
 
 /** Serves until the server closes. Returns what ends all sockets at once. */
-export async function serveExperts(server: Server, options: ExpertOptions): Promise<() => void> {
-  const { directiveKeys, roles, drains, log } = options;
-  const keys = await Promise.all(directiveKeys.map(expertKey));
+export function serveExperts(server: Server, options: ExpertOptions): () => void {
+  const { keys, roles, drains, log } = options;
   const used = createUsedDirectives();
   const maxPayload = 2 * options.bodyLimitBytes + MOST_ID_CHARACTERS * options.engine.info.contextLength;
   const sockets = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false });
@@ -103,28 +101,36 @@ function refuse(socket: Duplex, error: PlimsollError): void {
 
 async function serveSession(ws: WebSocket, directive: ExpertDirective, options: ExpertOptions): Promise<void> {
   const log = logAbout(options.log, { request: directive.request, tenant: directive.tenant, key: directive.key });
+  const { vocabSize } = options.engine.info;
   const left = new AbortController();
   const leave = () => left.abort(new Error('the edge left'));
   ws.once('close', leave);
   ws.on('error', leave);
-  let silence = setTimeout(leave, OPEN_MS);
+  const edge = watchEdge({ onGone: (why) => left.abort(why) });
   const say = (said: Said) => ws.send(JSON.stringify(said));
   const opened = Promise.withResolvers<Open>();
   left.signal.addEventListener('abort', () => opened.reject(left.signal.reason));
   let onTake: ((taken: TakenToken) => void) | null = null;
   ws.on('message', (data, isBinary) => {
-    clearTimeout(silence);
-    silence = setTimeout(leave, SILENCE_MS);
     try {
       if (isBinary) throw new PlimsollError('invalid_request', 'Found a binary message, wanted JSON.');
       const message: unknown = JSON.parse(String(data));
-      if (onTake === null) opened.resolve(Open.parse(message));
-      else {
-        const { type: _, ...taken } = Take.parse(message);
-        onTake(taken);
+      if (onTake === null) {
+        opened.resolve(Open.parse(message));
+        edge.opened();
+        return;
       }
+      const told = Told.parse(message);
+      if (told.type === 'here') {
+        edge.isHere();
+        return;
+      }
+      const { type: _, ...taken } = told;
+      if (taken.id >= vocabSize) throw new RangeError(`the model's ids are 0 to ${vocabSize - 1}, found ${taken.id}`);
+      edge.took();
+      onTake(taken);
     } catch (cause) {
-      const error = new PlimsollError('invalid_request', 'The message is neither an open nor a take.', { cause });
+      const error = new PlimsollError('invalid_request', 'The message is no open, no take, and no here.', { cause });
       opened.reject(error);
       left.abort(error);
     }
@@ -145,7 +151,7 @@ async function serveSession(ws: WebSocket, directive: ExpertDirective, options: 
       say({ type: 'error', code: error.code, message: error.message });
     }
   } finally {
-    clearTimeout(silence);
+    edge.stop();
     ws.close();
   }
 }
@@ -180,21 +186,22 @@ async function tellRows(
   const request = parseRequest(body);
   checkAsked(request, info.model);
   const prompt = encodePrompt(request.messages);
-  const [newest] = options.drawSecrets;
-  // Also while the deployment changes its secret.
-  const secret = (open.draws !== null && drawSecretById(options.drawSecrets, open.draws)) || newest;
   const { expert, top_k: topK, ahead } = directive;
-  const drawn = { directive, bundle: info.digest, promptIds: prompt.promptIds, request, rows: topK };
-  const key = await drawKeysOf(secret, drawn)(0);
+  const draw = expert === 'safety' ? await drawOf(request, { open, directive, prompt, options }) : null;
   const begins = open.ids.length === 0;
   // Only the safety expert's row looks at the prompt, once.
   const looks = begins && expert === 'safety';
   const asked = engineRequest(
-    { ...request, stop: [], ignore_eos: true, min_tokens: 0 },
+    {
+      ...request,
+      ...{ stop: [], ignore_eos: true, min_tokens: 0 },
+      // Whoever does not know the draws guesses the likeliest token.
+      ...(draw === null && { temperature: 0 }),
+    },
     {
       directive: { ...directive, second_look: looks ? directive.second_look : null },
       prompt,
-      keys: [key],
+      keys: [draw?.key ?? NO_KEY],
       resume: begins ? null : { ids: open.ids, spent: 0, weights: NO_WEIGHTS, ran: {} },
     },
   );
@@ -210,12 +217,12 @@ async function tellRows(
         backend: backendId,
         model: info.model,
         bundle: info.digest,
-        draws: secret.id,
+        vocab_size: info.vocabSize,
         experts: info.experts,
         prompt_tokens: event.prompt_tokens,
         most_tokens: mostTokens(request.max_tokens, size),
         proposal: info.proposal ?? routerOf(info.router),
-        key: [...key],
+        ...(draw !== null && { draws: draw.secret, key: [...draw.key] }),
         ...(request.repetition_penalty !== 1 && { prompt_ids: [...prompt.promptIds] }),
         ...(open.vocabulary && { vocabulary: packVocabulary(vocabulary, info.vocabSize) }),
       });
@@ -227,6 +234,37 @@ async function tellRows(
       say({ type: 'looked', report: event.second_look });
     }
   }
+}
+
+/** What a helpfulness expert's guesses are drawn with: at temperature 0, nothing is. */
+const NO_KEY: DrawKey = [0, 0, 0, 0];
+
+/**
+ * The key of the answer's draws, and the id of its secret. Only the safety expert's backend tells
+ * it, and only its guesses follow from it: a helpfulness expert that knows a draw could choose it
+ * with its row.
+ */
+async function drawOf(
+  request: GenerateRequest,
+  {
+    open,
+    directive,
+    prompt,
+    options: { drawSecrets, engine },
+  }: {
+    open: Open;
+    directive: ExpertDirective;
+    prompt: { promptIds: readonly number[] };
+    options: Pick<ExpertOptions, 'drawSecrets' | 'engine'>;
+  },
+): Promise<{ secret: string; key: DrawKey }> {
+  if (drawSecrets === null) throw new PlimsollError('backend_unavailable', 'This backend has no secret to draw with.');
+  const [newest] = drawSecrets;
+  // Also while the deployment changes its secret.
+  const secret = (open.draws !== null && drawSecretById(drawSecrets, open.draws)) || newest;
+  const { digest: bundle } = engine.info;
+  const drawn = { directive, bundle, promptIds: prompt.promptIds, request, rows: directive.top_k };
+  return { secret: secret.id, key: await drawKeysOf(secret, drawn)(0) };
 }
 
 function checkAsked(request: GenerateRequest, model: string): void {

@@ -15,7 +15,8 @@ export type Registered = {
   maxRows: number;
   maxWaiting: number;
   created: number | undefined;
-  draws: string;
+  /** The id of its draw secret, if it has one. */
+  draws: string | undefined;
   sampling: Sampling;
   /** Whether its bundle has reward and cost heads. */
   scores: boolean;
@@ -41,7 +42,7 @@ export function registerReport(engine: Engine, draining: boolean, about: Registe
     context_length: contextLength,
     max_token_bytes: maxTokenBytes,
     ...(created !== undefined && { created }),
-    draws,
+    ...(draws !== undefined && { draws }),
     second_look: secondLook,
     scores,
     sampling,

@@ -12,9 +12,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
-import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
+import { type DrawSecrets, importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
-import { ROLES, type Role } from '#shared/protocol/expert-directive.ts';
+import { expertKeysOf, helpfulnessKeysOf, ROLES, type Role } from '#shared/protocol/expert-directive.ts';
 import { OtlpHeaders } from '#shared/trace/otlp-settings.ts';
 import { bundleVocabulary } from '../engine/bundle-vocabulary.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
@@ -169,7 +169,7 @@ export async function serveEngine(
     log = logTo('json'),
     created,
     sampling,
-    scoring = null,
+    scoring: given = null,
     registering,
     vocabulary,
   }: {
@@ -185,14 +185,16 @@ export async function serveEngine(
   const { oldDirectiveSecrets = [], oldDrawSecrets = [] } = config;
   const { otlpEndpoint = null, otlpHeaders = '', traceRatio = 1 } = config;
   const directiveKeys = [directiveKey(config.directiveSecret), ...oldDirectiveSecrets.map(directiveKey)] as const;
-  const drawSecret = await importDrawSecret(config.drawSecret);
+  // The helpfulness pool may be other people's.
+  const isHelpfulPool = config.serves === 'helpfulness';
+  const drawSecrets = isHelpfulPool ? null : await importDrawSecrets(config.drawSecret, oldDrawSecrets);
+  const scoring = isHelpfulPool ? null : given;
   let registration: Registration | null = null;
   const drains = createDrains((isDraining) => {
     log(isDraining ? 'drains: takes nothing new' : 'takes new requests again');
     void registration?.beat();
   });
   const serves = rolesServed(config.serves ?? 'all', vocabulary !== undefined);
-  const drawSecrets = [drawSecret, ...(await Promise.all(oldDrawSecrets.map(importDrawSecret)))] as const;
   const app = createApp({
     engine,
     serves,
@@ -200,7 +202,7 @@ export async function serveEngine(
     encodePrompt,
     directiveKeys,
     drawSecrets,
-    sign: await receiptSigner(config.receiptPrivateJwk),
+    sign: config.receiptPrivateJwk && (await receiptSigner(config.receiptPrivateJwk)),
     backendId: config.backendId,
     created,
     sampling,
@@ -225,8 +227,9 @@ export async function serveEngine(
   let endSockets = () => {};
   if (vocabulary !== undefined && serves.length > 0) {
     const { backendId, bodyLimitBytes } = config;
-    const about = { engine, encodePrompt, directiveKeys, drawSecrets, backendId, bodyLimitBytes, drains, log };
-    endSockets = await serveExperts(server, { ...about, roles: serves, vocabulary });
+    const keys = await (isHelpfulPool ? helpfulnessKeysOf : expertKeysOf)(directiveKeys);
+    const about = { engine, encodePrompt, keys, drawSecrets, backendId, bodyLimitBytes, drains, log };
+    endSockets = serveExperts(server, { ...about, roles: serves, vocabulary });
   }
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -237,7 +240,7 @@ export async function serveEngine(
   if (registering !== undefined && registering.register !== null) {
     const { register: edge, publicUrl, ...rest } = registering;
     const { backendId } = config;
-    const draws = drawSecret.id;
+    const draws = drawSecrets?.[0].id;
     const answers = (config.serves ?? 'all') === 'all';
     const scores = scoring !== null;
     const served = { created, draws, serves, answers, sampling: sampling ?? PLAIN_SAMPLING, scores };
@@ -268,7 +271,7 @@ export async function serveEngine(
     // When its answer ends, a connection becomes idle and would stay open for the next request.
     const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
     await Promise.race([served, isOver]);
-    await Promise.all([engine.close(), scoring?.scorer.close()]);
+    await Promise.all([engine.close(), given?.scorer.close()]);
     // The error frames of the answers just ended are on their way. We do not wait for a client that
     // does not read them.
     await Promise.race([served, sleep(FLUSH_MS, undefined, { ref: false })]);
@@ -283,6 +286,11 @@ export async function serveEngine(
     close: () => (closing ??= close()),
     engineStopped: engine.closed,
   };
+}
+
+async function importDrawSecrets(secret: string | null, old: readonly string[]): Promise<DrawSecrets> {
+  if (secret === null) throw new Error('the backend has no draw secret');
+  return [await importDrawSecret(secret), ...(await Promise.all(old.map(importDrawSecret)))];
 }
 
 /** The experts whose rows an edge may ask for. */

@@ -1,7 +1,16 @@
 import { expect, test } from 'vitest';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { type Directive, directiveKey, signDirective, verifyDirective } from './directive.ts';
-import { type ExpertDirective, expertKey, signExpertDirective, verifyExpertDirective } from './expert-directive.ts';
+import {
+  type ExpertDirective,
+  expertKey,
+  expertKeysOf,
+  helpfulnessKeysOf,
+  ROLES,
+  signExpertDirective,
+  verifyExpertDirective,
+} from './expert-directive.ts';
+import { helpfulnessKey } from './pool-secret.ts';
 import { sha256Hex } from './sha256.ts';
 
 const KEY = directiveKey('a secret of at least 32 bytes, for tests');
@@ -28,12 +37,12 @@ async function directive(): Promise<ExpertDirective> {
 
 test('a directive for an expert is read under any of the keys, for thirty seconds', async () => {
   const said = await directive();
-  const token = await signExpertDirective(said, await expertKey(KEY), NOW);
-  const keys = [await expertKey(OTHER), await expertKey(KEY)];
+  const token = await signExpertDirective(said, await expertKey(KEY, 'safety'), NOW);
+  const keys = await expertKeysOf([OTHER, KEY]);
   expect(await verifyExpertDirective(token, keys, later(29))).toEqual(said);
   await expect(verifyExpertDirective(token, keys, later(31))).rejects.toMatchObject({ code: 'directive_expired' });
   const refused = { code: 'directive_invalid' };
-  await expect(verifyExpertDirective(token, [await expertKey(OTHER)], NOW)).rejects.toMatchObject(refused);
+  await expect(verifyExpertDirective(token, await expertKeysOf([OTHER]), NOW)).rejects.toMatchObject(refused);
   await expect(verifyExpertDirective(undefined, keys, NOW)).rejects.toMatchObject(refused);
   await expect(verifyExpertDirective(`${token}x`, keys, NOW)).rejects.toMatchObject(refused);
 });
@@ -42,10 +51,28 @@ test('it passes for no directive that lets a backend answer, and none of those f
   const { expert: _, top_k: __, ahead: ___, ...rest } = await directive();
   const answers: Directive = { ...rest, resume: null };
   const body = new TextEncoder().encode('{}');
-  for (const key of [KEY, await expertKey(KEY)]) {
+  for (const key of [KEY, await expertKey(KEY, 'safety')]) {
     const token = await signDirective(answers, key, NOW);
-    await expect(verifyExpertDirective(token, [await expertKey(KEY)], NOW)).rejects.toThrow('not valid');
+    await expect(verifyExpertDirective(token, await expertKeysOf([KEY]), NOW)).rejects.toThrow('not valid');
     const own = await signExpertDirective(await directive(), key, NOW);
     await expect(verifyDirective(own, body, KEY, NOW)).rejects.toThrow('not valid');
   }
+});
+
+test('the helpfulness pool takes directives for its own expert, and can sign none for the safety expert', async () => {
+  const helpful: ExpertDirective = { ...(await directive()), expert: 'helpfulness' };
+  const poolKey = await helpfulnessKey(KEY);
+  const pool = await helpfulnessKeysOf([poolKey]);
+  const whole = await expertKeysOf([KEY]);
+  const token = await signExpertDirective(helpful, await expertKey(KEY, 'helpfulness'), NOW);
+  for (const keys of [pool, whole]) expect(await verifyExpertDirective(token, keys, NOW)).toEqual(helpful);
+  // Whatever it can derive from what it has.
+  const derived = [poolKey, ...pool.helpfulness, ...(await Promise.all(ROLES.map((role) => expertKey(poolKey, role))))];
+  const refused = { code: 'directive_invalid' };
+  for (const key of derived) {
+    const forged = await signExpertDirective(await directive(), key, NOW);
+    await expect(verifyExpertDirective(forged, whole, NOW)).rejects.toMatchObject(refused);
+  }
+  const safety = await signExpertDirective(await directive(), await expertKey(KEY, 'safety'), NOW);
+  await expect(verifyExpertDirective(safety, pool, NOW)).rejects.toMatchObject(refused);
 });

@@ -3,13 +3,15 @@
  * is a compact JWS (HS256) in the header of a WebSocket's upgrade, valid for seconds, and bound to
  * the request's bytes by their SHA-256. Its key is derived from the directive secret under a label
  * of its own, so it never passes for a directive that lets a backend answer, and neither does one
- * of those for it.
+ * of those for it. Each expert has its own key: the helpfulness pool cannot ask the safety pool
+ * anything (pool-secret.ts).
  */
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { derivedKey } from './derived-key.ts';
 import { DIRECTIVE_TTL_SECONDS, Directive } from './directive.ts';
+import { helpfulnessKey } from './pool-secret.ts';
 
 export const EXPERT_HEADER = 'x-plimsoll-expert';
 /** Where a backend gives the rows of an expert. */
@@ -41,7 +43,28 @@ const ISSUER = 'plimsoll-edge';
 const AUDIENCE = 'plimsoll-expert';
 const TYP = 'plimsoll-expert+jwt';
 
-export const expertKey = (directiveKey: Uint8Array) => derivedKey('plimsoll-expert/1', directiveKey);
+/** The key for one expert's directives, from the deployment's directive secret. */
+export async function expertKey(directiveKey: Uint8Array, expert: Role): Promise<Uint8Array> {
+  return keyUnder(expert === 'safety' ? directiveKey : await helpfulnessKey(directiveKey));
+}
+
+/** By expert, the keys under which a backend takes directives. */
+export type ExpertKeys = Readonly<Record<Role, readonly Uint8Array[]>>;
+
+/** Of a backend that has the deployment's directive secrets. */
+export async function expertKeysOf(directiveKeys: readonly Uint8Array[]): Promise<ExpertKeys> {
+  const [safety, helpfulness] = await Promise.all(
+    ROLES.map((role) => Promise.all(directiveKeys.map((key) => expertKey(key, role)))),
+  );
+  return { safety: safety ?? [], helpfulness: helpfulness ?? [] };
+}
+
+/** Of a backend that has only the helpfulness pool's own secrets. */
+export async function helpfulnessKeysOf(poolKeys: readonly Uint8Array[]): Promise<ExpertKeys> {
+  return { safety: [], helpfulness: await Promise.all(poolKeys.map(keyUnder)) };
+}
+
+const keyUnder = (secret: Uint8Array) => derivedKey('plimsoll-expert/1', secret);
 
 /** @param key see `expertKey` */
 export async function signExpertDirective(
@@ -60,19 +83,20 @@ export async function signExpertDirective(
 }
 
 /**
- * The directive, under whichever of the keys has signed, or a PlimsollError: `directive_invalid` or
- * `directive_expired`. The caller still has to compare its digest with the body.
+ * The directive, under whichever of its expert's keys has signed, or a PlimsollError:
+ * `directive_invalid` or `directive_expired`. The caller still has to compare its digest with the
+ * body.
  */
 export async function verifyExpertDirective(
   token: string | undefined,
-  keys: readonly Uint8Array[],
+  keys: ExpertKeys,
   now: Date = new Date(),
 ): Promise<ExpertDirective> {
   if (token === undefined || token === '') {
     throw new PlimsollError('directive_invalid', `An expert needs a signed directive in ${EXPERT_HEADER}.`);
   }
   let failure: unknown;
-  for (const key of keys) {
+  for (const [role, key] of ROLES.flatMap((role) => keys[role].map((key) => [role, key] as const))) {
     try {
       const { payload } = await jwtVerify(token, key, {
         algorithms: ['HS256'],
@@ -84,7 +108,9 @@ export async function verifyExpertDirective(
         currentDate: now,
       });
       const { iss: _iss, aud: _aud, iat: _iat, exp: _exp, ...claims } = payload;
-      return ExpertDirective.parse(claims);
+      const directive = ExpertDirective.parse(claims);
+      if (directive.expert === role) return directive;
+      throw new Error(`the key for ${role} has signed a directive for ${directive.expert}`);
     } catch (cause) {
       failure = cause;
       if (!(cause instanceof joseErrors.JWSSignatureVerificationFailed)) break;

@@ -6,6 +6,9 @@
  *     edge      open ──────────── take 0 ──── take 1 ────
  *     backend        start  row 0        row 1      row 2
  *
+ * While the edge has nothing to take, because the other expert or the client is slow, it says every
+ * few seconds that it is here. A backend that hears nothing frees the row.
+ *
  * A backend that may run ahead does not wait for a take. It guesses what the edge will draw, says
  * so with the row (`draft`), and goes on. If the edge draws something else, it says so under a new
  * `epoch`: rows of an older epoch are about a text that never was, and count for nothing.
@@ -35,8 +38,20 @@ export const Open = z.strictObject({
 export type Open = z.infer<typeof Open>;
 
 /** The edge has drawn `id` at the position `at`. */
-export const Take = z.strictObject({ type: z.literal('take'), at: count, id, epoch: count });
+const Take = z.strictObject({ type: z.literal('take'), at: count, id, epoch: count });
 export type Take = z.infer<typeof Take>;
+
+/** The edge is there, and waits. */
+const Here = z.strictObject({ type: z.literal('here') });
+/** What the edge says after its `open`. */
+export const Told = z.discriminatedUnion('type', [Take, Here]);
+export type Told = z.infer<typeof Told>;
+/** How often the edge says that it is here. */
+export const HERE_EVERY_MS = 15_000;
+/**
+ * How long a backend keeps a row for an edge that says nothing: a few of its words may get lost.
+ */
+export const SILENT_EDGE_MS = 4 * HERE_EVERY_MS;
 
 /**
  * The vocabulary, packed: the bytes of all tokens one after the other, and how many each has, as
@@ -69,7 +84,10 @@ export const Said = z.discriminatedUnion('type', [
     backend: z.string(),
     model: z.string(),
     bundle: z.string(),
-    draws: z.string(),
+    /** How many token ids there are. */
+    vocab_size: z.int().min(1),
+    /** The id of the secret behind `key`. */
+    draws: z.string().optional(),
     /** What the experts of its bundle are. */
     experts: ExpertKinds,
     prompt_tokens: z.int().min(1),
@@ -77,8 +95,11 @@ export const Said = z.discriminatedUnion('type', [
     most_tokens: z.int().min(1),
     /** The safety weight proposed for every token, or the end of the router that proposes it. */
     proposal: z.union([z.number(), RouterEnd]),
-    /** What the answer's draws are made from. It is this answer's alone. */
-    key: z.tuple([count, count, count, count]),
+    /**
+     * What the answer's draws are made from. It is this answer's alone. Only the safety expert's
+     * backend says it: a helpfulness expert that knew a draw could choose it with its row.
+     */
+    key: z.tuple([count, count, count, count]).optional(),
     /** The client's tokens, for a repetition penalty. Only if there is one. */
     prompt_ids: z.array(id).optional(),
     vocabulary: PackedVocabulary.optional(),

@@ -4,7 +4,8 @@ import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey, signDirective } from './directive.ts';
 import { drainKey, signDrainOrder, verifyDrainOrder } from './drain-order.ts';
-import { type Heartbeat, heartbeatKey, signHeartbeat, verifyHeartbeat } from './heartbeat.ts';
+import { type Heartbeat, heartbeatKey, signHeartbeat, verifyAnyHeartbeat, verifyHeartbeat } from './heartbeat.ts';
+import { helpfulnessKey } from './pool-secret.ts';
 
 const SECRET = directiveKey('a secret of thirty-two bytes or more');
 const key = await heartbeatKey(SECRET);
@@ -99,6 +100,19 @@ describe('a heartbeat', () => {
       NOW,
     );
     await expect(verifyHeartbeat(directive, key, NOW)).rejects.toMatchObject({ code: 'heartbeat_invalid' });
+  });
+});
+
+describe('a heartbeat under the helpfulness pool’s own secret', () => {
+  test('counts as that pool’s, and one of the deployment’s does not', async () => {
+    const pool = await heartbeatKey(await helpfulnessKey(SECRET));
+    expect((await verifyAnyHeartbeat(await sign(), SECRET, NOW)).report.pool).toBeUndefined();
+    const heard = await verifyAnyHeartbeat(await sign({}, { with: pool }), SECRET, NOW);
+    expect(heard.report).toMatchObject({ backend: 'b1', pool: 'helpfulness' });
+    const other = sign({}, { with: await heartbeatKey(directiveKey('another secret of thirty-two bytes')) });
+    await expect(verifyAnyHeartbeat(await other, SECRET, NOW)).rejects.toMatchObject({ code: 'heartbeat_invalid' });
+    const old = sign({}, { with: pool, at: later(-30) });
+    await expect(verifyAnyHeartbeat(await old, SECRET, NOW)).rejects.toThrow('too old');
   });
 });
 

@@ -1,7 +1,8 @@
 /**
  * The heartbeat: how a backend tells the edge that it is there. It is a compact JWS (HS256) in the
  * Authorization header. Its key is derived from the directive secret under a label of its own, so
- * no heartbeat passes for a directive, and no directive for a heartbeat.
+ * no heartbeat passes for a directive, and no directive for a heartbeat. The helpfulness pool's
+ * backends sign with a key from that pool's own secret, and speak for that pool only.
  *
  * A copy of a heartbeat must not bring a dead backend back. So each one has a time, and is too old
  * after 30 seconds. Within these, the directory compares incarnation and counter, and takes none
@@ -12,6 +13,7 @@ import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { derivedKey } from './derived-key.ts';
 import { PoolReport } from './pool-report.ts';
+import { helpfulnessKey } from './pool-secret.ts';
 
 /** Where the edge takes heartbeats. */
 export const HEARTBEAT_PATH = '/pool/v1/heartbeat';
@@ -55,6 +57,26 @@ export async function signHeartbeat(
     .setIssuedAt(issuedAt)
     .setExpirationTime(issuedAt + HEARTBEAT_TTL_SECONDS)
     .sign(key);
+}
+
+/**
+ * A heartbeat under the deployment's directive secret, or under the helpfulness pool's own. In the
+ * latter case its report says so.
+ */
+export async function verifyAnyHeartbeat(
+  token: string,
+  directiveKey: Uint8Array,
+  now = new Date(),
+): Promise<Heartbeat> {
+  try {
+    return await verifyHeartbeat(token, await heartbeatKey(directiveKey), now);
+  } catch (thrown) {
+    const isOthers =
+      thrown instanceof PlimsollError && thrown.cause instanceof joseErrors.JWSSignatureVerificationFailed;
+    if (!isOthers) throw thrown;
+    const heartbeat = await verifyHeartbeat(token, await heartbeatKey(await helpfulnessKey(directiveKey)), now);
+    return { ...heartbeat, report: { ...heartbeat.report, pool: 'helpfulness' } };
+  }
 }
 
 /** Throws `heartbeat_invalid` if it is forged, malformed, or more than 30 seconds old or early. */

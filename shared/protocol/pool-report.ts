@@ -57,6 +57,11 @@ export const PoolReport = ServedModel.extend({
   /** `gone`: this is its last word. */
   status: z.enum(['ok', 'loading', 'draining', 'gone']),
   region: z.enum(REGIONS).nullable(),
+  /**
+   * The edge's word, by the key that has signed: it is a member of the helpfulness pool, which may
+   * be other people's. Whatever it says, it counts for nothing else.
+   */
+  pool: z.literal('helpfulness').optional(),
   experts: ExpertKinds,
   /** How often it says something. */
   heartbeat_ms: z.int().min(100).max(60_000),

@@ -79,8 +79,8 @@ export function finalExtension(
   return trace === 'tokens' ? { ...summary, tokens } : summary;
 }
 
-function mixingReport({ line, ran, usage, top_k }: Receipt, { safety, helpfulness }: Mixed): MixingReport {
-  const beside = ran.helpfulness ?? 0;
+function mixingReport({ line, usage, top_k }: Receipt, { safety, helpfulness }: Mixed): MixingReport {
+  const beside = helpfulness.at(-1)?.to ?? 0;
   const isAlone = needsHelpful(line) && beside < usage.completion_tokens;
   const names = (parts: Mixed['safety']) => parts.map(({ backend }) => backend);
   return { top_k, safety: names(safety), helpfulness: names(helpfulness), alone_from: isAlone ? beside : null };

@@ -24,12 +24,23 @@ export type Timeouts = {
   hedgeMs: number;
   /** How long we look for a backend that goes on with an answer that another one broke off. */
   resumeMs: number;
+  /**
+   * How long an answer that the edge mixes waits for the helpfulness expert once the safety expert
+   * is there, at its beginning and at each token.
+   */
+  besideMs: number;
 };
 /**
  * A healthy backend says within milliseconds that it has taken a request. A busy machine may take
  * longer.
  */
-export const DEFAULT_TIMEOUTS: Timeouts = { startMs: 30_000, frameMs: 60_000, hedgeMs: 750, resumeMs: 15_000 };
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  startMs: 30_000,
+  frameMs: 60_000,
+  hedgeMs: 750,
+  resumeMs: 15_000,
+  besideMs: 10_000,
+};
 
 export type StartFrame = Extract<Frame, { type: 'start' }>;
 export type BackendAnswer = {

@@ -22,15 +22,22 @@ export async function backendRefusal(answer: Response): Promise<PlimsollError> {
   const { message, param } = parsed.data.error;
   // The cast: we just found the code among `ERROR_CODES`.
   const code = parsed.data.error.code as ErrorCode;
-  if (code === 'directive_invalid' || code === 'directive_expired') {
-    return new PlimsollError('internal_error', 'The server had an error while processing your request.', {
-      detail: { code, message },
-    });
-  }
   const retryAfterSeconds = readRetryAfter(answer.headers.get('retry-after'));
-  return new PlimsollError(code, message, {
+  return refusalOf(code, message, {
     param: param ?? null,
     ...(retryAfterSeconds !== null && { retryAfterSeconds }),
+  });
+}
+
+/** The error for the client when a backend has said this code. */
+export function refusalOf(
+  code: ErrorCode,
+  message: string,
+  options: { param?: string | null; retryAfterSeconds?: number } = {},
+): PlimsollError {
+  if (code !== 'directive_invalid' && code !== 'directive_expired') return new PlimsollError(code, message, options);
+  return new PlimsollError('internal_error', 'The server had an error while processing your request.', {
+    detail: { code, message },
   });
 }
 

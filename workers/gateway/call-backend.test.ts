@@ -62,7 +62,7 @@ function call(
     },
     directiveKey: directiveKey('s'.repeat(32)),
     signal: new AbortController().signal,
-    timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: HEDGE_MS, resumeMs: 1_000 },
+    timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: HEDGE_MS, resumeMs: 1_000, besideMs: 1_000 },
     fetch: async (url) => {
       const { hostname } = new URL(String(url));
       asked.push(hostname);

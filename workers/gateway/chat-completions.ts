@@ -94,7 +94,9 @@ export function chatCompletions({
     const choose = (among: readonly PoolMember[]) =>
       chooseBackends(among, { model, messages, mode: line.mode, looks, load, from });
     const candidates = choose(members);
-    const defaults = candidates[0]?.sampling ?? PLAIN_SAMPLING;
+    // The safety expert's word counts. The other pool may be other people's.
+    const best = candidates.find(({ serves }) => line.mode !== 'edge' || serves.includes('safety'));
+    const defaults = best?.sampling ?? PLAIN_SAMPLING;
     const maxTokensOfPolicy = decision.maxTokens;
     const seed = () => meter.seed ?? randomSeed();
     const request = generateBody(chat, { maxTokensOfPolicy, trace, defaults, seed });
@@ -133,7 +135,7 @@ export function chatCompletions({
 
     const named = chat.seed ?? null;
     const seeds = { named, fixed: named ?? meter.seed };
-    const found = await findAnswer(c, { caller, directive, request, seed: seeds, member: candidates[0] });
+    const found = await findAnswer(c, { caller, directive, request, seed: seeds, member: best });
     if ('begun' in found) {
       const onCancel = () => {
         found.leave();

@@ -14,16 +14,20 @@ import { mayAskAgain } from './resume-elsewhere.ts';
 const MOST_FRUITLESS = 4;
 
 /**
- * Finds a backend that goes on after these ids. Rejects if there is none.
+ * Finds a backend that goes on after these ids. Rejects if there is none. A backend that would go
+ * on with another answer (with other weights, or under another key) is none.
  *
- * @param before how the last one began, and how it broke off; null if the answer begins
+ * @param before how the first one began, and how the last one broke off; null if the answer begins
+ * @param signal aborted when nobody wants the rows any more
  */
 export type OpenExpert = (
   ids: readonly number[],
   before: { start: ExpertStart; broken: PlimsollError; url: string } | null,
+  signal: AbortSignal,
 ) => Promise<ExpertSession>;
 
 type Part = Mixed['safety'][number];
+type Opening = { open: OpenExpert; ids: readonly number[]; over: AbortController };
 
 export class ExpertRows {
   /** What the first backend said. Every later one has to say the same. */
@@ -31,21 +35,24 @@ export class ExpertRows {
   readonly #open: OpenExpert;
   readonly #ids: readonly number[];
   readonly #parts: Part[] = [];
+  readonly #over: AbortController;
   #session: ExpertSession;
-  #closed = false;
   #fruitless = 0;
 
-  private constructor(session: ExpertSession, { open, ids }: { open: OpenExpert; ids: readonly number[] }) {
+  private constructor(session: ExpertSession, { open, ids, over }: Opening) {
     this.start = session.start;
     this.#open = open;
     this.#ids = ids;
+    this.#over = over;
     this.#session = session;
-    this.#note();
   }
 
-  /** @param ids the answer's tokens. Whoever draws appends to them, and then calls `take`. */
-  static async open(open: OpenExpert, ids: readonly number[]): Promise<ExpertRows> {
-    return new ExpertRows(await open(ids, null), { open, ids });
+  /**
+   * @param ids the answer's tokens. Whoever draws appends to them, and then calls `take`.
+   * @param over ends the wait for a backend. The rows own it from then on.
+   */
+  static async open(open: OpenExpert, ids: readonly number[], over = new AbortController()): Promise<ExpertRows> {
+    return new ExpertRows(await open(ids, null, over.signal), { open, ids, over });
   }
 
   /** What a second look at the prompt has found; null if there was none. */
@@ -58,8 +65,19 @@ export class ExpertRows {
   async row(): Promise<ExpertRow> {
     const row = await this.#trying((session) => session.row(this.#ids.length));
     this.#fruitless = 0;
-    this.#parts.at(-1)!.to = this.#ids.length + 1;
     return row;
+  }
+
+  /** The token after the answer's was drawn from the last row. */
+  drawn(): void {
+    const { start, directive } = this.#session;
+    const position = this.#ids.length;
+    let part = this.#parts.at(-1);
+    if (part?.directive !== directive) {
+      part = { backend: start.backend, directive, from: position, to: position };
+      this.#parts.push(part);
+    }
+    part.to = position + 1;
   }
 
   /** The last of the ids was drawn from the last row. */
@@ -69,7 +87,7 @@ export class ExpertRows {
   }
 
   close(): void {
-    this.#closed = true;
+    this.#over.abort(new PlimsollError('backend_unavailable', 'The answer is over.'));
     this.#session.close();
   }
 
@@ -83,40 +101,25 @@ export class ExpertRows {
     return this.#session.asked;
   }
 
-  /** Which backends gave rows, for which tokens. One that gave none is left out. */
+  /** Which backends gave rows that tokens were drawn from, and which tokens. */
   get parts(): Part[] {
-    return this.#parts.filter(({ from, to }) => to > from);
+    return this.#parts;
   }
 
   async #trying<T>(what: (session: ExpertSession) => Promise<T>): Promise<T> {
+    const { signal } = this.#over;
     for (;;) {
       try {
         return await what(this.#session);
       } catch (thrown) {
         this.#session.close();
         // Whoever has closed it waits for no other backend, and would close none.
-        if (this.#closed || !mayAskAgain(thrown) || this.#fruitless++ >= MOST_FRUITLESS) throw thrown;
-        const { start, member } = this.#session;
-        this.#session = await this.#open(this.#ids, { start, broken: thrown, url: member.url });
+        if (signal.aborted || !mayAskAgain(thrown) || this.#fruitless++ >= MOST_FRUITLESS) throw thrown;
+        const before = { start: this.start, broken: thrown, url: this.#session.member.url };
+        this.#session = await this.#open(this.#ids, before, signal);
         // It was closed while the other one was being opened.
-        if (this.#closed) this.#session.close();
-        this.#refuseOther(this.#session.start);
-        this.#note();
+        if (signal.aborted) this.#session.close();
       }
     }
-  }
-
-  #note(): void {
-    const { start, directive } = this.#session;
-    this.#parts.push({ backend: start.backend, directive, from: this.#ids.length, to: this.#ids.length });
-  }
-
-  /** With other weights or another key, the rest of the answer would be another one's. */
-  #refuseOther(start: ExpertStart): void {
-    const fields = ['bundle', 'draws', 'prompt_tokens', 'key'] as const;
-    const other = fields.find((field) => String(start[field]) !== String(this.start[field]));
-    if (other === undefined) return;
-    this.#session.close();
-    throw new PlimsollError('backend_unavailable', `The backend that was to go on has another ${other}.`);
   }
 }

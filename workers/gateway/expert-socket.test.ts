@@ -3,8 +3,8 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
-import { EXPERT_HEADER, expertKey, verifyExpertDirective } from '#shared/protocol/expert-directive.ts';
-import { encodeRow, type Said } from '#shared/protocol/expert-messages.ts';
+import { EXPERT_HEADER, expertKeysOf, verifyExpertDirective } from '#shared/protocol/expert-directive.ts';
+import { encodeRow, type Said, SILENT_EDGE_MS } from '#shared/protocol/expert-messages.ts';
 import { type OpenSocket, openSession } from './expert-socket.ts';
 import { unheard } from './pool-member.ts';
 
@@ -16,6 +16,7 @@ const START: Said = {
   backend: 'b',
   model: 'm',
   bundle: 'x',
+  vocab_size: 1,
   draws: 'd',
   experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'base' } },
   prompt_tokens: 3,
@@ -25,7 +26,12 @@ const START: Said = {
 };
 
 /** A backend of which the test decides what it says. */
-function backend({ starts = START as Said | null, silenceMs = 10_000 } = {}) {
+function backend({
+  starts = START as Said | null,
+  silenceMs = 10_000,
+  topK = null as number | null,
+  opens = Promise.resolve(),
+} = {}) {
   const heard: unknown[] = [];
   const listeners: Record<string, (event: { data: unknown }) => void> = {};
   const headers: Record<string, string>[] = [];
@@ -36,6 +42,7 @@ function backend({ starts = START as Said | null, silenceMs = 10_000 } = {}) {
     });
   const openSocket: OpenSocket = async (_, given) => {
     headers.push(given);
+    await opens;
     return {
       send: (text) => {
         heard.push(JSON.parse(text));
@@ -67,7 +74,7 @@ function backend({ starts = START as Said | null, silenceMs = 10_000 } = {}) {
           line: { ...OPEN_LINE, mode: 'edge' },
           second_look: null,
           expert: 'safety',
-          top_k: null,
+          top_k: topK,
           ahead: 2,
         },
         directiveKey: KEY,
@@ -100,6 +107,14 @@ function backend({ starts = START as Said | null, silenceMs = 10_000 } = {}) {
   };
 }
 
+const wholeRow = (logits: Float32Array) =>
+  encodeRow({ epoch: 0, position: 0, draft: null, half: new Float64Array(), logits }).buffer;
+const topRow = (ids: Int32Array, left = 0) =>
+  encodeRow({
+    ...{ epoch: 0, position: 0, draft: null, half: new Float64Array(), ids, left },
+    logprobs: new Float64Array(ids.length).fill(Math.log((1 - left) / ids.length)),
+  }).buffer;
+
 const logitOf = (row: object) => ('logits' in row ? (row.logits as Float32Array)[0] : null);
 
 test('it opens with a directive of its own and the request', async () => {
@@ -107,7 +122,7 @@ test('it opens with a directive of its own and the request', async () => {
   const { start, directive } = await open();
   expect(start).toEqual(START);
   expect(heard).toEqual([{ type: 'open', body: '{}', ids: [], draws: null, vocabulary: true }]);
-  const read = await verifyExpertDirective(headers[0]![EXPERT_HEADER], [await expertKey(KEY)]);
+  const read = await verifyExpertDirective(headers[0]![EXPERT_HEADER], await expertKeysOf([KEY]));
   expect(read).toMatchObject({ id: directive, expert: 'safety', ahead: 2 });
 });
 
@@ -147,6 +162,46 @@ test.each<[string, (played: ReturnType<typeof backend>) => void, string]>([
   await expect(session.row(0)).rejects.toBeInstanceOf(PlimsollError);
   expect(played.isClosed()).toBe(true);
   expect(played.underWay()).toBe(0);
+});
+
+test.each([
+  ['a row of another vocabulary', null, wholeRow(new Float32Array(2))],
+  ['the likeliest tokens, and not the whole row', null, topRow(Int32Array.of(0))],
+  ['a whole row, and not the likeliest tokens', 1, wholeRow(new Float32Array(1))],
+  ['more tokens than were asked for', 1, topRow(Int32Array.of(0, 1))],
+  ['a token that the model does not have', 1, topRow(Int32Array.of(1))],
+])('a backend that sends %s counts as broken, so that another one is asked', async (_, topK, bytes) => {
+  const played = backend({ topK });
+  const session = await played.open();
+  const row = session.row(0);
+  played.say(bytes);
+  await expect(row).rejects.toMatchObject({ code: 'backend_unavailable' });
+  expect(played.isClosed()).toBe(true);
+});
+
+test('an edge that waits says every few seconds that it is here, until it closes', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] });
+  const { open, heard } = backend();
+  const session = await open();
+  await vi.advanceTimersByTimeAsync(SILENT_EDGE_MS);
+  const here = heard.slice(1);
+  expect(here.length).toBeGreaterThanOrEqual(3);
+  expect(here).toEqual(here.map(() => ({ type: 'here' })));
+  session.close();
+  await vi.advanceTimersByTimeAsync(SILENT_EDGE_MS);
+  expect(heard).toHaveLength(1 + here.length);
+});
+
+test('a socket that opens when the client has just left is closed', async () => {
+  const opens = Promise.withResolvers<void>();
+  const played = backend({ opens: opens.promise });
+  const session = played.open();
+  await expect.poll(() => played.headers.length).toBe(1);
+  played.leaves.abort();
+  opens.resolve();
+  await expect(session).rejects.toBeInstanceOf(PlimsollError);
+  expect(played.isClosed()).toBe(true);
+  expect(played.heard).toEqual([]);
 });
 
 test('a backend that says nothing counts as broken only while somebody waits for it', async () => {

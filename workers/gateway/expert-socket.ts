@@ -16,12 +16,13 @@ import {
   decodeRow,
   type ExpertRow,
   type ExpertStart,
+  HERE_EVERY_MS,
   type Open,
   Said,
-  type Take,
+  type Told,
 } from '#shared/protocol/expert-messages.ts';
 import type { Load } from './affinity.ts';
-import { backendRefusal } from './backend-refusal.ts';
+import { backendRefusal, refusalOf } from './backend-refusal.ts';
 import type { PoolMember } from './pool-member.ts';
 import { brokenOff } from './read-frames.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -102,6 +103,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   const endLoad = options.load.begin(member.url);
   let socket: Socket | null = null;
   let hasStarted = false;
+  let vocabSize = 0;
   let epoch = 0;
   let draft: number | null = null;
   let look: LookReport | null = null;
@@ -109,10 +111,22 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
 
   const watchdog = startWatchdog(silenceMs, { onSilence: (ms) => fail(brokenOff(`nothing for ${ms} ms`)) });
   const leave = () => fail(brokenOff('the request is over'));
+  const tell = (told: Told) => {
+    try {
+      socket?.send(JSON.stringify(told));
+    } catch (cause) {
+      // It is closing. Whoever waits for a row hears of it.
+      fail(brokenOff(cause));
+    }
+  };
+  // The other expert or the client may be slow. The backend must not take that for an edge that has
+  // gone.
+  const here = setInterval(() => tell({ type: 'here' }), HERE_EVERY_MS);
 
   function letGo(): void {
     endLoad();
     watchdog.stop();
+    clearInterval(here);
     signal.removeEventListener('abort', leave);
     over.abort();
     socket?.close();
@@ -137,9 +151,10 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   function hearData(data: unknown): void {
     if (typeof data === 'string') {
       const said = Said.parse(JSON.parse(data));
-      if (said.type === 'error') fail(new PlimsollError(said.code, said.message));
+      if (said.type === 'error') fail(refusalOf(said.code, said.message));
       else if (said.type === 'start') {
         hasStarted = true;
+        vocabSize = said.vocab_size;
         started.resolve(said);
       } else if (said.type === 'looked') look = said.report;
       else if (said.type === 'waiting') options.onWaiting();
@@ -147,6 +162,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
     }
     if (!(data instanceof ArrayBuffer)) throw new TypeError('a message that is neither text nor bytes');
     const row = decodeRow(data);
+    checkRow(row, { topK: directive.top_k, vocabSize });
     // It is about a text that never was.
     if (row.epoch !== epoch) return;
     const waiter = waiters.get(row.position);
@@ -162,11 +178,16 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   started.promise.catch(() => undefined);
   try {
     signal.throwIfAborted();
-    const token = await signExpertDirective(directive, await expertKey(options.directiveKey));
+    const token = await signExpertDirective(directive, await expertKey(options.directiveKey, directive.expert));
     const headers = { ...options.headers, [EXPERT_HEADER]: token };
     socket = await options.openSocket(`${member.url}${EXPERTS_PATH}`, headers, over.signal).catch((cause: unknown) => {
       throw cause instanceof PlimsollError ? cause : (failure ?? brokenOff(cause));
     });
+    // The request may have ended just then.
+    if (failure !== null) {
+      socket.close();
+      throw failure;
+    }
     socket.addEventListener('message', ({ data }) => {
       try {
         hear(data);
@@ -217,7 +238,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
           epoch++;
           rows.clear();
         }
-        socket?.send(JSON.stringify({ type: 'take', at, id, epoch } satisfies Take));
+        tell({ type: 'take', at, id, epoch });
       },
       close: () => fail(brokenOff('the answer is over')),
     };
@@ -226,4 +247,17 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
     fail(error);
     throw failure ?? error;
   }
+}
+
+/** Throws a RangeError if the row is of another kind than was asked for, or of other tokens. */
+function checkRow(row: ExpertRow, { topK, vocabSize }: { topK: number | null; vocabSize: number }): void {
+  if ('logits' in row) {
+    if (topK !== null) throw new RangeError(`a whole row, and ${topK} tokens were asked for`);
+    if (row.logits.length === vocabSize) return;
+    throw new RangeError(`a row of ${row.logits.length} tokens, and the model has ${vocabSize}`);
+  }
+  if (topK === null) throw new RangeError('a row of the likeliest tokens, and a whole one was asked for');
+  const unknown = row.ids.find((id) => id < 0 || id >= vocabSize);
+  if (row.ids.length <= topK && unknown === undefined) return;
+  throw new RangeError(`a row of ${row.ids.length} tokens, not ${topK}, or the unknown token ${unknown}`);
 }

@@ -64,12 +64,9 @@ function render({
     `  -d '{"model":"${model}","messages":[{"role":"user","content":"How do I get rid of mould on a wall?"}]}'`,
   ].join('\n');
   const served = models
-    .map(({ id, plimsoll: { context_length, modes, available } }) => {
-      const notes = [
-        `${context_length} tokens`,
-        `mode ${modes.join(' or ')}`,
-        ...(available ? [] : ['not available now']),
-      ];
+    .map(({ id, plimsoll: { context_length, available } }) => {
+      // Which modes there are depends on the tenant. `GET /v1/models` says it.
+      const notes = [`${context_length} tokens`, ...(available ? [] : ['not available now'])];
       return `<li><code>${escaped(id)}</code>: ${escaped(notes.join(', '))}</li>`;
     })
     .join('');

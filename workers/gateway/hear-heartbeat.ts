@@ -4,13 +4,14 @@
  * the operator has drained the backend.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import { type HeartbeatReply, heartbeatKey, verifyHeartbeat } from '#shared/protocol/heartbeat.ts';
+import { type HeartbeatReply, verifyAnyHeartbeat } from '#shared/protocol/heartbeat.ts';
 import { poolDirectory } from '../objects/pool-contract.ts';
 import type { Hearing } from '../objects/pool-membership.ts';
 import { bearerToken } from '../request/authenticate.ts';
 import type { AppContext } from '../request/context.ts';
 
 const WHY: Record<Exclude<Hearing, 'taken'>, string> = {
+  taken_by_others: 'This URL is that of a backend outside the helpfulness pool.',
   replayed: 'This heartbeat, or a later one, was heard before.',
   superseded: 'Another process, started later, has registered this URL. Each backend needs a URL of its own.',
   left: 'This process has said goodbye.',
@@ -18,12 +19,14 @@ const WHY: Record<Exclude<Hearing, 'taken'>, string> = {
 
 export function hearHeartbeat() {
   return async (c: AppContext): Promise<Response> => {
-    const { registration, directiveKey } = c.var.config;
+    const { registration, directiveKey, backends } = c.var.config;
     if (!registration) {
       throw new PlimsollError('permission_denied', 'Backends cannot register here: POOL_REGISTRATION is not "on".');
     }
     const token = bearerToken(c.req.header('authorization'));
-    const heartbeat = await verifyHeartbeat(token, await heartbeatKey(directiveKey));
+    const heartbeat = await verifyAnyHeartbeat(token, directiveKey);
+    const { url, pool } = heartbeat.report;
+    if (pool !== undefined && backends.includes(url)) throw new PlimsollError('heartbeat_invalid', WHY.taken_by_others);
     const { hearing, drain } = await poolDirectory(c.env)
       .heard(heartbeat)
       .catch((cause: unknown) => {

@@ -46,6 +46,27 @@ describe('backends of the settings', () => {
   });
 });
 
+describe('a registered member of the helpfulness pool', () => {
+  const boasts = {
+    modes: ['logits', 'layers', 'edge'] as PoolMember['modes'][number][],
+    serves: ['safety', 'helpfulness'] as PoolMember['serves'][number][],
+    second_look: 'p1',
+    scores: true,
+  };
+  const report = poolReport('http://a', { ...boasts, pool: 'helpfulness' });
+  const counts = { modes: ['edge'], serves: ['helpfulness'], secondLook: null, scores: false, draws: null };
+
+  test('gives rows of its expert and nothing else, whatever it says', () => {
+    expect(merged({ heard: heardPool(poolListing([report])) })).toMatchObject([{ url: 'http://a', ...counts }]);
+  });
+
+  test('also when the directory is lost and it is asked itself', () => {
+    const polled = [answered('http://a', { ...boasts, secondLook: 'p1' })];
+    const lost = { heard: heardPool(poolListing([report])), isLost: true, polled };
+    expect(merged(lost)).toMatchObject([{ url: 'http://a', alive: true, ...counts }]);
+  });
+});
+
 describe('registered backends', () => {
   test('are what they say in their heartbeats', () => {
     const report = poolReport('http://a', { region: 'weur', load: { running: 3, waiting: 2, rows: 6 } });

@@ -6,7 +6,7 @@ import type { PoolReport } from '#shared/protocol/pool-report.ts';
 import type { PoolListing } from '../objects/pool-contract.ts';
 import { type BackendState, stateOf } from '../objects/pool-membership.ts';
 import type { ReportedLoad } from './affinity.ts';
-import { type PoolMember, servedBy, unheard } from './pool-member.ts';
+import { inHelpfulnessPool, type PoolMember, servedBy, unheard } from './pool-member.ts';
 
 /** How long a list is believed as it is. An operator's drain reaches an isolate this late. */
 export const LIST_FRESH_MS = 2_000;
@@ -48,7 +48,8 @@ export function mergeMembers({ urls, polled, heard, isLost, nowMs }: PoolSources
     const word = heard && backend && heardMember(backend, { heard, isLost, nowMs });
     const answer = asked.get(url);
     const member = (word && bestOf(word, answer, { isLost, isOwn: urls.includes(url) })) ?? answer ?? unheard(url);
-    return drained.has(url) ? { ...member, alive: false, draining: true } : member;
+    const counted = backend?.report.pool === 'helpfulness' ? inHelpfulnessPool(member) : member;
+    return drained.has(url) ? { ...counted, alive: false, draining: true } : counted;
   });
 }
 

@@ -1,6 +1,6 @@
 /** The edge's loop over experts that are functions of the text: the line's laws, and what fails. */
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { LookReport, TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import { gateStep, type OwnRow, seedKey, startGate } from '#shared/gate/index.ts';
@@ -16,6 +16,8 @@ import { ExpertRows } from './expert-rows.ts';
 import type { ExpertSession } from './expert-socket.ts';
 import { type MixedEnd, mixAnswer } from './mix-answer.ts';
 import { unheard } from './pool-member.ts';
+
+afterEach(() => vi.useRealTimers());
 
 const SIZE = 8;
 const MOST = 6;
@@ -37,30 +39,38 @@ const expert =
     return Float32Array.from({ length: SIZE }, (_, id) => 4 * Math.sin(turn * (id + 1.5)));
   };
 
-const startOf = (key: ExpertStart['key'], proposal: number): ExpertStart => ({
+const startOf = (key: ExpertStart['key'], proposal: ExpertStart['proposal']): ExpertStart => ({
   type: 'start',
   backend: 'b',
   model: 'm',
   bundle: 'x',
+  vocab_size: SIZE,
   draws: 'd',
   experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'base' } },
   prompt_tokens: 3,
   most_tokens: MOST,
   proposal,
-  key,
+  ...(key && { key }),
 });
 
 type Fake = {
   expert: Expert;
   topK: number | null;
   key: number;
-  proposal: number;
+  proposal: ExpertStart['proposal'];
   breaksAt?: number;
+  /** How it breaks. */
+  breaks?: () => PlimsollError;
+  /** From there on, no row comes. */
+  stallsAt?: number;
   look?: LookReport;
 };
 
 /** An expert whose backends are gone from the position `breaksAt` on. */
-function rowsOf({ expert, topK, key, proposal, breaksAt = Infinity, look }: Fake, ids: number[]): Promise<ExpertRows> {
+function rowsOf(
+  { expert, topK, key, proposal, breaksAt = Infinity, breaks = gone, stallsAt = Infinity, look }: Fake,
+  ids: number[],
+): Promise<ExpertRows> {
   const rowAt = (position: number): ExpertRow => {
     const logits = expert(ids.slice(0, position));
     const about = { epoch: 0, position, draft: null, half: new Float64Array() };
@@ -74,7 +84,8 @@ function rowsOf({ expert, topK, key, proposal, breaksAt = Infinity, look }: Fake
     start: startOf([...seedKey(key)] as unknown as ExpertStart['key'], proposal),
     look: () => look ?? null,
     row: async (position) => {
-      if (position >= breaksAt) throw gone();
+      if (position >= breaksAt) throw breaks();
+      if (position >= stallsAt) await new Promise(() => undefined);
       return rowAt(position);
     },
     firstWord: async () => {
@@ -126,7 +137,9 @@ async function mixed({ line = {}, safety, helpful, secondLook = null, request = 
       ...request,
     }),
     vocabulary,
+    key: seedKey(safety.key),
     topK: safety.topK,
+    besideMs: 10_000,
     ids,
     safety: await rowsOf(safety, ids),
     helpful: helpful && (await rowsOf(helpful, ids)),
@@ -237,12 +250,51 @@ describe('what fails', () => {
     expect(alone).toBe(1);
   });
 
-  test.each([
-    ['a NaN', () => new Float32Array(SIZE).fill(Number.NaN)],
-    ['another vocabulary', () => new Float32Array(SIZE + 1)],
-  ])('a row of the helpfulness expert with %s closes the gate', async (_, broken) => {
-    const { tokens } = await mixed({ safety: SAFETY, helpful: { ...HELPFUL, expert: broken } });
+  test('an error that stays takes away the helpfulness expert, and not the answer', async () => {
+    const breaks = () => new PlimsollError('internal_error', 'no');
+    const { end, alone } = await mixed({ safety: SAFETY, helpful: { ...HELPFUL, breaksAt: 2, breaks } });
+    expect(end.ran).toEqual({ safety: MOST, helpfulness: 2 });
+    expect(alone).toBe(1);
+  });
+
+  test.each([0, 3])(
+    'a helpfulness row that has not come ten seconds later, at token %i, is not awaited',
+    async (at) => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      const answer = mixed({ safety: SAFETY, helpful: { ...HELPFUL, stallsAt: at } });
+      await vi.advanceTimersByTimeAsync(10_000);
+      const { tokens, end, alone } = await answer;
+      expect(tokens.map(({ weight }) => weight === 1)).toEqual(tokens.map((_, i) => i >= at));
+      expect(end.ran).toEqual(at === 0 ? { safety: MOST } : { safety: MOST, helpfulness: at });
+      expect(alone).toBe(1);
+    },
+  );
+
+  const router = { bias: [0], out: [1], c: 0 };
+  const only = (id: number) => Float32Array.from({ length: SIZE }, (_, i) => (i === id ? 0 : -Infinity));
+  test.each<[string, Partial<Fake>, Partial<Fake>]>([
+    ['a NaN', { expert: () => new Float32Array(SIZE).fill(Number.NaN) }, {}],
+    ['another vocabulary', { expert: () => new Float32Array(SIZE + 1) }, {}],
+    ['another kind of row', { topK: 4 }, {}],
+    ['half of the router missing', {}, { proposal: router }],
+    ['no token in common', { expert: () => only(1) }, { expert: () => only(2) }],
+  ])('rows of the helpfulness expert with %s close the gate, and have not run', async (_, broken, safety) => {
+    const { tokens, end } = await mixed({ safety: { ...SAFETY, ...safety }, helpful: { ...HELPFUL, ...broken } });
     expect(tokens.map(({ weight }) => weight)).toEqual(tokens.map(() => 1));
+    expect(end.ran).toEqual({ safety: MOST });
+    expect(end.mixed!.helpfulness).toEqual([]);
+  });
+
+  test('the receipt counts the rows that could be used, and names the first and the last of them', async () => {
+    const now = (ids: readonly number[]) => (ids.length === 1 || ids.length === 3 ? expert(2)(ids) : only(Number.NaN));
+    const { end } = await mixed({ safety: SAFETY, helpful: { ...HELPFUL, expert: now } });
+    expect(end.ran).toEqual({ safety: MOST, helpfulness: 2 });
+    expect(end.mixed).toMatchObject({ safety: [{ from: 0, to: MOST }], helpfulness: [{ from: 1, to: 4 }] });
+  });
+
+  test('a row that the line makes no use of has run all the same', async () => {
+    const { end } = await mixed({ line: { opening: { tokens: 3, floor: 1 } }, safety: SAFETY, helpful: HELPFUL });
+    expect(end.ran).toEqual({ safety: MOST, helpfulness: MOST });
   });
 
   test('a row of the safety expert with a NaN ends the answer with an error', async () => {

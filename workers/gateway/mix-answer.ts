@@ -4,7 +4,8 @@
  * experts elsewhere, and the same gate, sampling and text.
  *
  * Without the safety expert nothing is drawn: the answer breaks off. Without the helpfulness
- * expert, the gate closes, the safety expert goes on alone, and the receipt says from where.
+ * expert, or if its row does not come in time, the gate closes, the safety expert goes on alone,
+ * and the receipt says from where.
  */
 import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
 import { AnswerText } from '#shared/answer/answer-text.ts';
@@ -14,17 +15,7 @@ import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { LookReport, TokenTrace } from '#shared/api/plimsoll-extension.ts';
-import {
-  addWeight,
-  GateError,
-  type GatePolicy,
-  type GateStep,
-  gateStep,
-  gateTruncatedStep,
-  NO_WEIGHTS,
-  pairRows,
-  startGate,
-} from '#shared/gate/index.ts';
+import { addWeight, type DrawKey, type GatePolicy, type GateStep, NO_WEIGHTS, startGate } from '#shared/gate/index.ts';
 import type { Line } from '#shared/line/line.ts';
 import type { ExpertRow } from '#shared/protocol/expert-messages.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
@@ -32,9 +23,10 @@ import type { Receipt } from '#shared/protocol/receipt.ts';
 import { requestedSampling } from '#shared/protocol/requested-sampling.ts';
 import { lineAfterLook, type SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { within } from '../request/within.ts';
+import { drawMixed } from './draw-mixed.ts';
 import type { ExpertRows } from './expert-rows.ts';
 import { propose } from './propose-mixed.ts';
-import { mayAskAgain } from './resume-elsewhere.ts';
 
 /** What came of the answer. The rest of its receipt is known before. */
 export type MixedEnd = Pick<
@@ -48,14 +40,18 @@ export type MixOptions = {
   secondLook: SecondLook | null;
   request: GenerateRequest;
   vocabulary: Vocabulary;
+  /** What the answer's draws are made from. */
+  key: DrawKey;
   /** k of truncated rows; null if they are whole. */
   topK: number | null;
+  /** How long the helpfulness expert's row may come after the safety expert's. */
+  besideMs: number;
   /** The answer's tokens, which both experts follow. Empty. */
   ids: number[];
   safety: ExpertRows;
   /** null: the line does not need it, or nobody has it. */
   helpful: ExpertRows | null;
-  /** Called when the helpfulness expert is lost. */
+  /** Called when the helpfulness expert is lost. If it throws, the answer ends. */
   onAlone: (why: unknown) => void;
 };
 
@@ -63,7 +59,7 @@ type Drawn = { text: string; tokens: TokenTrace[] };
 
 /** Yields what the client may read, and returns what came of it. Closes both experts in the end. */
 export async function* mixAnswer(options: MixOptions): AsyncGenerator<Drawn, MixedEnd, void> {
-  const { request, vocabulary, topK, ids, safety, onAlone } = options;
+  const { request, vocabulary, topK, besideMs, ids, safety, onAlone } = options;
   let helpful = options.helpful;
   try {
     const look = options.secondLook === null ? null : await safety.look();
@@ -94,26 +90,29 @@ export async function* mixAnswer(options: MixOptions): AsyncGenerator<Drawn, Mix
       // It is looked at below, whatever becomes of the other row.
       besides.catch(() => undefined);
       const own = await safety.row();
-      const beside = await besides.catch((thrown: unknown) => {
-        if (!mayAskAgain(thrown)) throw thrown;
+      const beside = await within(besideMs, besides, () => {
+        throw tooLate(besideMs);
+      }).catch((thrown: unknown) => {
         helpful?.close();
         helpful = null;
         onAlone(thrown);
         return null;
       });
-      const step = draw(own, beside, {
+      const { step, isMixed } = drawMixed(own, beside, {
         topK,
         proposal: propose(safety.start.proposal, own, beside),
         policy,
         sampling: sampling.next({ saysSomething: text.saysSomething }),
         state,
       });
+      safety.drawn();
+      if (isMixed) helpful?.drawn();
       state = step.state;
       weights = addWeight(weights, step.weight);
       sampling.accept(step.token);
       ids.push(step.token);
       ran.safety++;
-      if (beside !== null) ran.helpfulness++;
+      if (isMixed) ran.helpfulness++;
       const said = text.push(step.token);
       finishReason = said.ends;
       // Before the client gets it, so that the experts are at work meanwhile.
@@ -170,10 +169,10 @@ function policyOf({ rule, floor, ceiling, opening, budget, earned, action }: Lin
   return { rule, floor: action === 'safety_only' ? 1 : floor, ceiling, opening, budget, earned };
 }
 
-function samplingOf({ request, vocabulary, safety: { start } }: MixOptions): AnswerSampling {
+function samplingOf({ request, vocabulary, key, safety: { start } }: MixOptions): AnswerSampling {
   const sampling = requestedSampling(request);
   const asked = { sampling, promptIds: start.prompt_ids ?? [], minTokens: request.min_tokens };
-  return new AnswerSampling(asked, { key: start.key, vocabulary, mask: maskOf(sampling.allowedIds) });
+  return new AnswerSampling(asked, { key, vocabulary, mask: maskOf(sampling.allowedIds) });
 }
 
 function maskOf(allowedIds: readonly number[] | undefined): TokenMask | null {
@@ -183,31 +182,8 @@ function maskOf(allowedIds: readonly number[] | undefined): TokenMask | null {
   return { allowed: () => bits, accept: () => {} };
 }
 
-function draw(
-  safety: ExpertRow,
-  helpful: ExpertRow | null,
-  { topK, ...rest }: { topK: number | null } & Omit<Parameters<typeof gateStep>[0], 'safetyLogits' | 'helpfulLogits'>,
-): GateStep {
-  try {
-    if (topK === null && 'logits' in safety) {
-      // One that sends another kind of row counts as failed.
-      const helpfulLogits = helpful !== null && 'logits' in helpful ? helpful.logits : null;
-      return gateStep({ safetyLogits: safety.logits, helpfulLogits, ...rest });
-    }
-    if (topK !== null && 'ids' in safety) {
-      const beside = helpful !== null && 'ids' in helpful ? helpful : null;
-      return gateTruncatedStep({ rows: pairRows(safety, beside, { topK }), ...rest });
-    }
-  } catch (cause) {
-    if (!(cause instanceof GateError)) throw cause;
-    throw unusable(cause);
-  }
-  throw unusable(undefined);
-}
-
-function unusable(cause: unknown): PlimsollError {
-  const message = 'The safety expert gave no usable prediction, so the answer was stopped.';
-  return new PlimsollError('expert_failed', message, { cause });
+export function tooLate(ms: number): PlimsollError {
+  return new PlimsollError('overloaded', `The helpfulness expert was more than ${ms} ms late.`);
 }
 
 function traceOf(step: GateStep, text: string, { expert_logprobs: tells }: GenerateRequest): TokenTrace {

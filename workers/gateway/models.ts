@@ -11,16 +11,22 @@ import { membersServing, servedModels } from './served-models.ts';
 
 export function listModels(pool: BackendPool) {
   return async (c: AppContext<CallerEnv>): Promise<Response> => {
-    return c.json({ object: 'list', data: servedModels(await readMembers(pool, c)) } satisfies ModelList);
+    return c.json({ object: 'list', data: servedModels(await readMembers(pool, c), usable(c)) } satisfies ModelList);
   };
 }
 
 export function retrieveModel(pool: BackendPool) {
   return async (c: AppContext<CallerEnv>): Promise<Response> => {
     const model = c.req.param('id') ?? '';
-    return c.json(servedModels(membersServing(await readMembers(pool, c, model), model))[0]);
+    return c.json(servedModels(membersServing(await readMembers(pool, c, model), model), usable(c))[0]);
   };
 }
+
+/** Of the modes, only those that this tenant may ask for here are listed. */
+const usable = ({ var: { caller, config } }: AppContext<CallerEnv>) => ({
+  allowed: caller.policy.modes,
+  mixes: config.edgeKey !== null,
+});
 
 async function readMembers(pool: BackendPool, c: AppContext<CallerEnv>, model?: string): Promise<PoolMember[]> {
   const members = await poolMembers(pool, c, model === undefined ? {} : { model });

@@ -41,6 +41,21 @@ export function servedBy(served: ServedModel) {
   };
 }
 
+/**
+ * What counts of a member of the helpfulness pool. That pool may be other people's, so whatever it
+ * says, it gives rows of its expert and nothing else.
+ */
+export function inHelpfulnessPool(member: PoolMember): PoolMember {
+  return {
+    ...member,
+    modes: member.modes.filter((mode) => mode === 'edge'),
+    serves: member.serves.filter((role) => role === 'helpfulness'),
+    draws: null,
+    secondLook: null,
+    scores: false,
+  };
+}
+
 /** A backend that has not answered yet. */
 export function unheard(url: string): PoolMember {
   return {

@@ -1,7 +1,18 @@
 /** What the edge says about its backends: models and health. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import { HEARTBEAT_PATH, heartbeatKey, signHeartbeat } from '#shared/protocol/heartbeat.ts';
+import { helpfulnessKey } from '#shared/protocol/pool-secret.ts';
 import { adminClient } from '../control/admin-client.ts';
-import { ask, type EdgeUnderTest, OPERATOR_KEY, openaiClient, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import {
+  ask,
+  DIRECTIVE_SECRET,
+  type EdgeUnderTest,
+  OPERATOR_KEY,
+  openaiClient,
+  startEdgeUnderTest,
+} from '../testing/edge-under-test.ts';
+import { poolReport } from '../testing/pool-report.ts';
 import { MODEL_CREATED } from '../testing/scripted-backend.ts';
 
 let under: EdgeUnderTest;
@@ -58,4 +69,22 @@ test('the operator sees the backends of the settings, and can drain them too', a
   await expect(call).rejects.toMatchObject({ status: 503, code: 'backend_unavailable' });
   await (await pool.undrain.$post({ json: { url } })).text();
   while ((await health()).status !== 'ok') await new Promise((resolve) => setTimeout(resolve, 100));
+});
+
+test('a member of the helpfulness pool registers itself, and speaks for no backend outside that pool', async () => {
+  const secret = directiveKey(DIRECTIVE_SECRET);
+  const keys = { own: await heartbeatKey(secret), pool: await heartbeatKey(await helpfulnessKey(secret)) };
+  let counter = 0;
+  const beat = async (url: string, key: Uint8Array) => {
+    const heartbeat = { incarnation: 1, counter: ++counter, report: poolReport(url) };
+    const authorization = `Bearer ${await signHeartbeat(heartbeat, key)}`;
+    const answer = await fetch(under.edge.url + HEARTBEAT_PATH, { method: 'POST', headers: { authorization } });
+    await answer.text();
+    return answer.status;
+  };
+  expect(await beat('http://127.0.0.1:11', keys.pool)).toBe(200);
+  expect(await beat(under.backends[0]!.url, keys.pool)).toBe(401);
+  expect(await beat('http://127.0.0.1:12', keys.own)).toBe(200);
+  expect(await beat('http://127.0.0.1:12', keys.pool)).toBe(401);
+  expect(await beat('http://127.0.0.1:11', keys.own)).toBe(200);
 });

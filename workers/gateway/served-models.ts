@@ -5,11 +5,20 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model } from '#shared/api/models.ts';
 import type { Sampling } from '#shared/api/sampling.ts';
-import { MODES } from '#shared/line/line.ts';
+import { MODES, type Mode } from '#shared/line/line.ts';
+import { ROLES, type Role } from '#shared/protocol/expert-directive.ts';
 import type { PoolMember } from './backend-pool.ts';
 
-/** All models, by id. What two backends of a model do not share, the weaker one decides. */
-export function servedModels(members: readonly PoolMember[]): Model[] {
+/**
+ * All models, by id. What two backends of a model do not share, the weaker one decides.
+ *
+ * @param allowed the modes that the tenant may ask for
+ * @param mixes whether this edge can sign for what it mixes itself
+ */
+export function servedModels(
+  members: readonly PoolMember[],
+  { allowed = MODES, mixes = true }: { allowed?: readonly Mode[]; mixes?: boolean } = {},
+): Model[] {
   const ids = [...new Set(members.flatMap(({ model }) => model ?? []))].sort();
   return ids.map((id) => {
     const own = members.filter(({ model }) => model === id);
@@ -22,8 +31,13 @@ export function servedModels(members: readonly PoolMember[]): Model[] {
       owned_by: 'plimsoll',
       plimsoll: {
         context_length: Math.min(...own.map(({ contextLength }) => contextLength)),
-        // A mode is offered if any backend has it, because requests are sent to those that do.
-        modes: MODES.filter((mode) => own.some(({ modes }) => modes.includes(mode))),
+        // A mode is offered if any backend has it, because requests are sent to those that do. To
+        // mix experts takes a pool of each.
+        modes: MODES.filter((mode) => {
+          const has = (role: Role) => own.some(({ serves }) => serves.includes(role));
+          const isOffered = mode !== 'edge' || (mixes && ROLES.every(has));
+          return allowed.includes(mode) && isOffered && own.some(({ modes }) => modes.includes(mode));
+        }),
         sampling: sameSampling(own),
         available: own.some(({ alive }) => alive),
       },

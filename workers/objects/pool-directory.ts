@@ -50,7 +50,7 @@ export class PoolDirectory extends DurableObject implements PoolDirectoryContrac
     const { incarnation, counter, report } = heartbeat;
     const nowMs = Date.now();
     const [before] = this.#sql.exec<BackendRow>('SELECT * FROM backends WHERE url = ?', report.url).toArray();
-    const hearing = hear(before && lastWord(before), heartbeat, nowMs);
+    const hearing = hear(before && lastWord(before), { incarnation, counter, pool: report.pool }, nowMs);
     if (hearing === 'taken') {
       const sinceMs = before?.incarnation === incarnation ? before.since_ms : nowMs;
       const hasLeft = report.status === 'gone' ? 1 : 0;
@@ -105,6 +105,8 @@ export class PoolDirectory extends DurableObject implements PoolDirectoryContrac
   }
 }
 
-function lastWord({ incarnation, counter, has_left, heard_at_ms }: BackendRow): LastWord {
-  return { incarnation, counter, left: has_left === 1, heardAtMs: heard_at_ms };
+function lastWord({ incarnation, counter, has_left, heard_at_ms, report }: BackendRow): LastWord {
+  // A report of another version of ours was taken for one of the deployment's own.
+  const { pool } = PoolReport.pick({ pool: true }).safeParse(JSON.parse(report)).data ?? {};
+  return { incarnation, counter, left: has_left === 1, heardAtMs: heard_at_ms, pool };
 }

@@ -95,6 +95,17 @@ describe('a heartbeat', () => {
     expect(hear(last, { incarnation: 8, counter: 1 }, 1)).toBe('taken');
   });
 
+  test('of the helpfulness pool never speaks for a backend outside it, and is spoken over', () => {
+    const own = { incarnation: 7, counter: 3, left: false, heardAtMs: 0 };
+    const member = { ...own, pool: 'helpfulness' as const };
+    expect(hear(own, { incarnation: 9, counter: 9, pool: 'helpfulness' }, 1)).toBe('taken_by_others');
+    expect(hear({ ...own, left: true }, { incarnation: 9, counter: 9, pool: 'helpfulness' }, 1)).toBe(
+      'taken_by_others',
+    );
+    expect(hear(member, { incarnation: 1, counter: 1 }, 1)).toBe('taken');
+    expect(hear(member, { incarnation: 7, counter: 4, pool: 'helpfulness' }, 1)).toBe('taken');
+  });
+
   test('that was heard before counts as a copy', () => {
     const last = { incarnation: 7, counter: 3, left: false, heardAtMs: 0 };
     expect(hear(last, { incarnation: 7, counter: 3 }, 1)).toBe('replayed');

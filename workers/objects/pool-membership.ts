@@ -11,6 +11,8 @@ export type LastWord = {
   counter: number;
   /** Whether it was a goodbye. */
   left: boolean;
+  /** See `PoolReport`. */
+  pool?: 'helpfulness' | undefined;
   /** By the directory's own clock, so the backend's clock decides nothing. */
   heardAtMs: number;
 };
@@ -18,8 +20,10 @@ export type LastWord = {
 /**
  * What becomes of a heartbeat. `replayed`: this one, or a later one, was heard before.
  * `superseded`: the backend has started again since. `left`: this incarnation has said goodbye.
+ * `taken_by_others`: a member of the helpfulness pool, which may be other people's, speaks for the
+ * URL of a backend that is none.
  */
-export type Hearing = 'taken' | 'replayed' | 'superseded' | 'left';
+export type Hearing = 'taken' | 'replayed' | 'superseded' | 'left' | 'taken_by_others';
 
 /**
  * What a backend is now. `out`: it has missed three heartbeats. `gone`: it has said goodbye. Only
@@ -41,10 +45,11 @@ export const LISTED_MS = { vanished: 24 * 3600_000, left: STALE_WORD_MS } as con
 
 export function hear(
   before: LastWord | undefined,
-  { incarnation, counter }: Pick<Heartbeat, 'incarnation' | 'counter'>,
+  { incarnation, counter, pool }: Pick<Heartbeat, 'incarnation' | 'counter'> & Pick<PoolReport, 'pool'>,
   nowMs: number,
 ): Hearing {
   if (before === undefined || nowMs - before.heardAtMs > STALE_WORD_MS) return 'taken';
+  if (pool !== before.pool) return pool === undefined ? 'taken' : 'taken_by_others';
   if (incarnation > before.incarnation) return 'taken';
   if (incarnation < before.incarnation) return 'superseded';
   if (before.left) return 'left';

@@ -44,6 +44,7 @@ test.each<[keyof Env, string | undefined]>([
   // This is what wrangler.toml has until somebody fills it in.
   ['BACKENDS', '[]'],
   ['POOL_REGISTRATION', 'yes'],
+  ['HELPFULNESS_BACKENDS', 'https://backend-2.example'],
 ])('with %s = %s, every route is closed and the log names the setting', async (name, value) => {
   const { [name]: _setting, ...rest } = WHOLE;
   // The cast: these tests are about what the types forbid.

@@ -60,6 +60,7 @@ const DEFAULT_AHEAD = 0;
 const Settings = z
   .object({
     BACKENDS: json.pipe(z.array(BackendUrl)),
+    HELPFULNESS_BACKENDS: json.pipe(z.array(BackendUrl)).default([]),
     POOL_REGISTRATION: z.enum(['on', 'off']).default('off'),
     DIRECTIVE_SECRET: z.string().min(32),
     RECEIPT_JWKS: json.pipe(PublicKeySet),
@@ -84,6 +85,8 @@ const Settings = z
 export type Config = {
   /** May be empty only where backends register. */
   backends: readonly string[];
+  /** Those that are members of the helpfulness pool, whatever they say of themselves. */
+  helpfulnessBackends: readonly string[];
   /** Whether backends may register themselves. */
   registration: boolean;
   directiveKey: Uint8Array;
@@ -128,6 +131,7 @@ function readConfig(env: Env): Config {
   }
   return {
     backends,
+    helpfulnessBackends: settings.data.HELPFULNESS_BACKENDS,
     registration,
     directiveKey: directiveKey(settings.data.DIRECTIVE_SECRET),
     receiptJwks,

@@ -20,6 +20,8 @@ export type Env = TenantIndexBinding &
     /** If it is not bound, no usage is kept. */
     USAGE_DB?: UsageDatabase;
     BACKENDS?: string;
+    /** Backends of the helpfulness pool that need not be trusted with anything else. */
+    HELPFULNESS_BACKENDS?: string;
     /** 'on' lets backends register themselves, beside those in BACKENDS or in their place. */
     POOL_REGISTRATION?: string;
     DIRECTIVE_SECRET?: string;

@@ -14,7 +14,7 @@ import type { Env } from '../../request/env.ts';
 const app = createApp({
   classifier: createClassifier(classifierModel),
   operatorPolicy: PolicyPart.parse(operatorPolicy),
-  timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: 5_000, resumeMs: 0 },
+  timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: 5_000, resumeMs: 0, besideMs: 1_000 },
   restMs: 0,
 });
 

@@ -14,7 +14,7 @@ import { scriptedClassifier } from './scripted-classifier.ts';
 const app = createApp({
   classifier: scriptedClassifier,
   operatorPolicy: PolicyPart.parse(operatorPolicy),
-  timeouts: { startMs: 2_000, frameMs: 1_000, hedgeMs: 250, resumeMs: 1_000 },
+  timeouts: { startMs: 2_000, frameMs: 1_000, hedgeMs: 250, resumeMs: 1_000, besideMs: 1_000 },
   bodyPatience: { silenceMs: 500, wholeMs: 1_500, unwantedMs: 500 },
   restMs: 100,
   freshness: { isolateTtlMs: 300, kvMaxAgeMs: 60_000 },

@@ -13,7 +13,7 @@ import { scriptedClassifier } from './scripted-classifier.ts';
 const app = createApp({
   classifier: scriptedClassifier,
   operatorPolicy: PolicyPart.parse(operatorPolicy),
-  timeouts: { startMs: 10_000, frameMs: 3_000, hedgeMs: 750, resumeMs: 30_000 },
+  timeouts: { startMs: 10_000, frameMs: 3_000, hedgeMs: 750, resumeMs: 30_000, besideMs: 1_000 },
   restMs: 250,
 });
 
