@@ -135,6 +135,7 @@ function receiptOf(
     choice: end.choice ?? 0,
     choices: request.n,
     seed: request.seed,
+    max_tokens: request.max_tokens,
     sampling: withPlain(request),
     prompt_digest: directive.digest,
     answer_digest: answerDigest,

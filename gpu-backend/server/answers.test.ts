@@ -55,6 +55,7 @@ describe('an answer', () => {
       choice: 0,
       choices: 1,
       seed: 1,
+      max_tokens: body.max_tokens,
       sampling: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
       prompt_digest: await sha256Hex(JSON.stringify(body)),
       answer_digest: await sha256Hex(textOf(frames)),

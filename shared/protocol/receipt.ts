@@ -88,6 +88,11 @@ export const Receipt = z.strictObject({
   choices: z.int().min(1),
   seed: Seed,
   /**
+   * The most tokens that the answer could have: the lesser of what the request and the policy
+   * allowed. null: neither named a limit. Left out: an older backend signed it.
+   */
+  max_tokens: z.int().min(1).nullable().exactOptional(),
+  /**
    * How tokens were drawn: what the client named, and the model's defaults. null: an older backend
    * signed it.
    */

@@ -269,6 +269,24 @@ test('a stored answer is replayed under another version, and only if its receipt
   expect((await replayed(other, { tenant: 'small' })).error.message).toMatch(/answer to another tenant/);
 });
 
+test('an answer that ended by itself is replayed though only the policy named a limit of tokens', async () => {
+  const version = await draft({ floor: 0.2, budget: null, limits: { max_tokens: 40 } });
+  const request = { ...ask('Hi'), seed: 3, plimsoll: { trace: 'tokens' } };
+  const route = `/admin/v1/tenants/shop/policies/${version}`;
+  const answer = await (await post(under.edge, `${route}/try`, request, OPERATOR_KEY)).text();
+  expect((JSON.parse(answer) as ChatCompletion).choices[0].finish_reason).toBe('stop');
+  const replayed = await post(
+    under.edge,
+    `${route}/replay`,
+    { request: JSON.stringify(request), answer },
+    OPERATOR_KEY,
+  );
+  expect([replayed.status, await replayed.json()]).toEqual([
+    200,
+    expect.objectContaining({ could: null, surely: null, exact: true, redraws: false }),
+  ]);
+});
+
 test('the likeliest tokens are told with the trace of tokens only, and if the policy allows log-probabilities', async () => {
   const asked = (plimsoll: object) => ({ ...ask('Hi'), plimsoll });
   const loose = { floor: 0, budget: null };

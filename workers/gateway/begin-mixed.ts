@@ -135,6 +135,7 @@ async function* signed(
     choice: 0,
     choices: 1,
     seed: request.seed,
+    max_tokens: request.max_tokens,
     sampling: withPlain(request),
     prompt_digest: directive.digest,
     ...end,

@@ -64,6 +64,7 @@ async function takes({
     choice: 0,
     choices: 1,
     seed: 7,
+    max_tokens: null,
     sampling: PLAIN_SAMPLING,
     prompt_digest: 'p',
     answer_digest: await sha256Hex(text),
@@ -86,7 +87,7 @@ async function takes({
         draws: '01234567',
         prompt_tokens: 5,
       },
-      asked: { seed: 7, temperature: 1, top_p: 1 },
+      asked: { seed: 7, max_tokens: null, temperature: 1, top_p: 1 },
       probe,
     },
   );

@@ -37,7 +37,7 @@ export async function checkReceipt(
     jwks: JSONWebKeySet;
     directive: Directive;
     start: StartFrame;
-    asked: Pick<GenerateBody, 'seed' | keyof Sampling>;
+    asked: Pick<GenerateBody, 'seed' | 'max_tokens' | keyof Sampling>;
     /** The version of the probe that must have looked; null if unknown. */
     probe: string | null;
   },
@@ -78,6 +78,7 @@ export async function checkReceipt(
     prompt_digest: directive.digest,
     answer_digest: await sha256Hex(text),
     seed: asked.seed,
+    max_tokens: asked.max_tokens,
     sampling: withPlain(asked),
     finish_reason: end.finish_reason,
     spent: end.spent,

@@ -311,6 +311,7 @@ export async function startScriptedBackend({
       choices: 1,
       top_k: null,
       seed: asked.seed,
+      max_tokens: asked.max_tokens,
       sampling: withPlain(asked),
       prompt_digest: directive.digest,
       answer_digest: await sha256Hex(behaviour === 'say-other-words' ? `${text}!` : text),
