@@ -16,6 +16,7 @@ import { GenerateRequest, type Message } from '#shared/protocol/generate.ts';
 import { crossedLine } from '#shared/protocol/line-held.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
 import type { Region } from '#shared/protocol/regions.ts';
+import { digestOfSignedLine, type SignedLine } from '#shared/protocol/signed-line.ts';
 import type { RequestTrace } from '#shared/trace/tracing.ts';
 import { logFailure } from '../request/log.ts';
 import type { Timeouts } from './attempt.ts';
@@ -103,19 +104,28 @@ export async function beginMixed(options: BeginOptions): Promise<{ start: Expert
   const vocabulary = learnVocabulary(start);
   const request = GenerateRequest.parse(JSON.parse(options.body));
   const { topK } = options.mixing;
-  const { line, second_look: secondLook } = safety.asked;
+  // Who goes on later may be asked for no second look; this is what the draws' key is bound to.
+  const { asked } = safety;
+  const { line, second_look: secondLook } = asked;
   const drawn = mixAnswer({ line, secondLook, request, vocabulary, topK, ids, safety, helpful, onAlone: alone });
-  return { start, events: signed(drawn, { start, safety, request, options }) };
+  return { start, events: signed(drawn, { start, asked, safety, request, options }) };
 }
 
 async function* signed(
   drawn: ReturnType<typeof mixAnswer>,
   {
     start,
+    asked,
     safety,
     request,
     options: { directive, mixing, onEnd, sign },
-  }: { start: ExpertStart; safety: ExpertRows; request: GenerateRequest; options: BeginOptions },
+  }: {
+    start: ExpertStart;
+    asked: SignedLine;
+    safety: ExpertRows;
+    request: GenerateRequest;
+    options: BeginOptions;
+  },
 ): AnswerEvents {
   const end = yield* drawn;
   const receipt: Receipt = {
@@ -131,6 +141,7 @@ async function* signed(
     backend: 'edge',
     parts: [],
     draws: start.draws,
+    signed_line: await digestOfSignedLine(asked),
     top_k: mixing.topK,
     choice: 0,
     choices: 1,

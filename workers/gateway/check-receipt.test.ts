@@ -9,6 +9,7 @@ import type { Ran } from '#shared/protocol/ran.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook, lookCategories, type SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import { createReceiptKey } from '../testing/receipt-key.ts';
 import { checkReceipt } from './check-receipt.ts';
 
@@ -55,6 +56,7 @@ async function takes({
     ...end,
     ...(held && { line: held }),
     directive: 'd1',
+    signed_line: await digestOfSignedLine({ line: shared.line, second_look: secondLook }),
     bundle: 'b',
     backend: 'backend-0',
     parts: [],

@@ -16,6 +16,7 @@ import { crossedLine } from '#shared/protocol/line-held.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import type { StartFrame } from './attempt.ts';
 
 /** What the frames said. The receipt has to say the same. */
@@ -65,6 +66,7 @@ export async function checkReceipt(
     policy: directive.policy,
     classifier: directive.classifier,
     line,
+    signed_line: await digestOfSignedLine(directive),
     second_look: report,
     model: start.model,
     bundle: start.bundle,

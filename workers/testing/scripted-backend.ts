@@ -20,6 +20,7 @@ import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/pr
 import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
 import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
@@ -292,6 +293,7 @@ export async function startScriptedBackend({
             ],
       draws: DRAWS,
       line,
+      signed_line: await digestOfSignedLine(directive),
       second_look,
       weights: isRefused
         ? { min: 0, mean: 0, max: 0 }
