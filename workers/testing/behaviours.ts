@@ -9,6 +9,8 @@ export type Behaviour =
    */
   | 'answer-slowly'
   | 'answer-forever'
+  /** Judges no answer before it behaves otherwise. */
+  | 'hold-scores'
   | 'refuse-overloaded'
   | 'refuse-as-a-proxy-would'
   | 'refuse-directive'

@@ -52,6 +52,8 @@ export type ScriptedBackend = {
   readonly seen: { directive: Directive; request: GenerateBody }[];
   /** How many answers were given up because the edge closed the connection. */
   readonly aborted: number;
+  /** How many answers its heads were asked about. */
+  readonly scored: number;
   close(): Promise<void>;
 };
 
@@ -86,6 +88,7 @@ export async function startScriptedBackend({
   const forger = await createReceiptKey(receiptKey.kid);
   let firstReceipt: string | undefined;
   let aborted = 0;
+  let scored = 0;
 
   const server = createServer((request, response) => {
     answer(request, response).catch((thrown: unknown) => {
@@ -128,6 +131,9 @@ export async function startScriptedBackend({
       const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
       const asked = Uint8Array.from(Buffer.concat(chunks));
       await verifyScoreOrder(token, { keys: [await scoreKey(key)], body: asked });
+      scored++;
+      // The heads read to the end, whether or not anybody still waits.
+      while (backend.behaviour === 'hold-scores') await sleep(5);
       const { model, bundle, scores } = backend;
       response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
       return;
@@ -348,6 +354,9 @@ export async function startScriptedBackend({
     seen: [] as ScriptedBackend['seen'],
     get aborted() {
       return aborted;
+    },
+    get scored() {
+      return scored;
     },
     close: () => close(server),
   };
