@@ -16,15 +16,22 @@ export type EdgeFlags = { url: string; tenant?: string };
 /** The operator's key opens all tenants, so it is the second choice. */
 const KEY_VARIABLES = ['PLIMSOLL_ADMIN_KEY', 'PLIMSOLL_OPERATOR_KEY'] as const;
 
-export function onEdge(command: Command, { scope }: { scope: 'read' | 'admin' }): Command {
+/** What a tenant's own key needs for a command. `spend`: the edge draws answers, which cost tokens. */
+const SCOPES = {
+  read: 'the scope\nread',
+  admin: 'the scope\nadmin',
+  spend: 'the scopes\nadmin and inference',
+} as const;
+
+export function onEdge(command: Command, { scope }: { scope: keyof typeof SCOPES }): Command {
   return command
     .option('--url <url>', 'where the edge listens', 'http://127.0.0.1:8787')
     .option('--tenant <id>', "the tenant; left out, it is the file's name without .json")
     .addHelpText(
       'after',
       `
-The key comes from the environment, never from the command line: PLIMSOLL_ADMIN_KEY, a key of the tenant with the scope
-${scope}; or PLIMSOLL_OPERATOR_KEY, which opens every tenant (of npm start it is pk-demo-operator).`,
+The key comes from the environment, never from the command line: PLIMSOLL_ADMIN_KEY, a key of the tenant with ${SCOPES[scope]};
+or PLIMSOLL_OPERATOR_KEY, which opens every tenant (of npm start it is pk-demo-operator).`,
     );
 }
 

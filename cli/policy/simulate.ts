@@ -28,7 +28,7 @@ type Flags = EdgeFlags & {
 };
 
 export const simulate = () =>
-  onEdge(new Command('simulate'), { scope: 'admin' })
+  onEdge(new Command('simulate'), { scope: 'spend' })
     .description(
       'answer the same prompts under two versions of a policy, and compare: refusals, weights, spent, length',
     )

@@ -37,7 +37,8 @@ beforeAll(async () => {
       policy: { floor: 0.2, budget: null, trace: 'none' },
       keys: [
         { id: 'client', sha256: sha256('pk-client') },
-        { id: 'owner', sha256: sha256('pk-owner'), scopes: ['admin'], policy: { floor: 0.6 } },
+        { id: 'owner', sha256: sha256('pk-owner'), scopes: ['admin', 'inference'], policy: { floor: 0.6 } },
+        { id: 'clerk', sha256: sha256('pk-clerk'), scopes: ['admin'] },
         { id: 'reader', sha256: sha256('pk-reader'), scopes: ['read'] },
       ],
     }),
@@ -95,6 +96,27 @@ test('the policy of the key that asks holds too, and a trial needs the scope adm
   }
   expect((await trial('try', ask('Hi'), { key: testKey('small') })).status).toBe(403);
   expect((await trial('try', ask('Hi'), { version: 'f'.repeat(32) })).status).toBe(404);
+});
+
+test('what costs tokens needs the scope inference too, and a key with admin alone may ask all the rest', async () => {
+  const { messages } = ask('Hi');
+  const call = async (route: string, body: object, key: string) => {
+    const answer = await post(under.edge, `/admin/v1/tenants/shop/${route}`, body, key);
+    const { error } = (await answer.json()) as Partial<ErrorBody>;
+    return [answer.status, error?.code];
+  };
+  const costly = [
+    [`policies/${strict}/try`, ask('Hi')],
+    [`policies/${strict}/explain`, { messages, model: 'scripted' }],
+    ['score', { ...ask('Hi'), answer: 'Hello.' }],
+  ] as const;
+  for (const [route, body] of costly) {
+    expect(await call(route, body, 'pk-clerk'), route).toEqual([403, 'permission_denied']);
+    expect(await call(route, body, 'pk-owner'), route).toEqual([200, undefined]);
+  }
+  expect(backend.seen.map(({ directive }) => directive.key)).toEqual(['trial:key:owner', 'trial:key:owner']);
+  expect(await call(`policies/${strict}/explain`, { messages }, 'pk-clerk')).toEqual([200, undefined]);
+  expect(await call(`policies/${strict}/explain`, { messages, look: {} }, 'pk-clerk')).toEqual([200, undefined]);
 });
 
 test('the plan holds over a trial, and nothing is answered in the name of a tenant that is suspended', async () => {
