@@ -134,6 +134,9 @@ export async function startScriptedBackend({
       scored++;
       // The heads read to the end, whether or not anybody still waits.
       while (backend.behaviour === 'hold-scores') await sleep(5);
+      if (Buffer.from(asked).includes('[[unscorable]]')) {
+        throw new PlimsollError('context_length_exceeded', 'The conversation is too long to be judged.');
+      }
       const { model, bundle, scores } = backend;
       response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
       return;
