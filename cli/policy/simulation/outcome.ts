@@ -4,7 +4,6 @@ import { WeightSummary } from '#shared/api/plimsoll-extension.ts';
 
 /** `bundle` is the digest of the weights whose heads have judged. */
 const Scores = z.strictObject({ reward: z.number(), cost: z.number(), bundle: z.string() });
-export type Scores = z.infer<typeof Scores>;
 
 export const Outcome = z.strictObject({
   /** `refused`: by the edge, or by a backend's second look. `failed`: `text` says why. */
