@@ -16,7 +16,7 @@ export type EdgeFlags = { url: string; tenant?: string };
 /** The operator's key opens all tenants, so it is the second choice. */
 const KEY_VARIABLES = ['PLIMSOLL_ADMIN_KEY', 'PLIMSOLL_OPERATOR_KEY'] as const;
 
-/** What a tenant's own key needs for a command. `spend`: the edge draws answers, which cost tokens. */
+/** What a tenant's own key needs for a command. `spend`: for answers, which cost tokens. */
 const SCOPES = {
   read: 'the scope\nread',
   admin: 'the scope\nadmin',
