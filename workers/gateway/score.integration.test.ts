@@ -24,7 +24,7 @@ async function charges(tenant: string) {
   }
 }
 
-/** Sends a request on a connection of its own. Returns what breaks it off, as a dying client does. */
+/** Sends a request on a connection of its own. Returns what breaks it off, as a client dies. */
 function score(tenant: string): () => void {
   const { hostname, port } = new URL(under.edge.url);
   const body = JSON.stringify({ ...ask('Hi'), answer: 'Hello.' });
