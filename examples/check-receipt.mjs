@@ -13,9 +13,10 @@ const key = process.env.PLIMSOLL_KEY ?? 'pk-demo-balanced';
  * The receipt's `prompt_digest` covers these seven fields, in this order and without white space.
  * If you leave one out, the server fills it in. So send all of them if you want to check the
  * digest. If the tenant's policy allows fewer tokens than `max_tokens`, the digest uses the
- * policy's number. A model with a `top_k`, `min_p` or `repetition_penalty` of its own adds these
- * after the seven, unless you switch them off; `sampling` in the receipt has their values. With the
- * trace `tokens`, a last field follows: `expert_logprobs: true`.
+ * policy's number, which is the receipt's `max_tokens`. A model with a `top_k`, `min_p` or
+ * `repetition_penalty` of its own adds these after the seven, unless you switch them off;
+ * `sampling` in the receipt has their values. With the trace `tokens`, a last field follows:
+ * `expert_logprobs: true`.
  */
 const request = {
   model: 'plimsoll-demo',

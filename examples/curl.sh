@@ -10,7 +10,8 @@ question='"model": "plimsoll-demo", "seed": 1, "max_tokens": 16,
 api() {
   local path=$1
   shift
-  curl --silent --show-error --fail-with-body --header "Authorization: Bearer $key" "$@" "$url$path"
+  # The key is not among curl's arguments, which the list of processes shows to everybody.
+  curl --silent --show-error --fail-with-body --header @<(printf 'Authorization: Bearer %s\n' "$key") "$@" "$url$path"
   echo
 }
 ask() {

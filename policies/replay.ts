@@ -36,9 +36,18 @@ export type StoredAnswer = {
   temperature: number;
   /** Whether top-p, top-k or min-p cut any tokens off. */
   isCut: boolean;
+  /**
+   * Whether the mixture is not the one that the experts' stored log-probabilities give: a penalty
+   * for repetition shapes it, or it was made from truncated rows.
+   */
+  isReshaped: boolean;
+  /** Whether the safety expert was asked for every token. Else nobody knows what they spent. */
+  isAccounted: boolean;
   finish: FinishReason;
   /** How many tokens the request asked for at most; null: it did not say. */
   asked: number | null;
+  /** The limit on tokens that was in force; null: there was none. undefined: nobody knows. */
+  limit?: number | null | undefined;
 };
 
 /**
@@ -55,7 +64,9 @@ export type Replay = {
   could: Difference | null;
   /** The first token at which it surely is so, if it was not before; null: at none. */
   surely: Difference | null;
-  /** Whether both are the same: the trace tells where. */
+  /** The first token of which the trace does not tell; null: it tells all that is asked of it. */
+  unknown: Difference | null;
+  /** Whether nothing is unknown, so that `could` and `surely` are the same. */
   exact: boolean;
 };
 
@@ -73,9 +84,19 @@ export function replay(stored: StoredAnswer, other: OtherPolicy): Replay {
     if (verdict === SAME) continue;
     const found = { token, why: verdict.why };
     could ??= found;
-    if (verdict.isSure) return { could, surely: found, exact: could.token === token };
+    if (verdict.isSure) return outcome(could, found);
   }
-  return { could, surely: null, exact: could === null };
+  return outcome(could, null);
+}
+
+function outcome(could: Difference | null, surely: Difference | null): Replay {
+  const unknown = could?.token === surely?.token ? null : could;
+  return { could, surely, unknown, exact: unknown === null };
+}
+
+/** The same, where the first token already could be another one for a reason of its own. */
+export function unseenFrom(why: string, { surely }: Replay): Replay {
+  return outcome({ token: 0, why }, surely);
 }
 
 function* verdicts(stored: StoredAnswer, other: OtherPolicy): Generator<[number, Verdict]> {
@@ -112,11 +133,15 @@ function verdictOf(token: StoredToken, at: At): Verdict {
     if (stored.line.mode === line.mode && isHeldAlike && isSameLeft) return SAME;
     return perhaps('in the mode layers, a floor acts inside the model, where no trace looks');
   }
+  const isAccountKnown = stored.isAccounted || (token.spent !== null && at.spent !== null);
+  if (!isAccountKnown && after.isBounded) {
+    return perhaps('the safety expert was not asked, so what the token costs against it is not known');
+  }
   const weights = weightsUnder(token.weight, { before, after });
   const isSameWeight =
     weights.least === token.weight &&
     weights.most === token.weight &&
-    (stored.line.rule === line.rule || token.weight === 0 || token.weight === 1);
+    (stored.line.rule === line.rule || isPure(token.weight));
   if (isSameWeight && isSameLeft) return SAME;
   const cost = token.spent === null || at.spent === null ? Number.POSITIVE_INFINITY : token.spent - at.spent;
   const step = {
@@ -129,7 +154,7 @@ function verdictOf(token: StoredToken, at: At): Verdict {
     rule: line.rule,
     isSameRule: stored.line.rule === line.rule,
   };
-  return stored.temperature === 0 ? greedyVerdict(step) : drawnVerdict(step, stored);
+  return stored.temperature === 0 ? greedyVerdict(step, stored) : drawnVerdict(step, stored);
 }
 
 type Bounds = { floor: number; ceiling: number; left: number | null; isBounded: boolean; isClosed: boolean };
@@ -147,14 +172,17 @@ function bounds(line: Line, { position, spent }: At): Bounds {
   };
 }
 
-/** Between which weights the other policy's must lie, given the one that was used. */
+/**
+ * Between which weights the other policy's must lie, given the one that was used. The safety expert
+ * alone may be a fault's doing, which shows under no policy.
+ */
 function weightsUnder(
   weight: number,
   { before, after }: { before: Bounds; after: Bounds },
 ): { least: number; most: number } {
   if (after.isClosed) return { least: 1, most: 1 };
   const [least, most] = proposalsFor(weight, before);
-  return { least: effectiveWeight(least, after), most: effectiveWeight(most, after) };
+  return { least: effectiveWeight(least, after), most: weight === 1 ? 1 : effectiveWeight(most, after) };
 }
 
 /** What the router may have proposed. A closed gate, or a line with no room, hides it. */
@@ -177,7 +205,10 @@ type Step = {
   isSameRule: boolean;
 };
 
-function greedyVerdict({ token, cost, weights, isSameWeight, before, after, rule, isSameRule }: Step): Verdict {
+function greedyVerdict(
+  { token, cost, weights, isSameWeight, before, after, rule, isSameRule }: Step,
+  { isReshaped }: StoredAnswer,
+): Verdict {
   const { left } = after;
   if (left !== null && cost > Math.max(0, left) + ROUNDING) {
     return surely(`the token costs ${shown(cost)} nats, and the policy leaves ${shown(Math.max(0, left))} there`);
@@ -191,7 +222,7 @@ function greedyVerdict({ token, cost, weights, isSameWeight, before, after, rule
     if (isTighter || token.top?.[0]?.id === token.id) return SAME;
     return perhaps('the policy leaves more nats there, and the trace does not say what else was likely');
   }
-  if (token.top === undefined || !isSameRule || before.isClosed || weights.least !== weights.most) {
+  if (token.top === undefined || isReshaped || !isSameRule || before.isClosed || weights.least !== weights.most) {
     return perhaps(weightWords(token, weights));
   }
   const again = replayGreedy(token.top, {
@@ -206,7 +237,10 @@ function greedyVerdict({ token, cost, weights, isSameWeight, before, after, rule
   return perhaps(`${weightWords(token, weights)}, and the stored tokens do not tell which is likeliest`);
 }
 
-function drawnVerdict({ token, cost, weights, isSameWeight, before, after }: Step, { isCut }: StoredAnswer): Verdict {
+function drawnVerdict(
+  { token, cost, weights, isSameWeight, isSameRule, before, after }: Step,
+  { isCut, isReshaped }: StoredAnswer,
+): Verdict {
   const { left } = after;
   if (left !== null && cost > Math.max(0, left) + ROUNDING) {
     return surely(
@@ -218,12 +252,16 @@ function drawnVerdict({ token, cost, weights, isSameWeight, before, after }: Ste
   }
   if (isSameWeight) return perhaps('the policy leaves other nats there, which matters if any token takes all of them');
   const isOtherWeight = weights.most < token.weight || weights.least > token.weight;
-  const isOpen = !before.isBounded && !after.isBounded && !isCut;
+  // Two rules may give the same mixture at two weights, but not where one weight is 0 or 1.
+  const isComparable = isSameRule || isPure(token.weight) || (weights.least === weights.most && isPure(weights.least));
+  const isOpen = !before.isBounded && !after.isBounded && !isCut && !isReshaped && isComparable;
   const { lp_s, lp_h } = token;
   const doExpertsDiffer = lp_s !== null && lp_h !== null && Math.abs(lp_s - lp_h) > ROUNDING;
   if (isOtherWeight && isOpen && doExpertsDiffer) return surely(weightWords(token, weights));
   return perhaps(weightWords(token, weights));
 }
+
+const isPure = (weight: number) => weight === 0 || weight === 1;
 
 /** How the answer ended is not in its trace, so here only equal bounds are surely the same. */
 function endVerdict(
@@ -233,8 +271,9 @@ function endVerdict(
 ): Verdict {
   const position = stored.tokens.length;
   if (stored.finish === 'length') {
-    // What the request asked for ends the answer under any policy.
-    const isLonger = position !== stored.asked && (maxTokens === null || maxTokens > position);
+    // What the request asked for ends the answer under any policy, and so does the model's context.
+    const isWhole = position === stored.asked || (stored.limit !== undefined && position !== stored.limit);
+    const isLonger = !isWhole && (maxTokens === null || maxTokens > position);
     return isLonger ? perhaps('the policy allows a longer answer') : SAME;
   }
   if (maxTokens !== null && maxTokens <= position) return SAME;

@@ -1,23 +1,13 @@
 /** `plimsoll policy activate`: makes a stored version the active one, or a canary. */
-import { Command, InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from 'commander';
 import { number } from '../options/numbers.ts';
-import {
-  type EdgeFlags,
-  edgeOf,
-  goodAnswer,
-  ifMatch,
-  type MatchFlags,
-  onEdge,
-  tenantOf,
-  versionOf,
-  withIfMatch,
-} from './running-edge.ts';
+import { type ChangeFlags, changesTenant, edgeOf, goodAnswer, ifMatch, tenantOf, versionOf } from './running-edge.ts';
 import { stateOf } from './tenant-state.ts';
 
-type Flags = EdgeFlags & MatchFlags & { share: number };
+type Flags = ChangeFlags & { share: number };
 
 export const activate = () =>
-  withIfMatch(onEdge(new Command('activate'), { scope: 'admin' }))
+  changesTenant('activate')
     .description(
       'make a stored version the active one, or a canary for a share of the prompts; its own tests must pass',
     )

@@ -33,16 +33,19 @@ token that could differ and the first that surely does are two.`,
         console.log(JSON.stringify(found, null, 2));
         return;
       }
-      const { tokens, could, surely, exact, redraws, notes } = found;
+      const { tokens, could, surely, unknown, redraws, notes } = found;
       const at = ({ token, why }: { token: number; why: string }) =>
         `${token === tokens ? `the end, after ${tokens} tokens` : `token ${token + 1} of ${tokens}`}: ${why}`;
       if (could === null) console.log(`no difference in ${tokens} tokens`);
-      else if (exact) console.log(`first difference at ${at(could)}`);
+      else if (unknown === null) console.log(`first difference at ${at(could)}`);
       else {
-        console.log(`could differ from ${at(could)}`);
+        console.log(`not known from ${at(unknown)}`);
         console.log(surely === null ? 'surely differs nowhere' : `surely differs at ${at(surely)}`);
       }
-      if (redraws) console.log('asked again under this version, the answer is another sample from its first token on');
+      if (redraws === true) {
+        console.log('asked again under this version, the answer is another sample from its first token on');
+      }
+      if (redraws === null) console.log('asked again, it may be another sample: the receipt does not tell');
       for (const note of notes) console.log(`note: ${note}`);
     });
 

@@ -1,21 +1,11 @@
 /** `plimsoll policy rollback`: ends a canary, or goes back to the version before. */
-import { Command } from 'commander';
-import {
-  type EdgeFlags,
-  edgeOf,
-  goodAnswer,
-  ifMatch,
-  type MatchFlags,
-  onEdge,
-  tenantOf,
-  withIfMatch,
-} from './running-edge.ts';
+import { type ChangeFlags, changesTenant, edgeOf, goodAnswer, ifMatch, tenantOf } from './running-edge.ts';
 import { stateOf } from './tenant-state.ts';
 
 export const rollback = () =>
-  withIfMatch(onEdge(new Command('rollback'), { scope: 'admin' }))
+  changesTenant('rollback')
     .description('end a canary; without one, go back to the version that was active before, each time one further')
-    .action(async (flags: EdgeFlags & MatchFlags) => {
+    .action(async (flags: ChangeFlags) => {
       const id = tenantOf(flags);
       const edge = edgeOf(flags);
       const answer = await edge.admin.tenants[':id'].rollback.$post(

@@ -1,5 +1,8 @@
 /** The commands of `plimsoll policy` that talk to an edge, against the Worker in workerd. */
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -162,4 +165,28 @@ test('says what is missing or wrong before anything is done', async () => {
     env: { PLIMSOLL_ADMIN_KEY: 'x' },
   });
   expect(nowhere.stderr).toMatch(/http:\/\/127.0.0.1:9 cannot be reached/);
+});
+
+test('verify does not read the same page for ever', async () => {
+  let pages = 0;
+  const entry = { tenant: 'loop', at: 0, actor: 'operator', action: 'tenant-put', detail: {}, hash: '0'.repeat(64) };
+  const data = [3, 2].map((seq) => ({ ...entry, seq }));
+  const server = createServer((request, response) => {
+    if (request.url?.includes('/audit/verify') === true) {
+      return response.end(JSON.stringify({ valid: true, entries: 3, head: '0'.repeat(64), problem: null }));
+    }
+    // So that a command which asks on for ever comes to an end here.
+    if (++pages > 5) response.statusCode = 500;
+    response.end(JSON.stringify({ object: 'list', data }));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const env = { PLIMSOLL_OPERATOR_KEY: OPERATOR_KEY };
+  const found = await runPlimsoll(['policy', 'verify', '--tenant', 'loop', '--url', url], { cwd: folder, env });
+  server.close();
+  expect(found).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/the audit log of loop makes no progress: found entry 3, wanted one from 1 to 1/),
+  });
+  expect(pages).toBe(2);
 });

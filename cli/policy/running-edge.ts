@@ -4,7 +4,7 @@
  * tenant, and refusals in words.
  */
 import path from 'node:path';
-import type { Command } from 'commander';
+import { Command } from 'commander';
 import * as z from 'zod';
 import { type AdminClient, adminClient } from '#workers/control/admin-client.ts';
 import { parseTenantId } from '#workers/objects/tenant-record.ts';
@@ -16,15 +16,22 @@ export type EdgeFlags = { url: string; tenant?: string };
 /** The operator's key opens all tenants, so it is the second choice. */
 const KEY_VARIABLES = ['PLIMSOLL_ADMIN_KEY', 'PLIMSOLL_OPERATOR_KEY'] as const;
 
-export function onEdge(command: Command, { scope }: { scope: 'read' | 'admin' }): Command {
+/** What a tenant's own key needs for a command. `spend`: for answers, which cost tokens. */
+const SCOPES = {
+  read: 'the scope\nread',
+  admin: 'the scope\nadmin',
+  spend: 'the scopes\nadmin and inference',
+} as const;
+
+export function onEdge(command: Command, { scope }: { scope: keyof typeof SCOPES }): Command {
   return command
     .option('--url <url>', 'where the edge listens', 'http://127.0.0.1:8787')
     .option('--tenant <id>', "the tenant; left out, it is the file's name without .json")
     .addHelpText(
       'after',
       `
-The key comes from the environment, never from the command line: PLIMSOLL_ADMIN_KEY, a key of the tenant with the scope
-${scope}; or PLIMSOLL_OPERATOR_KEY, which opens every tenant (of npm start it is pk-demo-operator).`,
+The key comes from the environment, never from the command line: PLIMSOLL_ADMIN_KEY, a key of the tenant with ${SCOPES[scope]};
+or PLIMSOLL_OPERATOR_KEY, which opens every tenant (of npm start it is pk-demo-operator).`,
     );
 }
 
@@ -140,10 +147,15 @@ function parsed(text: string): unknown {
   }
 }
 
-export type MatchFlags = { ifMatch?: number; force: boolean };
+/** The flags of a command that changes a tenant as it is now. */
+export type ChangeFlags = EdgeFlags & { ifMatch?: number; force: boolean };
 
-export function withIfMatch(command: Command): Command {
-  return command
+/**
+ * A command that changes which policy a tenant is under. All of them name the revision that they
+ * change, so that none overwrites what somebody else has done meanwhile.
+ */
+export function changesTenant(name: string): Command {
+  return onEdge(new Command(name), { scope: 'admin' })
     .option(
       '--if-match <revision>',
       'do it only if the tenant is still at this revision, as push and log show it',
@@ -157,7 +169,7 @@ export function withIfMatch(command: Command): Command {
  * that the tenant has now, so only a change at the very same moment is refused.
  */
 export async function ifMatch(
-  { ifMatch, force }: MatchFlags,
+  { ifMatch, force }: Pick<ChangeFlags, 'ifMatch' | 'force'>,
   { edge, id }: { edge: Edge; id: string },
 ): Promise<{ headers: { 'if-match': string } }> {
   if (force && ifMatch !== undefined) throw new Error('--if-match and --force: give one of the two');

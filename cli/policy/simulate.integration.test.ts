@@ -61,7 +61,7 @@ test('answers every prompt under both versions, and sums up what differs', async
       floor: 0.8,
       budget: 40,
       weights: { min: expect.any(Number) },
-      scores: { reward: 1.5, cost: -2 },
+      scores: { reward: 1.5, cost: -2, bundle: 'b1' },
     },
   });
   expect(results[0]!.after.weights!.min).toBeGreaterThanOrEqual(0.8);
@@ -83,6 +83,47 @@ test('answers every prompt under both versions, and sums up what differs', async
     code: 1,
     stderr: expect.stringMatching(/torn.jsonl: seed: found .* 1, wanted 2; name/),
   });
+});
+
+test('one answer that cannot be scored, and one prompt that fails, are recorded with the reason, and counted', async () => {
+  const prompts = ['How are you?', '[[unscorable]] Hi', 'word '.repeat(80), 'Bye'];
+  await writeFile(path.join(folder, 'odd.jsonl'), prompts.map((prompt) => JSON.stringify({ prompt })).join('\n'));
+  const run = (...more: string[]) => simulate('--prompts', 'odd.jsonl', '--out', 'odd-results.jsonl', ...more);
+  const first = await run();
+  expect(first.code).toBe(1);
+  expect(first.stderr).toMatch(/1 of 4 prompts failed, and 1 could not be scored; odd-results.jsonl has the reasons/);
+  const lines = await linesOf('odd-results.jsonl');
+  const results = await resultsIn('odd-results.jsonl');
+  expect(results.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
+  expect(results[1]!.after).toMatchObject({
+    kind: 'answered',
+    scores: null,
+    unscored: expect.stringMatching(/context_length_exceeded: The conversation is too long/),
+  });
+  expect(results[2]!.after).toMatchObject({ kind: 'failed', text: expect.stringMatching(/context_length_exceeded/) });
+  expect(results[3]!.after.scores).toEqual({ reward: 1.5, cost: -2, bundle: 'b1' });
+
+  // Again: only what is missing is asked for, and no line that was there is lost.
+  const asked = under.backends[0]!.seen.length;
+  expect((await run()).code).toBe(1);
+  expect((await linesOf('odd-results.jsonl')).slice(0, lines.length)).toEqual(lines);
+  expect((await resultsIn('odd-results.jsonl')).map(({ index }) => index)).toEqual([0, 1, 2, 3, 1, 2]);
+  expect(under.backends[0]!.seen.slice(asked).every(({ request }) => request.messages[0]!.content.length > 80)).toBe(
+    true,
+  );
+});
+
+test('a run goes on only under the heads that it began with', async () => {
+  await simulate('--out', 'judged.jsonl');
+  const lines = await linesOf('judged.jsonl');
+  const text = `${lines.slice(0, 3).join('\n')}\n`;
+  await writeFile(path.join(folder, 'judged.jsonl'), text.replaceAll('"bundle":"b1"', '"bundle":"b0"'));
+  const other = await simulate('--out', 'judged.jsonl');
+  expect(other).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/judged.jsonl: its scores are by the heads of the bundle b0, and now .* bundle b1/),
+  });
+  expect(await linesOf('judged.jsonl')).toHaveLength(3);
 });
 
 test('Ctrl-C stops it with what is done in the file, and the same command goes on', async () => {

@@ -9,10 +9,11 @@ import { progressBar } from '../options/progress-bar.ts';
 import { untilSignal } from '../options/until-signal.ts';
 import { type Edge, type EdgeFlags, edgeOf, onEdge, tenantAt, tenantOf, versionOf } from './running-edge.ts';
 import { type AskSettings, askEdge, scoreAt } from './simulation/ask-edge.ts';
+import { judgesOf } from './simulation/judges.ts';
 import type { Compared, Outcome } from './simulation/outcome.ts';
 import { type Messages, readPrompts } from './simulation/read-prompts.ts';
 import { appendResult, digestOfPrompts, openResults } from './simulation/results-file.ts';
-import { pageOf, summarise } from './simulation/summary.ts';
+import { pageOf, type Summary, summarise } from './simulation/summary.ts';
 
 type Flags = EdgeFlags & {
   prompts?: string;
@@ -28,7 +29,7 @@ type Flags = EdgeFlags & {
 };
 
 export const simulate = () =>
-  onEdge(new Command('simulate'), { scope: 'admin' })
+  onEdge(new Command('simulate'), { scope: 'spend' })
     .description(
       'answer the same prompts under two versions of a policy, and compare: refusals, weights, spent, length',
     )
@@ -47,8 +48,8 @@ export const simulate = () =>
     .addHelpText(
       'after',
       `
-Answers cost the tenant tokens, and wait where its limits say so. Ctrl-C stops; the same command goes on. Stored
-versions are compared: push a file first.`,
+Answers cost the tenant tokens, and wait where its limits say so. Ctrl-C stops; the same command goes on, and asks again
+for what has failed. Exits with 1 if anything has. Stored versions are compared: push a file first.`,
     )
     .action(async (before: string, after: string, flags: Flags) => {
       const { prompts: file, recent, out, model, maxTokens, seed, temperature, scores, force, json } = flags;
@@ -66,7 +67,7 @@ versions are compared: push a file first.`,
       const versions = { before: a.version ?? active, after: b.version ?? active };
       const settings = { tenant, model, maxTokens, seed, temperature };
       const head = {
-        ...({ type: 'plimsoll-simulation', format: 1 } as const),
+        ...({ type: 'plimsoll-simulation', format: 2 } as const),
         ...{ tenant, ...versions, model, maxTokens, seed, scores },
         temperature: temperature ?? null,
         prompts: digestOfPrompts(prompts),
@@ -75,8 +76,9 @@ versions are compared: push a file first.`,
       await untilSignal(`stopped; ${out} has what is done, and the same command goes on from there`, async (signal) => {
         await answerAll(prompts, { done, out, versions, scores, asking: { edge, settings, signal } });
       });
-      const summary = summarise([...done.values()]);
+      const summary = summarise([...done.values()].toSorted((x, y) => x.index - y.index));
       console.log(json ? JSON.stringify({ ...versions, ...summary }, null, 2) : pageOf(summary));
+      tellMissing(summary, out);
     });
 
 async function namedVersion(given: string): Promise<{ version: string | null; file: string | undefined }> {
@@ -103,34 +105,50 @@ async function answerAll(
   },
 ): Promise<void> {
   const bar = progressBar('simulating', '{value}/{total} prompts');
-  let isScored = scores;
-  const outcomeOf = async (version: string, messages: Messages): Promise<Outcome> => {
-    const outcome = await askEdge({ version, messages }, asking);
-    if (!isScored || outcome.kind !== 'answered') return outcome;
+  const judges = judgesOf(out, done);
+  const outcomeOf = async (version: string, messages: Messages, before: Outcome | undefined): Promise<Outcome> => {
+    const isThere = before !== undefined && before.kind !== 'failed';
+    const outcome = isThere ? before : await askEdge({ version, messages }, asking);
+    const isJudged = outcome.scores !== null || (isThere && outcome.unscored === null);
+    if (!scores || isJudged || judges.areNone || outcome.kind !== 'answered') return outcome;
     const found = await scoreAt({ messages, answer: outcome.text }, asking);
-    if (found === null) isScored = false;
-    return { ...outcome, scores: found };
+    judges.accept(found === null ? null : found.scores?.bundle);
+    return { ...outcome, ...found };
   };
-  bar.start(prompts.length, done.size);
+  const isMissing = ({ kind, unscored }: Outcome) => kind === 'failed' || unscored !== null;
+  const todo = [...prompts.entries()].filter(([index]) => {
+    const there = done.get(index);
+    return there === undefined || isMissing(there.before) || isMissing(there.after);
+  });
+  bar.start(prompts.length, prompts.length - todo.length);
   try {
-    for (const [index, messages] of prompts.entries()) {
-      if (done.has(index)) continue;
+    for (const [count, [index, messages]] of todo.entries()) {
       asking.signal.throwIfAborted();
+      const there = done.get(index);
       const [before, after] = await Promise.all([
-        outcomeOf(versions.before, messages),
-        outcomeOf(versions.after, messages),
+        outcomeOf(versions.before, messages, there?.before),
+        outcomeOf(versions.after, messages, there?.after),
       ]);
       const compared = { index, before, after };
       await appendResult(out, compared);
       done.set(index, compared);
-      bar.update(done.size);
+      bar.update(prompts.length - todo.length + count + 1);
     }
   } catch (thrown) {
     throw asking.signal.aborted ? asking.signal.reason : thrown;
   } finally {
     bar.stop();
   }
-  if (scores && !isScored) {
+  if (scores && judges.areNone) {
     process.stderr.write(`the model ${asking.settings.model} has no reward and cost heads, so there are no scores\n`);
   }
+}
+
+/** Says what is missing, and fails the command then. */
+function tellMissing({ failed, unscored, prompts }: Summary, out: string): void {
+  if (failed + unscored === 0) return;
+  process.exitCode = 1;
+  process.stderr.write(
+    `${failed} of ${prompts} prompts failed, and ${unscored} could not be scored; ${out} has the reasons, and the same command asks for them again\n`,
+  );
 }

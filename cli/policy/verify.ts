@@ -35,16 +35,26 @@ export const verify = () =>
       }
     });
 
-/** All entries, oldest first, as they were hashed. */
+/**
+ * All entries, oldest first, as they were hashed. Throws if a page does not go on below the one
+ * before: an edge that gives the same entries again would never come to an end.
+ */
 async function entriesOf(id: string, edge: Edge): Promise<AuditEntry[]> {
   const pages: AuditEntry[][] = [];
   for (let before: number | undefined; before !== 1; ) {
     const query = { limit: String(PAGE), ...(before !== undefined && { before: String(before) }) };
     const { data } = await goodAnswer(await edge.admin.tenants[':id'].audit.$get({ param: { id }, query }), edge);
     if (data.length === 0) break;
+    for (const { seq } of data) {
+      if (!(Number.isInteger(seq) && seq >= 1 && seq < (before ?? Number.POSITIVE_INFINITY))) {
+        throw new Error(
+          `${edge.url}: the audit log of ${id} makes no progress: found entry ${seq}, wanted one from 1 to ${(before ?? Number.MAX_SAFE_INTEGER) - 1}`,
+        );
+      }
+      before = seq;
+    }
     // The edge parses its own JSON, and writing that again gives the same text.
     pages.push(data.map((entry) => ({ ...entry, detail: JSON.stringify(entry.detail) })));
-    before = data.at(-1)?.seq;
   }
   return pages.flat().reverse();
 }

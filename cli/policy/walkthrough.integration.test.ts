@@ -1,6 +1,6 @@
 /** The five commands of docs/admin-api.md that make a tenant, run as a reader would paste them. */
 import { execFile, spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -32,9 +32,10 @@ test.skipIf(missing.length > 0)('a tenant, its key and its policy take five comm
     ...process.env,
     NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
     PLIMSOLL: under.edge.url,
-    OPERATOR: OPERATOR_KEY,
     PLIMSOLL_OPERATOR_KEY: OPERATOR_KEY,
   };
+  // What the page has the reader write before.
+  await writeFile(path.join(folder, 'operator.txt'), `authorization: Bearer ${OPERATOR_KEY}\n`);
   // Only how the command line is started differs: not through npm.
   const run = script.replaceAll('npx plimsoll', `'${process.execPath}' '${MAIN}'`);
   const { stdout } = await promisify(execFile)('bash', ['-euc', run], { cwd: folder, env });

@@ -9,6 +9,7 @@ import { withPlain } from '#shared/api/sampling.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { Frame, GenerateRequest } from '#shared/protocol/generate.ts';
 import { partsBefore } from '#shared/protocol/resume.ts';
+import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import type { AnswerState } from '../engine/answer-state.ts';
 import type { EngineEvent, EngineInfo } from '../engine/engine.ts';
 import { frameMarks } from './frame-marks.ts';
@@ -67,7 +68,7 @@ export async function* answerFrames(
       if (event.type === 'row') throw new Error('found a row in an answer that asks for none');
       const answer = answers[event.choice ?? 0]!;
       if (event.type === 'end') {
-        const receipt = await context.sign(receiptOf(event, answer.digest.digest('hex'), context));
+        const receipt = await context.sign(await receiptOf(event, answer.digest.digest('hex'), context));
         metrics.ended(event);
         finished = event.remaining === undefined;
         const { line: _line, ...frame } = event;
@@ -98,11 +99,11 @@ export async function* answerFrames(
   }
 }
 
-function receiptOf(
+async function receiptOf(
   end: Extract<EngineEvent, { type: 'end' }>,
   answerDigest: string,
   { directive, request, info, backendId, draws }: AnswerContext,
-): Parameters<SignReceipt>[0] {
+): Promise<Parameters<SignReceipt>[0]> {
   const { resume } = directive;
   const to = end.usage.completion_tokens;
   return {
@@ -125,6 +126,7 @@ function receiptOf(
           ],
     draws,
     line: end.line,
+    signed_line: await digestOfSignedLine(directive),
     second_look: end.second_look,
     top_k: info.topK,
     weights: end.weights,
@@ -135,6 +137,7 @@ function receiptOf(
     choice: end.choice ?? 0,
     choices: request.n,
     seed: request.seed,
+    max_tokens: request.max_tokens,
     sampling: withPlain(request),
     prompt_digest: directive.digest,
     answer_digest: answerDigest,

@@ -4,6 +4,7 @@ import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import { babble, SCRIPTED_EXPERTS } from '../engine/testing/scripted-engine.ts';
 import { allFrames, call, DRAW_SECRET, framesOf, generateRequest } from './testing/backend-client.ts';
 import { endOf, idle, scriptedBackends, textOf } from './testing/scripted-backends.ts';
@@ -51,10 +52,12 @@ describe('an answer', () => {
       parts: [],
       draws,
       line: { ...OPEN_LINE, ...line },
+      signed_line: await digestOfSignedLine({ line: { ...OPEN_LINE, ...line }, second_look: null }),
       top_k: null,
       choice: 0,
       choices: 1,
       seed: 1,
+      max_tokens: body.max_tokens,
       sampling: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
       prompt_digest: await sha256Hex(JSON.stringify(body)),
       answer_digest: await sha256Hex(textOf(frames)),

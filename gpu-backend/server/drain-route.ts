@@ -3,9 +3,9 @@
  * is signed with a key derived from the directive secret, names this backend, and works once.
  */
 import type { Context } from 'hono';
-import { PlimsollError } from '#shared/api/errors.ts';
 import { drainKey, verifyDrainOrder } from '#shared/protocol/drain-order.ts';
 import type { Drains } from './drains.ts';
+import { orderToken } from './order-token.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
 export function drainRoute({
@@ -19,10 +19,7 @@ export function drainRoute({
 }) {
   const used = createUsedDirectives();
   return async (c: Context): Promise<Response> => {
-    const token = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1];
-    if (token === undefined) {
-      throw new PlimsollError('directive_invalid', 'This route needs a signed order in the Authorization header.');
-    }
+    const token = orderToken(c.req.header('authorization'));
     const keys = await Promise.all(directiveKeys.map(drainKey));
     const { id, drain } = await verifyDrainOrder(token, { keys, backend: backendId });
     used.take(id);

@@ -10,6 +10,7 @@ import { type ScoreAnswer, ScoreRequest, scoreKey, verifyScoreOrder } from '#sha
 import type { EngineInfo } from '../engine/engine.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import type { Scorer } from '../scores/scorer.ts';
+import { orderToken } from './order-token.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
 /** What a backend with heads has besides its engine. */
@@ -48,10 +49,7 @@ export function scoreRoute({
   const used = createUsedDirectives();
   return async (c: Context): Promise<Response> => {
     refuseWhileDraining();
-    const token = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1];
-    if (token === undefined) {
-      throw new PlimsollError('directive_invalid', 'This route needs a signed order in the Authorization header.');
-    }
+    const token = orderToken(c.req.header('authorization'));
     const body = new Uint8Array(await c.req.arrayBuffer());
     const keys = await Promise.all(directiveKeys.map(scoreKey));
     const { id } = await verifyScoreOrder(token, { keys, body });

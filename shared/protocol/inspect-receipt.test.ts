@@ -79,6 +79,25 @@ test.each([
   expect(found.genuine).toBe(false);
 });
 
+test("an answer that ended by itself is held against the limit that was in force, the policy's too", async () => {
+  const asked = (changes: object = {}) => JSON.stringify({ model: 'm', messages: MESSAGES, ...changes });
+  const stopped = async (limit: number | null, changes: Partial<Receipt> = {}) =>
+    sign({
+      finish_reason: 'stop',
+      max_tokens: limit,
+      prompt_digest: await sha256Hex(SENT.replace('"max_tokens":2', `"max_tokens":${limit}`)),
+      ...changes,
+    });
+  const check = async (token: string, prompt: string) => failed(await inspectReceipt(token, { jwks, prompt }));
+  expect(await check(await stopped(256), asked())).toEqual([]);
+  expect(await check(await stopped(256), asked({ max_tokens: 500 }))).toEqual([]);
+  expect(await check(await stopped(null), asked())).toEqual([]);
+  expect(await check(await stopped(256), asked({ max_tokens: 100 }))).toEqual(['prompt']);
+  expect(await check(await stopped(null), asked({ max_tokens: 100 }))).toEqual(['prompt']);
+  // The receipt's own word for the limit has to be the one that the digest covers.
+  expect(await check(await stopped(256, { max_tokens: 255 }), asked())).toEqual(['prompt']);
+});
+
 test('an answer may have the line end that an editor adds, and nothing else', async () => {
   const token = await sign();
   const check = async (answer: string) => failed(await inspectReceipt(token, { jwks, answer }));

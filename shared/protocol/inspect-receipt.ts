@@ -172,20 +172,24 @@ function lineCheck(receipt: Receipt): Check {
     : { name: 'line', verdict: 'fails', detail: `${crossed}: ${account}` };
 }
 
+/** Of a receipt that does not say which limit on tokens was in force. */
 const ABOUT_THE_PROMPT =
   'another digest; if the policy allows fewer tokens than were asked for, put its number into max_tokens';
 
 function promptCheck(receipt: Receipt, prompt: string | undefined): Promise<Check> {
   const fits = async (body: string) => (await sha256Hex(body)) === receipt.prompt_digest;
-  return compared('prompt', prompt, (text) => anyOf([text, ...bodiesOf(text, receipt)], fits), ABOUT_THE_PROMPT);
+  const why = receipt.max_tokens === undefined ? ABOUT_THE_PROMPT : undefined;
+  return compared('prompt', prompt, (text) => anyOf([text, ...bodiesOf(text, receipt)], fits), why);
 }
 
 /** Each body that the edge may have sent for this request, given what the receipt says. */
-function bodiesOf(text: string, { sampling, seed, finish_reason, usage }: Receipt): string[] {
+function bodiesOf(text: string, { sampling, seed, max_tokens, finish_reason, usage }: Receipt): string[] {
   const chat = chatOf(text);
   if (chat === null || sampling === null) return [];
-  // An answer that ended at a limit has as many tokens as the limit, which may be the policy's.
-  const limits = finish_reason === 'length' ? [null, usage.completion_tokens] : [null];
+  // The receipt names the limit that was in force, which may be the policy's. An older one does
+  // not, but an answer that ended at a limit has as many tokens as the limit.
+  const guessed = finish_reason === 'length' ? [null, usage.completion_tokens] : [null];
+  const limits = max_tokens === undefined ? guessed : [max_tokens];
   return limits.flatMap((maxTokensOfPolicy) =>
     (['none', 'tokens'] as const).map((trace) =>
       JSON.stringify(generateBody(chat, { maxTokensOfPolicy, trace, defaults: sampling, seed: () => seed })),

@@ -13,6 +13,7 @@ import { AnswerPart } from './answer-part.ts';
 import { ExpertKinds } from './expert-kind.ts';
 import { Seed } from './generate.ts';
 import { Ran } from './ran.ts';
+import { Sha256 } from './sha256-schema.ts';
 
 /**
  * Which backends gave the rows of one expert, in order. `from` and `to` are the positions of the
@@ -64,6 +65,11 @@ export const Receipt = z.strictObject({
   draws: z.string(),
   /** The line that was held: the directive's, or as the second look has tightened it. */
   line: Line,
+  /**
+   * The digest of the directive's own line and rules for the second look (signed-line.ts). Left
+   * out: an older backend signed it.
+   */
+  signed_line: Sha256.exactOptional(),
   /** null: only the edge looked at the prompt. */
   second_look: LookReport.nullable().default(null),
   /**
@@ -87,6 +93,11 @@ export const Receipt = z.strictObject({
   choice: z.int().min(0),
   choices: z.int().min(1),
   seed: Seed,
+  /**
+   * The most tokens that the answer could have: the lesser of what the request and the policy
+   * allowed. null: neither named a limit. Left out: an older backend signed it.
+   */
+  max_tokens: z.int().min(1).nullable().exactOptional(),
   /**
    * How tokens were drawn: what the client named, and the model's defaults. null: an older backend
    * signed it.

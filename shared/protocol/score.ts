@@ -1,19 +1,17 @@
 /**
  * `POST /v1/score` of a backend: what the bundle's reward and cost heads make of an answer to a
- * prompt. Like everything that costs work there, it needs an order of the edge: a compact JWS
- * (HS256) in the Authorization header, under a key of its own, bound to the body by its SHA-256,
- * valid for seconds, and taken once.
+ * prompt. Like everything that costs work there, it needs an order of the edge (signed-order.ts),
+ * under a key of its own and bound to the body by its SHA-256.
  */
-import { jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { MAX_MESSAGES } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 import { derivedKey } from './derived-key.ts';
-import { DIRECTIVE_TTL_SECONDS } from './directive.ts';
 import { Message } from './generate.ts';
 import { sha256Hex } from './sha256.ts';
 import { Sha256 } from './sha256-schema.ts';
+import { signOrder, verifyOrder } from './signed-order.ts';
 
 export const SCORE_PATH = '/v1/score';
 
@@ -53,14 +51,8 @@ export type ScoreOrder = z.infer<typeof ScoreOrder>;
 
 export const scoreKey = (directiveKey: Uint8Array) => derivedKey('plimsoll-score/1', directiveKey);
 
-export async function signScoreOrder(order: ScoreOrder, key: Uint8Array, now: Date = new Date()): Promise<string> {
-  const issuedAt = Math.floor(now.getTime() / 1000);
-  return new SignJWT({ ...order })
-    .setProtectedHeader({ alg: 'HS256', typ: TYP })
-    .setIssuedAt(issuedAt)
-    .setExpirationTime(issuedAt + DIRECTIVE_TTL_SECONDS)
-    .sign(key);
-}
+export const signScoreOrder = (order: ScoreOrder, key: Uint8Array, now?: Date): Promise<string> =>
+  signOrder(order, { typ: TYP, key, ...(now && { now }) });
 
 /**
  * Throws `directive_invalid` unless this is a fresh order for this very body, signed with one of
@@ -68,17 +60,11 @@ export async function signScoreOrder(order: ScoreOrder, key: Uint8Array, now: Da
  */
 export async function verifyScoreOrder(
   token: string,
-  { keys, body, now = new Date() }: { keys: readonly Uint8Array[]; body: Uint8Array; now?: Date },
+  { body, ...rest }: { keys: readonly Uint8Array[]; body: Uint8Array; now?: Date },
 ): Promise<ScoreOrder> {
-  const options = { algorithms: ['HS256'], typ: TYP, requiredClaims: ['exp', 'iat'], currentDate: now };
-  const tries = keys.map((key) => jwtVerify(token, key, { ...options, maxTokenAge: DIRECTIVE_TTL_SECONDS }));
-  const { payload } = await Promise.any(tries).catch((cause: unknown) => {
-    throw new PlimsollError('directive_invalid', 'The order to score is not valid.', { cause });
-  });
-  const order = ScoreOrder.safeParse(payload);
-  if (!order.success) throw new PlimsollError('directive_invalid', 'The order to score is malformed.');
-  if (order.data.digest !== (await sha256Hex(body))) {
+  const order = await verifyOrder(token, { typ: TYP, what: 'score', schema: ScoreOrder, ...rest });
+  if (order.digest !== (await sha256Hex(body))) {
     throw new PlimsollError('directive_invalid', 'The order to score belongs to another request.');
   }
-  return order.data;
+  return order;
 }

@@ -54,7 +54,7 @@ import {
   resumeTenant,
   suspendTenant,
 } from './tenants.ts';
-import { standingAfter, type TrialEnv, trialAfter } from './trials.ts';
+import { demandInference, standingAfter, type TrialEnv, trialAfter } from './trials.ts';
 import { exportUsage, UsageQuery } from './usage.ts';
 
 type AdminApiOptions = Admin & {
@@ -164,16 +164,20 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
           return c.json(tenant, 200, { etag: etagOf(tenant.revision) });
         },
       )
-      .post('/tenants/:id/policies/:version/try', trial, validVersion(), (c) => complete(c))
+      .post('/tenants/:id/policies/:version/try', trial, validVersion(), (c) => {
+        demandInference(c);
+        return complete(c);
+      })
       .post('/tenants/:id/policies/:version/explain', trial, validVersion(), validJson(ExplainBody), async (c) =>
         c.json(await explainPrompt(c.req.valid('json'), { c, classifier, complete })),
       )
       .post('/tenants/:id/policies/:version/replay', standing, validVersion(), validJson(ReplayBody), async (c) =>
         c.json(await replayAnswer(c.req.valid('json'), { c, classifier, members: await poolOf(c) })),
       )
-      .post('/tenants/:id/score', trial, validTenantId(), validJson(ScoreBody), async (c) =>
-        c.json(await score(c.req.valid('json'), c)),
-      )
+      .post('/tenants/:id/score', trial, validTenantId(), validJson(ScoreBody), async (c) => {
+        demandInference(c);
+        return c.json(await score(c.req.valid('json'), c));
+      })
       .post('/tenants/:id/rollback', urgentOwner, validTenantId(), async (c) => {
         const tenant = await rollbackPolicy({ c, admin, ifMatch: ifMatchOf(c.req.header('if-match')) });
         return c.json(tenant, 200, { etag: etagOf(tenant.revision) });

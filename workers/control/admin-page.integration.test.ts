@@ -22,6 +22,15 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
+test('no command has a key among its arguments, where a list of processes shows it', async () => {
+  const page = await readFile(PAGE, 'utf8');
+  const blocks = [...page.matchAll(/^```(?:sh|bash)\n(.*?)^```$/gms)].map(([, text]) => text ?? '');
+  const commands = blocks.join('\n').replaceAll('\\\n', ' ').split('\n');
+  // printf is a part of the shell and starts no process.
+  const telling = commands.filter((line) => /curl.*(Bearer|pk-|\$(KEY|OPERATOR|PLIMSOLL_\w*KEY)\b)/.test(line));
+  expect(telling).toEqual([]);
+});
+
 test.skipIf(missing.length > 0)('the commands do what the page says', async () => {
   const blocks = [...(await readFile(PAGE, 'utf8')).matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text]) => text ?? '');
   // Only the address and the model are changed, to those of this test.

@@ -15,7 +15,7 @@ import { lookCategories } from '#shared/protocol/second-look.ts';
 import { classifyText, rounded, WORK_BETWEEN_PAUSES } from '../gateway/classify-text.ts';
 import { createPacer } from '../gateway/pace.ts';
 import type { AppContext } from '../request/context.ts';
-import type { TrialEnv } from './trials.ts';
+import { demandInference, type TrialEnv } from './trials.ts';
 
 const Probability = z.number().min(0).max(1);
 
@@ -25,7 +25,9 @@ export const ExplainBody = z
     plimsoll: RequestExtension.omit({ trace: true, top: true }).nullish().describe('what the request asks for'),
     model: ChatRequest.shape.model
       .exactOptional()
-      .describe('ask a backend of this model for its second look; that costs the tenant the prompt and one token'),
+      .describe(
+        'ask a backend of this model for its second look; that costs the tenant the prompt and one token, and a key needs the scope `inference` too',
+      ),
     look: z
       .partialRecord(z.enum(JUDGEMENTS), Probability)
       .exactOptional()
@@ -66,6 +68,7 @@ export async function explainPrompt(
   ];
   const text = messages.map(({ content }) => content).join('\n');
   const { signals } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
+  if (model !== undefined) demandInference(c);
   const report = model === undefined ? null : await askForLook({ model, messages, plimsoll }, { c, complete });
   const given = look === undefined ? null : lookCategories(JUDGEMENTS.map((judgement) => look[judgement] ?? 0));
   const found = await explain(levels, signals, {

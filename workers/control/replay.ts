@@ -4,21 +4,24 @@
  * the answer came, so it has to be genuine, and belong to this very request and answer.
  */
 import * as z from 'zod';
-import { secondLookOf } from '#policies/compile.ts';
+import { compile, secondLookOf } from '#policies/compile.ts';
 import { effectivePolicy, type Level } from '#policies/effective.ts';
-import { explain } from '#policies/explain.ts';
-import { type Replay, replay } from '#policies/replay.ts';
-import { LOOSEST } from '#policies/schema.ts';
+import { replay, unseenFrom } from '#policies/replay.ts';
+import { LOOSEST, type Policy } from '#policies/schema.ts';
 import { FinishReason } from '#shared/api/chat-answer.ts';
 import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
 import { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
+import { effectiveFloor } from '#shared/gate/effective-weight.ts';
+import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import { inspectReceipt } from '#shared/protocol/inspect-receipt.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
+import { lineAfterLook } from '#shared/protocol/second-look.ts';
+import { digestOfSignedLine, type SignedLine } from '#shared/protocol/signed-line.ts';
 import { classifyText, WORK_BETWEEN_PAUSES } from '../gateway/classify-text.ts';
 import { createPacer } from '../gateway/pace.ts';
 import type { PoolMember } from '../gateway/pool-member.ts';
@@ -38,10 +41,14 @@ export const ReplayAnswer = z.strictObject({
   tokens: z.int().describe('how many tokens the answer has'),
   could: Difference.describe('the first token, from 0, that could have been another one; null: none'),
   surely: Difference.describe('the first token that surely is drawn from another distribution'),
-  exact: z.boolean().describe('whether both are the same: the trace tells where'),
+  unknown: Difference.describe('the first token of which the trace does not tell; null: there is none'),
+  exact: z.boolean().describe('whether nothing is unknown, so that `could` and `surely` are the same'),
   redraws: z
     .boolean()
-    .describe('another line has another draw key, so asking again gives another sample from the start'),
+    .nullable()
+    .describe(
+      'whether the draws have another key under this version, so that asking again gives another sample from the start; null: the receipt does not tell',
+    ),
   before: z.unknown().describe('the line that was held'),
   after: z.unknown().describe('the line under this version; null: it refuses'),
   notes: z.array(z.string()),
@@ -71,50 +78,89 @@ export async function replayAnswer(
       `found ${tokens.length} tokens in plimsoll.tokens, wanted all ${receipt.usage.completion_tokens} of the answer: ask with "plimsoll": {"trace": "tokens"}`,
     );
   }
-  refuseOtherSums(tokens, receipt);
+  refuseOtherNumbers(tokens, receipt);
   const levels = withRequest(c.var.levels, chat.plimsoll);
   const { policy, version } = await effectivePolicy(levels);
   const text = chat.messages.map(({ content }) => content).join('\n');
   const { signals } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
-  const mode = chat.plimsoll?.mode;
-  const { verdict } = await explain(levels, signals, {
-    ...(mode != null && { mode }),
-    backend: receipt.second_look?.categories ?? null,
-  });
+  const verdict = compile(policy, signals, { mode: chat.plimsoll?.mode ?? 'logits' });
+  const signed = verdict.action === 'answer' ? signedLine(verdict.line, { policy, receipt, members }) : null;
+  const line = signed && lineHeld(signed, receipt);
   const asked = lesser(chat.max_tokens ?? null, chat.max_completion_tokens ?? null);
   const maxTokens = lesser(asked, policy.limits.max_tokens);
-  const line = verdict.action === 'answer' ? verdict.line : null;
   const { sampling } = receipt;
   const found = replay(
     {
       tokens,
       line: receipt.line,
-      temperature: sampling?.temperature ?? 1,
+      temperature: sampling?.temperature ?? chat.temperature ?? 1,
       isCut: sampling === null || sampling.top_p < 1 || sampling.top_k > 0 || sampling.min_p > 0,
+      isReshaped: sampling?.repetition_penalty !== 1 || receipt.top_k !== null,
+      isAccounted: receipt.ran.safety === receipt.usage.completion_tokens,
       finish: receipt.finish_reason,
       asked,
+      limit: receipt.max_tokens,
     },
     line && { line, maxTokens },
   );
-  const blind = isBlind(receipt, { asksForLook: secondLookOf(policy) !== null, members });
-  const isOther = line !== null && canonicalJson(line) !== canonicalJson(receipt.line);
+  const isBlind = line !== null && signed?.second_look != null && receipt.second_look === null;
   return {
     object: 'policy.replay' as const,
     version,
     tokens: tokens.length,
-    ...(blind ? unseen(found) : found),
-    redraws: isOther && sampling?.temperature !== 0,
+    ...(isBlind ? unseenFrom(UNSEEN, found) : found),
+    redraws: signed === null || line === null || sampling?.temperature === 0 ? false : await isRedrawn(signed, receipt),
     before: receipt.line,
     after: line,
-    notes: classifier.version === receipt.classifier ? [] : [OTHER_CLASSIFIER],
+    notes: notesOn(receipt, { classifier, members }),
   };
 }
 
-/** A receipt has no numbers of single tokens, but what they sum up to. */
+/**
+ * What the edge would sign for a backend. A backend without a probe gets no rules for a second
+ * look, so weights whose backends have none take none under any policy.
+ */
+function signedLine(
+  line: Line,
+  { policy, receipt, members }: { policy: Policy; receipt: Receipt; members: readonly Probed[] },
+): SignedLine {
+  const { bundle, second_look } = receipt;
+  const hasNoProbe =
+    second_look === null && members.some((member) => member.bundle === bundle && member.secondLook === null);
+  return { line, second_look: hasNoProbe ? null : secondLookOf(policy) };
+}
+
+/** The line after what the second look has found then; null if it refuses. */
+function lineHeld({ line, second_look: rules }: SignedLine, { second_look: found }: Receipt): Line | null {
+  if (rules === null || found === null) return line;
+  const after = lineAfterLook(line, rules, found.categories);
+  return after.refused ? null : after.line;
+}
+
+/**
+ * Whether the draws have another key; null if that cannot be told. An older receipt has only the
+ * line that was held, and whether there were rules for a second look, but not which.
+ */
+async function isRedrawn(
+  signed: SignedLine,
+  { signed_line, line, second_look: found }: Receipt,
+): Promise<boolean | null> {
+  if (signed_line !== undefined) return (await digestOfSignedLine(signed)) !== signed_line;
+  if ((found === null) !== (signed.second_look === null)) return true;
+  const isOther = canonicalJson(signed.line) !== canonicalJson(line);
+  if (found === null) return isOther;
+  return isOther && !found.tightened ? true : null;
+}
+
+/** A receipt has no numbers of single tokens, but their line and what they sum up to. */
 const ROUNDING = 1e-6;
 
-function refuseOtherSums(tokens: readonly z.infer<typeof TokenTrace>[], { weights, spent }: Receipt): void {
+function refuseOtherNumbers(tokens: readonly z.infer<typeof TokenTrace>[], { line, weights, spent }: Receipt): void {
   if (tokens.length === 0) return;
+  const isHeld = tokens.every(
+    ({ floor, weight }, position) => floor === effectiveFloor(line, { position }) && weight >= floor,
+  );
+  if (!isHeld) throw wrong('the floors in plimsoll.tokens are not those of the line in its receipt');
   const used = tokens.map(({ weight }) => weight);
   const mean = used.reduce((sum, weight) => sum + weight, 0) / used.length;
   const isNear = (a: number, b: number) => Math.abs(a - b) <= ROUNDING * Math.max(1, Math.abs(a), Math.abs(b));
@@ -127,26 +173,21 @@ function refuseOtherSums(tokens: readonly z.infer<typeof TokenTrace>[], { weight
   if (!hold) throw wrong('the weights and the spending in plimsoll.tokens are not those of its receipt');
 }
 
+const UNSEEN = 'the policy asks for a second look, and none was taken of this prompt';
+
+function notesOn(
+  { bundle, classifier: version, second_look }: Receipt,
+  { classifier, members }: { classifier: Classifier; members: readonly Probed[] },
+): string[] {
+  const probes = members.filter((member) => member.bundle === bundle).map(({ secondLook }) => secondLook);
+  const isOtherProbe = second_look !== null && probes.length > 0 && !probes.includes(second_look.version);
+  return [...(classifier.version === version ? [] : [OTHER_CLASSIFIER]), ...(isOtherProbe ? [OTHER_PROBE] : [])];
+}
+
+const OTHER_PROBE = 'another probe took the second look then, and what it found is used here';
+
 const OTHER_CLASSIFIER =
   "another classifier read the prompt then, so a difference may be the classifier's and not the policy's";
-
-/**
- * Whether the policy asks for a second look that was not taken then. Weights whose backends have no
- * probe take none under any policy.
- */
-function isBlind(
-  { second_look, bundle }: Receipt,
-  { asksForLook, members }: { asksForLook: boolean; members: readonly Probed[] },
-): boolean {
-  if (second_look !== null || !asksForLook) return false;
-  return !members.some((member) => member.bundle === bundle && member.secondLook === null);
-}
-
-/** What a second look finds can refuse or tighten, so every token could be another one. */
-function unseen(found: Replay): Replay {
-  const could = { token: 0, why: 'the policy asks for a second look, and none was taken of this prompt' };
-  return { ...found, could, exact: found.surely?.token === 0 };
-}
 
 function withRequest(levels: readonly Level[], extension: ReturnType<typeof parseChatRequest>['plimsoll']): Level[] {
   const { floor, budget } = extension ?? {};

@@ -57,14 +57,15 @@ export function requireTenantAccess(
     const { isOperator, key, digest } = await whoAsks(c);
     if (!isOperator && scope === 'operator') throw needsOperator();
     if (isOperator || scope === 'operator') {
-      c.set('access', { tenant: parseTenantId(c.req.param('id')), actor: 'operator' });
+      c.set('access', { tenant: parseTenantId(c.req.param('id')), actor: 'operator', mayInfer: true });
     } else {
       if (await isNoKey(key)) throw wrongKey();
       const asking = { env: c.env, address: clientAddress(c.req.raw) };
       const found = await countedCall(digest, () => directory.lookupTruth(digest, asking), { calls, urgent });
       const caller = admit(found, { scope, now: Date.now() });
       if (caller.tenant !== c.req.param('id')) throw noSuchTenant();
-      c.set('access', { tenant: caller.tenant, actor: `key:${caller.key}` });
+      const mayInfer = caller.scopes.includes('inference');
+      c.set('access', { tenant: caller.tenant, actor: `key:${caller.key}`, mayInfer });
     }
     await next();
   };

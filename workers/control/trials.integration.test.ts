@@ -1,8 +1,10 @@
 /** Trials: what a version of a policy that is not active would say, and why. In workerd. */
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Explanation } from '#policies/explain.ts';
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { ErrorBody } from '#shared/api/errors.ts';
+import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
 import {
   ask,
@@ -35,7 +37,8 @@ beforeAll(async () => {
       policy: { floor: 0.2, budget: null, trace: 'none' },
       keys: [
         { id: 'client', sha256: sha256('pk-client') },
-        { id: 'owner', sha256: sha256('pk-owner'), scopes: ['admin'], policy: { floor: 0.6 } },
+        { id: 'owner', sha256: sha256('pk-owner'), scopes: ['admin', 'inference'], policy: { floor: 0.6 } },
+        { id: 'clerk', sha256: sha256('pk-clerk'), scopes: ['admin'] },
         { id: 'reader', sha256: sha256('pk-reader'), scopes: ['read'] },
       ],
     }),
@@ -93,6 +96,27 @@ test('the policy of the key that asks holds too, and a trial needs the scope adm
   }
   expect((await trial('try', ask('Hi'), { key: testKey('small') })).status).toBe(403);
   expect((await trial('try', ask('Hi'), { version: 'f'.repeat(32) })).status).toBe(404);
+});
+
+test('what costs tokens needs the scope inference too, and a key with admin alone may ask all the rest', async () => {
+  const { messages } = ask('Hi');
+  const call = async (route: string, body: object, key: string) => {
+    const answer = await post(under.edge, `/admin/v1/tenants/shop/${route}`, body, key);
+    const { error } = (await answer.json()) as Partial<ErrorBody>;
+    return [answer.status, error?.code];
+  };
+  const costly = [
+    [`policies/${strict}/try`, ask('Hi')],
+    [`policies/${strict}/explain`, { messages, model: 'scripted' }],
+    ['score', { ...ask('Hi'), answer: 'Hello.' }],
+  ] as const;
+  for (const [route, body] of costly) {
+    expect(await call(route, body, 'pk-clerk'), route).toEqual([403, 'permission_denied']);
+    expect(await call(route, body, 'pk-owner'), route).toEqual([200, undefined]);
+  }
+  expect(backend.seen.map(({ directive }) => directive.key)).toEqual(['trial:key:owner', 'trial:key:owner']);
+  expect(await call(`policies/${strict}/explain`, { messages }, 'pk-clerk')).toEqual([200, undefined]);
+  expect(await call(`policies/${strict}/explain`, { messages, look: {} }, 'pk-clerk')).toEqual([200, undefined]);
 });
 
 test('the plan holds over a trial, and nothing is answered in the name of a tenant that is suspended', async () => {
@@ -267,6 +291,75 @@ test('a stored answer is replayed under another version, and only if its receipt
   expect(await why({ answer: '{}' })).toMatch(/not a stored chat completion/);
   const other = await draft({ floor: 0.2, budget: null }, 'small');
   expect((await replayed(other, { tenant: 'small' })).error.message).toMatch(/answer to another tenant/);
+});
+
+test('a replay says that the draws change with the rules of the second look, though the line be the same', async () => {
+  const ramp = { from: 0.5, full: 0.9 };
+  const ruled = (floor: number) => draft({ floor: 0.2, budget: null, categories: { violence: { floor, ramp } } });
+  const [mild, firm] = [await ruled(0.6), await ruled(0.9)];
+  const bare = await draft({ floor: 0.2, budget: null });
+  const tight = await draft({ floor: 0.9, budget: null });
+  const request = JSON.stringify({ ...ask('Hi'), seed: 3, max_tokens: 6, plimsoll: { trace: 'tokens' } });
+  const route = (version: string) => `/admin/v1/tenants/shop/policies/${version}`;
+  const answerUnder = async (version: string, sent = request) =>
+    (await post(under.edge, `${route(version)}/try`, sent, OPERATOR_KEY)).text();
+  const redraws = async (version: string, answer: string, sent = request) => {
+    const found = await post(under.edge, `${route(version)}/replay`, { request: sent, answer }, OPERATOR_KEY);
+    return ((await found.json()) as { redraws: boolean | null }).redraws;
+  };
+  const quiet = await answerUnder(firm);
+  expect(await redraws(firm, quiet)).toBe(false);
+  // The same line all the same, but the rules are part of the draws' key.
+  expect(await redraws(bare, quiet)).toBe(true);
+  expect(await redraws(mild, quiet)).toBe(true);
+  expect(await redraws(tight, quiet)).toBe(true);
+  expect(await redraws(firm, await answerUnder(bare))).toBe(true);
+
+  backend.probe = { violence: 0.95 };
+  const tightened = await answerUnder(firm);
+  expect(await redraws(firm, tightened)).toBe(false);
+  // This one signs the line that the other has been tightened to, and draws from it otherwise.
+  expect(await redraws(tight, tightened)).toBe(true);
+  expect(await redraws(mild, tightened)).toBe(true);
+
+  const greedy = JSON.stringify({ ...(JSON.parse(request) as object), temperature: 0 });
+  expect(await redraws(bare, await answerUnder(firm, greedy), greedy)).toBe(false);
+
+  // An older receipt does not say what was signed.
+  const { plimsoll, ...rest } = JSON.parse(tightened) as ChatCompletion;
+  const { iss: _iss, iat: _iat, signed_line: _signed, ...old } = decodeJwt(plimsoll.receipt!);
+  // The cast: a receipt's claims, without one that may be missing.
+  const receipt = await signReceipt(old as unknown as Receipt, under.receiptKey);
+  expect(await redraws(mild, JSON.stringify({ ...rest, plimsoll: { ...plimsoll, receipt } }))).toBeNull();
+});
+
+test('a replay does not believe a trace whose floors are not those of the line', async () => {
+  const version = await draft({ floor: 0.2, budget: null });
+  const request = JSON.stringify({ ...ask('Hi'), seed: 3, max_tokens: 6, plimsoll: { trace: 'tokens' } });
+  const route = `/admin/v1/tenants/shop/policies/${version}`;
+  const answer = await (await post(under.edge, `${route}/try`, request, OPERATOR_KEY)).text();
+  const changed = answer.replaceAll('"floor":0.2,"lp_s"', '"floor":0.1,"lp_s"');
+  expect(changed).not.toBe(answer);
+  const found = await post(under.edge, `${route}/replay`, { request, answer: changed }, OPERATOR_KEY);
+  expect(((await found.json()) as ErrorBody).error.message).toMatch(/not those of the line in its receipt/);
+});
+
+test('an answer that ended by itself is replayed though only the policy named a limit of tokens', async () => {
+  const version = await draft({ floor: 0.2, budget: null, limits: { max_tokens: 40 } });
+  const request = { ...ask('Hi'), seed: 3, plimsoll: { trace: 'tokens' } };
+  const route = `/admin/v1/tenants/shop/policies/${version}`;
+  const answer = await (await post(under.edge, `${route}/try`, request, OPERATOR_KEY)).text();
+  expect((JSON.parse(answer) as ChatCompletion).choices[0].finish_reason).toBe('stop');
+  const replayed = await post(
+    under.edge,
+    `${route}/replay`,
+    { request: JSON.stringify(request), answer },
+    OPERATOR_KEY,
+  );
+  expect([replayed.status, await replayed.json()]).toEqual([
+    200,
+    expect.objectContaining({ could: null, surely: null, exact: true, redraws: false }),
+  ]);
 });
 
 test('the likeliest tokens are told with the trace of tokens only, and if the policy allows log-probabilities', async () => {

@@ -1,7 +1,8 @@
 /**
  * Requests under a version of a tenant's policy that need not be active: what it would say to a
  * prompt, before anybody is under it. The levels above it hold as always, and so does the policy
- * of the key that asks. What a trial costs goes through the tenant's account.
+ * of the key that asks. What a trial costs goes through the tenant's account, and a key of the
+ * tenant needs the scope for it that clients need.
  */
 import { effectivePolicy, type Level, readLevel } from '#policies/effective.ts';
 import { tightenAll } from '#policies/tighten.ts';
@@ -40,6 +41,15 @@ export function standingAfter(admit: Middleware<TenantAccessEnv & BodyEnv>, admi
 export function trialAfter(standing: Middleware<StandingEnv>): Middleware<TrialEnv> {
   // The casts: as above.
   return meterAfter(standing as unknown as Middleware<CallerEnv & BodyEnv>) as unknown as Middleware<TrialEnv>;
+}
+
+/** Throws unless whoever asks may spend the tenant's tokens: changing policies is another right. */
+export function demandInference(c: Pick<AppContext<TenantAccessEnv>, 'var'>): void {
+  if (c.var.access.mayInfer) return;
+  throw new PlimsollError(
+    'permission_denied',
+    "This costs the tenant tokens, so the API key needs the scope 'inference' beside 'admin'.",
+  );
 }
 
 async function standUnder(

@@ -76,8 +76,12 @@ export function createAnswerCache(kept: KeptAnswers): AnswerCache {
     const isMixedHere = directive.line.mode === 'edge';
     const mayKeep = caller.policy.cache.answers && wishes.mayKeep && !isMixedHere;
     if (!mayKeep || !fixed || bundle === null || draws === null) return { state: 'off', lead: null };
-    const parts = { directive, request, ...fixed, probe: member?.secondLook ?? null };
-    const key = await answerKey({ ...parts, bundle, draws });
+    const parts = { directive, request, ...fixed };
+    // Where the policy has no rules for a second look, no probe takes part in the answer.
+    const probe = directive.second_look === null ? null : (member?.secondLook ?? null);
+    const key = await answerKey({ ...parts, bundle, draws, probe });
+    const { tenant, key: apiKey, policy, classifier } = directive;
+    const asked = { tenant, key: apiKey, policy, classifier, bundle, probe };
     const { receiptJwks: jwks } = c.var.config;
 
     for (let tries = 0; wishes.mayReuse && tries < FOLLOW_TRIES; tries++) {
@@ -97,9 +101,7 @@ export function createAnswerCache(kept: KeptAnswers): AnswerCache {
 
     // Nobody may begin the same answer while the cache is being asked, so the lead comes first.
     const leader = shared.lead(key);
-    const found = wishes.mayReuse
-      ? await kept.get(key, { tenant: caller.tenant, jwks, maxAgeMs: wishes.maxAgeMs })
-      : null;
+    const found = wishes.mayReuse ? await kept.get(key, { asked, jwks, maxAgeMs: wishes.maxAgeMs }) : null;
     if (found !== null) {
       const { answer, ageMs } = found;
       const head = { model: answer.receipt.model, systemFingerprint: answer.systemFingerprint };
@@ -111,10 +113,11 @@ export function createAnswerCache(kept: KeptAnswers): AnswerCache {
 
     async function keep({ head: { systemFingerprint }, deltas, end }: MadeAnswer): Promise<void> {
       const { receipt } = end;
-      if (!isWorthKeeping(receipt)) return;
+      if (!isWorthKeeping(receipt, deltas)) return;
       try {
-        // Another backend than planned may have answered.
-        const made = await answerKey({ ...parts, bundle: receipt.bundle, draws: receipt.draws });
+        // Another backend than planned may have answered, with another probe or without one.
+        const looked = receipt.second_look?.version ?? null;
+        const made = await answerKey({ ...parts, bundle: receipt.bundle, draws: receipt.draws, probe: looked });
         const tokensToo = request.expert_logprobs === true;
         const about = { key: made, keptAtMs: Date.now(), systemFingerprint, tokensToo };
         c.executionCtx.waitUntil(kept.put(toKept({ deltas, end }, about)));

@@ -252,6 +252,8 @@ describe('an answer that breaks', () => {
     ['sign-no-tokens', 'receipt_invalid'],
     ['sign-odd-weights', 'receipt_invalid'],
     ['sign-less-spent', 'receipt_invalid'],
+    ['sign-another-limit', 'receipt_invalid'],
+    ['sign-another-line', 'receipt_invalid'],
   ])('%s: the stream ends with an error and no [DONE], and the whole answer is an error', async (behaviour, code) => {
     // These requests produce the receipt that is replayed.
     for (const prompt of ['A', 'B', 'C', 'D']) await homeOf(prompt);

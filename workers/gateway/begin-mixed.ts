@@ -13,6 +13,7 @@ import { type ExpertStart, unpackVocabulary } from '#shared/protocol/expert-mess
 import { GenerateRequest } from '#shared/protocol/generate.ts';
 import { crossedLine } from '#shared/protocol/line-held.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
+import { digestOfSignedLine, type SignedLine } from '#shared/protocol/signed-line.ts';
 import { logFailure } from '../request/log.ts';
 import { within } from '../request/within.ts';
 import { ExpertRows } from './expert-rows.ts';
@@ -69,7 +70,9 @@ export async function beginMixed(options: BeginOptions): Promise<{ start: MixedS
     });
     const vocabulary = learnVocabulary(start);
     const request = GenerateRequest.parse(JSON.parse(options.body));
-    const { line, second_look: secondLook } = safety.asked;
+    // Who goes on later may be asked for no second look; this is what the draws' key is bound to.
+    const { asked: signedLine } = safety;
+    const { line, second_look: secondLook } = signedLine;
     const { draws, key } = start;
     if (draws === undefined || key === undefined) throw nobody('safety');
     const { besideMs } = timeouts;
@@ -77,7 +80,7 @@ export async function beginMixed(options: BeginOptions): Promise<{ start: MixedS
     const asked = { line, secondLook, request, vocabulary, topK, besideMs };
     const drawn = mixAnswer({ ...asked, key, ids, safety, helpful, onAlone: alone });
     const begun = { ...start, draws };
-    return { start: begun, events: signed(drawn, { start: begun, safety, request, options }) };
+    return { start: begun, events: signed(drawn, { start: begun, asked: signedLine, safety, request, options }) };
   } catch (thrown) {
     // Whatever is open by now, or opens later, is closed.
     over.safety.abort(thrown);
@@ -90,10 +93,17 @@ async function* signed(
   drawn: ReturnType<typeof mixAnswer>,
   {
     start,
+    asked,
     safety,
     request,
     options: { directive, mixing, onEnd, sign },
-  }: { start: MixedStart; safety: ExpertRows; request: GenerateRequest; options: BeginOptions },
+  }: {
+    start: MixedStart;
+    asked: SignedLine;
+    safety: ExpertRows;
+    request: GenerateRequest;
+    options: BeginOptions;
+  },
 ): AnswerEvents {
   const end = yield* drawn;
   const receipt: Receipt = {
@@ -109,10 +119,12 @@ async function* signed(
     backend: 'edge',
     parts: [],
     draws: start.draws,
+    signed_line: await digestOfSignedLine(asked),
     top_k: mixing.topK,
     choice: 0,
     choices: 1,
     seed: request.seed,
+    max_tokens: request.max_tokens,
     sampling: withPlain(request),
     prompt_digest: directive.digest,
     ...end,

@@ -9,6 +9,7 @@ import type { Ran } from '#shared/protocol/ran.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook, lookCategories, type SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import { createReceiptKey } from '../testing/receipt-key.ts';
 import { checkReceipt } from './check-receipt.ts';
 
@@ -55,6 +56,7 @@ async function takes({
     ...end,
     ...(held && { line: held }),
     directive: 'd1',
+    signed_line: await digestOfSignedLine({ line: shared.line, second_look: secondLook }),
     bundle: 'b',
     backend: 'backend-0',
     parts: [],
@@ -64,6 +66,7 @@ async function takes({
     choice: 0,
     choices: 1,
     seed: 7,
+    max_tokens: null,
     sampling: PLAIN_SAMPLING,
     prompt_digest: 'p',
     answer_digest: await sha256Hex(text),
@@ -86,7 +89,7 @@ async function takes({
         draws: '01234567',
         prompt_tokens: 5,
       },
-      asked: { seed: 7, temperature: 1, top_p: 1 },
+      asked: { seed: 7, max_tokens: null, temperature: 1, top_p: 1 },
       probe,
     },
   );

@@ -16,6 +16,7 @@ import { crossedLine } from '#shared/protocol/line-held.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import type { StartFrame } from './attempt.ts';
 
 /** What the frames said. The receipt has to say the same. */
@@ -37,7 +38,7 @@ export async function checkReceipt(
     jwks: JSONWebKeySet;
     directive: Directive;
     start: StartFrame;
-    asked: Pick<GenerateBody, 'seed' | keyof Sampling>;
+    asked: Pick<GenerateBody, 'seed' | 'max_tokens' | keyof Sampling>;
     /** The version of the probe that must have looked; null if unknown. */
     probe: string | null;
   },
@@ -65,6 +66,7 @@ export async function checkReceipt(
     policy: directive.policy,
     classifier: directive.classifier,
     line,
+    signed_line: await digestOfSignedLine(directive),
     second_look: report,
     model: start.model,
     bundle: start.bundle,
@@ -78,6 +80,7 @@ export async function checkReceipt(
     prompt_digest: directive.digest,
     answer_digest: await sha256Hex(text),
     seed: asked.seed,
+    max_tokens: asked.max_tokens,
     sampling: withPlain(asked),
     finish_reason: end.finish_reason,
     spent: end.spent,

@@ -37,13 +37,20 @@ const receipt: Receipt = {
   answer_digest: await sha256Hex(TEXT),
 };
 
-const token = (text: string) => ({ id: 1, text, weight: 0.5, floor: 0.2, lp_s: null, lp_h: null, lp: -1, spent: 0 });
+const token = (text: string, { weight = 0.5, spent = 0 } = {}) => ({
+  ...{ id: 1, text, weight, floor: 0.2 },
+  ...{ lp_s: null, lp_h: null, lp: -1, spent },
+});
+/** Tokens of these weights, each of which spends so many nats. */
+const drawn = (weights: readonly number[], { nats = 0 } = {}) =>
+  weights.map((weight, i) => ({ text: ' a', tokens: [token(' a', { weight, spent: nats * (i + 1) })] }));
 async function kept({ tokensToo = false, changes = {} as Partial<Receipt> } = {}) {
   const end = { receiptToken: await signReceipt({ ...receipt, ...changes }, key), receipt };
   const deltas = TEXT.split(/(?= )/).map((text) => ({ text, tokens: [token(text)] }));
   return toKept({ deltas, end }, { key: 'k', keptAtMs: 1_000, systemFingerprint: 'fp_1', tokensToo });
 }
-const about = { key: 'k', tenant: 'acme', jwks: key.jwks };
+const asked = { tenant: 'acme', key: 'main', policy: '0123456789abcdef', classifier: 'c1', bundle: 'b', probe: null };
+const about = { key: 'k', asked, jwks: key.jwks };
 
 test('what was written is read again, and becomes the same text, tokens and receipt', async () => {
   const read = await readKept(writeKept(await kept({ tokensToo: true })), about);
@@ -62,11 +69,27 @@ test('a short answer is one piece, and has tokens only for whoever is told of th
   expect((await kept()).deltas).toEqual([{ text: TEXT, tokens: [] }]);
 });
 
+const look = (probability: number) => ({
+  version: 'v',
+  categories: JUDGEMENTS.map((name) => ({ name, probability })),
+  tightened: true,
+  because: null,
+});
+
 describe('is not believed:', () => {
   test.each<[string, () => Promise<string>]>([
     ['noise', async () => 'noise'],
     ['other words', async () => writeKept(await kept()).replace('no more', 'much more')],
     ["another tenant's answer", async () => writeKept(await kept({ changes: { tenant: 'other' } }))],
+    ["another API key's answer", async () => writeKept(await kept({ changes: { key: 'other' } }))],
+    ['an answer under another policy', async () => writeKept(await kept({ changes: { policy: 'other' } }))],
+    ['an answer after another classifier', async () => writeKept(await kept({ changes: { classifier: 'c2' } }))],
+    ['an answer of other weights', async () => writeKept(await kept({ changes: { bundle: 'b2' } }))],
+    [
+      'an answer that a probe has looked at',
+      async () => writeKept(await kept({ changes: { second_look: look(0.1) } })),
+    ],
+    ['an answer that is not worth keeping', async () => writeKept(await kept({ changes: { ran: { safety: 5 } } }))],
     ['an answer of another key', async () => writeKept({ ...(await kept()), key: 'l' })],
     [
       'an answer that nobody has signed',
@@ -81,13 +104,13 @@ describe('is not believed:', () => {
   });
 });
 
+test('an answer after a look is believed only for the version of the probe that looked', async () => {
+  const written = writeKept(await kept({ changes: { second_look: look(0.1) } }));
+  expect(await readKept(written, { ...about, asked: { ...asked, probe: 'v' } })).not.toBeNull();
+  expect(await readKept(written, { ...about, asked: { ...asked, probe: 'w' } })).toBeNull();
+});
+
 describe('worth keeping', () => {
-  const look = (probability: number) => ({
-    version: 'v',
-    categories: JUDGEMENTS.map((name) => ({ name, probability })),
-    tightened: true,
-    because: null,
-  });
   test.each<[string, Partial<Receipt>, boolean]>([
     ['an answer of both experts', {}, true],
     ['one that reached its limit of tokens', { finish_reason: 'length' }, true],
@@ -104,7 +127,40 @@ describe('worth keeping', () => {
     ['a refusal', { finish_reason: 'content_filter' }, false],
     ['one with a look that found something', { second_look: look(0.9) }, true],
     ['one with a look that could not look', { second_look: look(1) }, false],
+    [
+      'one with a look that could not judge one thing',
+      { second_look: { ...look(0.1), categories: look(0.1).categories.with(3, look(1).categories[3]!) } },
+      false,
+    ],
+    // The cast: a later version may know other ends.
+    ['one that ended in a way of its own', { finish_reason: 'error' as 'stop' }, false],
   ])('%s: %s', (_name, changes, expected) => {
-    expect(isWorthKeeping({ ...receipt, ...changes })).toBe(expected);
+    expect(isWorthKeeping({ ...receipt, ...changes }, [])).toBe(expected);
+  });
+
+  test.each<[string, Partial<Receipt>, { weights: number[]; nats?: number }, boolean]>([
+    ['one in which the router always decided', {}, { weights: [0.5, 0.9, 0.2, 0.99, 0.5] }, true],
+    ['one with a token that the gate was closed for', {}, { weights: [0.5, 0.9, 1, 0.99, 0.5] }, false],
+    ['one that the line closes the gate for', { line: { ...OPEN_LINE, floor: 1 } }, { weights: [1, 1, 1, 1, 1] }, true],
+    [
+      'one that the line closes the gate for at first',
+      { line: { ...OPEN_LINE, opening: { tokens: 2, floor: 1 } } },
+      { weights: [1, 1, 0.5, 0.5, 0.5] },
+      true,
+    ],
+    [
+      'one whose budget was spent on the way',
+      { line: { ...OPEN_LINE, budget: 2 }, ran: { safety: 5, helpfulness: 2 }, spent: 2 },
+      { weights: [0.5, 0.5, 1, 1, 1], nats: 1 },
+      true,
+    ],
+    [
+      'one that was closed before its budget was spent',
+      { line: { ...OPEN_LINE, budget: 3 }, ran: { safety: 5, helpfulness: 3 }, spent: 3 },
+      { weights: [0.5, 1, 0.5, 1, 1], nats: 1 },
+      false,
+    ],
+  ])('%s', (_name, changes, { weights, ...spending }, expected) => {
+    expect(isWorthKeeping({ ...receipt, ...changes }, drawn(weights, spending))).toBe(expected);
   });
 });

@@ -36,11 +36,10 @@ beforeEach(() => {
 
 const isolate = (shared: (() => Promise<SharedCache>) | null = openCache) =>
   createKeptAnswers({ openCache: shared, now: () => nowMs, lookMs: 60_000 });
-const about = (changes: { tenant?: string; maxAgeMs?: number } = {}) => ({
-  tenant: 'acme',
+const about = ({ maxAgeMs = Number.POSITIVE_INFINITY, ...changes }: { tenant?: string; maxAgeMs?: number } = {}) => ({
+  asked: { tenant: 'acme', key: 'main', policy: 'p', classifier: 'c', bundle: 'b', probe: null, ...changes },
   jwks: under.receiptKey.jwks,
-  maxAgeMs: Number.POSITIVE_INFINITY,
-  ...changes,
+  maxAgeMs,
 });
 
 async function answerOf(text: string) {
@@ -63,7 +62,7 @@ async function answerOf(text: string) {
     top_k: null,
     weights: { min: 0, mean: 0, max: 0 },
     spent: null,
-    ran: {},
+    ran: { safety: 1, helpfulness: 1 },
     usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 },
     finish_reason: 'stop',
     choice: 0,

@@ -9,7 +9,7 @@ import type { JSONWebKeySet } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { logWarning } from '../request/log.ts';
 import { within } from '../request/within.ts';
-import { type KeptAnswer, readKept, writeKept } from './kept-answer.ts';
+import { type AskedOf, type KeptAnswer, readKept, writeKept } from './kept-answer.ts';
 
 /** The longest that an answer is given again. A policy, a key or a bundle that changes ends it. */
 export const KEEP_MS = 60 * 60 * 1000;
@@ -32,7 +32,7 @@ export type SharedCache = {
 export type KeptAnswers = {
   get(
     key: string,
-    about: { tenant: string; jwks: JSONWebKeySet; maxAgeMs: number },
+    about: { asked: AskedOf; jwks: JSONWebKeySet; maxAgeMs: number },
   ): Promise<{ answer: KeptAnswer; ageMs: number } | null>;
   put(answer: KeptAnswer): Promise<void>;
 };
@@ -56,8 +56,8 @@ export function createKeptAnswers({
   const ageOf = ({ keptAtMs }: KeptAnswer) => Math.max(0, now() - keptAtMs);
 
   return {
-    async get(key, { tenant, jwks, maxAgeMs }) {
-      const answer = near.get(key)?.answer ?? (await getShared(key, { tenant, jwks }));
+    async get(key, { asked, jwks, maxAgeMs }) {
+      const answer = near.get(key)?.answer ?? (await getShared(key, { asked, jwks }));
       if (answer === null) return null;
       const ageMs = ageOf(answer);
       if (ageMs >= KEEP_MS) near.delete(key);
@@ -72,7 +72,7 @@ export function createKeptAnswers({
     },
   };
 
-  async function getShared(key: string, about: { tenant: string; jwks: JSONWebKeySet }): Promise<KeptAnswer | null> {
+  async function getShared(key: string, about: { asked: AskedOf; jwks: JSONWebKeySet }): Promise<KeptAnswer | null> {
     const text = await shared('match', lookMs, async (cache) => (await cache.match(NAME + key))?.text());
     const answer = text === undefined ? null : await readKept(text, { key, ...about });
     if (answer !== null && ageOf(answer) < KEEP_MS) near.set(key, { answer, chars: text!.length });

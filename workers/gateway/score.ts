@@ -1,6 +1,7 @@
 /**
  * What a model's reward and cost heads make of an answer, asked of a backend that has them. The
- * backend reads prompt and answer, so it costs the tenant their tokens.
+ * backend reads prompt and answer, so it costs the tenant their tokens, also if the client does not
+ * wait for the verdict: the heads read to the end, and only their answer says how much that was.
  */
 import * as z from 'zod';
 import { ChatRequest } from '#shared/api/chat-request.ts';
@@ -53,8 +54,10 @@ export async function scoreAnswer(asked: ScoreBody, { c, pool }: { c: Metered; p
       { id: crypto.randomUUID(), request: requestId, tenant: caller.tenant, digest: await sha256Hex(body) },
       await scoreKey(config.directiveKey),
     );
-  const signal = AbortSignal.any([c.req.raw.signal, AbortSignal.timeout(TIMEOUT_MS)]);
-  const found = await askOneOf(able, { body, order, signal });
+  const judged = askOneOf(able, { body, order, client: c.req.raw.signal });
+  // Else the runtime may end the request with its client, before it is settled.
+  c.executionCtx.waitUntil(judged.catch(() => undefined));
+  const found = await judged;
   await meter.promptCounted(found.tokens);
   const { bundle, reward, cost, tokens } = found;
   return { object: 'score' as const, model, bundle, reward, cost, tokens };
@@ -72,13 +75,18 @@ function membersWithHeads(members: readonly PoolMember[], model: string): PoolMe
   );
 }
 
-/** The next one, if one cannot be reached. What one refuses, all would. */
+/**
+ * The next one, if one cannot be reached. What one refuses, all would. If the client has left, no
+ * further one is asked, and the one that is at work is waited for.
+ */
 async function askOneOf(
   members: readonly PoolMember[],
-  { body, order, signal }: { body: string; order: () => Promise<string>; signal: AbortSignal },
+  { body, order, client }: { body: string; order: () => Promise<string>; client: AbortSignal },
 ): Promise<ScoreAnswer> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
   let lastCause: unknown;
   for (const { url } of members) {
+    if (client.aborted) break;
     try {
       const answer = await fetch(`${url}${SCORE_PATH}`, {
         method: 'POST',

@@ -132,7 +132,7 @@ export const CONTROL_PLANE: Operations = {
   },
   [`POST ${TENANT}/policies/:version/try`]: {
     summary: 'Answer a chat request under a version that need not be active. It costs the tenant tokens',
-    access: 'admin',
+    access: 'spend',
     body: ChatRequest,
     answers: { ...json(ChatCompletion), 'text/event-stream': ChatCompletionChunk },
   },
@@ -150,7 +150,7 @@ export const CONTROL_PLANE: Operations = {
   },
   [`POST ${TENANT}/score`]: {
     summary: 'What a model’s reward and cost heads make of an answer. It costs the tenant tokens',
-    access: 'admin',
+    access: 'spend',
     body: ScoreBody,
     answers: json(ScoreReport),
   },

@@ -21,6 +21,7 @@ const KEYS: Record<Exclude<Access, 'anyone'>, string> = {
   operator: "The operator's key.",
   read: "The operator's key, or a key of this tenant with the scope `read` or `admin`.",
   admin: "The operator's key, or a key of this tenant with the scope `admin`.",
+  spend: "The operator's key, or a key of this tenant with the scopes `admin` and `inference`.",
 };
 
 export function openApiDocument() {

@@ -15,10 +15,12 @@ export type CallerEnv = AppEnv & { Variables: { caller: Caller } };
 /** On routes behind `requireOperator`. The audit log names `operator` as the actor. */
 export type OperatorEnv = AppEnv & { Variables: { operator: 'operator' } };
 /**
- * On routes behind `requireTenantAccess`: the tenant that the route is about, and who asks, as the
- * audit log names it.
+ * On routes behind `requireTenantAccess`: the tenant that the route is about, who asks, as the
+ * audit log names it, and whether that one may have answers drawn at the tenant's cost.
  */
-export type TenantAccessEnv = AppEnv & { Variables: { access: { tenant: string; actor: string } } };
+export type TenantAccessEnv = AppEnv & {
+  Variables: { access: { tenant: string; actor: string; mayInfer: boolean } };
+};
 /** On routes behind `readBodyAfter`. */
 export type BodyEnv = AppEnv & { Variables: { body: string } };
 

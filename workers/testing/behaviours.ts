@@ -9,6 +9,8 @@ export type Behaviour =
    */
   | 'answer-slowly'
   | 'answer-forever'
+  /** Judges no answer before it behaves otherwise. */
+  | 'hold-scores'
   | 'refuse-overloaded'
   | 'refuse-as-a-proxy-would'
   | 'refuse-directive'
@@ -65,5 +67,7 @@ export const LIES = {
     weights: { min: 0, mean: 0, max: 0 },
   },
   'sign-odd-weights': { weights: { min: 0.9, mean: 0.1, max: 0.95 } },
+  'sign-another-line': { signed_line: '0'.repeat(64) },
+  'sign-another-limit': { max_tokens: 4 },
   'sign-less-spent': { spent: -1e9 },
 } as const satisfies Record<string, Partial<Receipt>>;

@@ -20,6 +20,7 @@ import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/pr
 import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
 import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
@@ -51,6 +52,8 @@ export type ScriptedBackend = {
   readonly seen: { directive: Directive; request: GenerateBody }[];
   /** How many answers were given up because the edge closed the connection. */
   readonly aborted: number;
+  /** How many answers its heads were asked about. */
+  readonly scored: number;
   close(): Promise<void>;
 };
 
@@ -85,6 +88,7 @@ export async function startScriptedBackend({
   const forger = await createReceiptKey(receiptKey.kid);
   let firstReceipt: string | undefined;
   let aborted = 0;
+  let scored = 0;
 
   const server = createServer((request, response) => {
     answer(request, response).catch((thrown: unknown) => {
@@ -127,6 +131,12 @@ export async function startScriptedBackend({
       const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
       const asked = Uint8Array.from(Buffer.concat(chunks));
       await verifyScoreOrder(token, { keys: [await scoreKey(key)], body: asked });
+      scored++;
+      // The heads read to the end, whether or not anybody still waits.
+      while (backend.behaviour === 'hold-scores') await sleep(5);
+      if (Buffer.from(asked).includes('[[unscorable]]')) {
+        throw new PlimsollError('context_length_exceeded', 'The conversation is too long to be judged.');
+      }
       const { model, bundle, scores } = backend;
       response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
       return;
@@ -292,6 +302,7 @@ export async function startScriptedBackend({
             ],
       draws: DRAWS,
       line,
+      signed_line: await digestOfSignedLine(directive),
       second_look,
       weights: isRefused
         ? { min: 0, mean: 0, max: 0 }
@@ -311,6 +322,7 @@ export async function startScriptedBackend({
       choices: 1,
       top_k: null,
       seed: asked.seed,
+      max_tokens: asked.max_tokens,
       sampling: withPlain(asked),
       prompt_digest: directive.digest,
       answer_digest: await sha256Hex(behaviour === 'say-other-words' ? `${text}!` : text),
@@ -345,6 +357,9 @@ export async function startScriptedBackend({
     seen: [] as ScriptedBackend['seen'],
     get aborted() {
       return aborted;
+    },
+    get scored() {
+      return scored;
     },
     close: () => close(server),
   };

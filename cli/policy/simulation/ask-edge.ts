@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt } from 'jose';
 import * as z from 'zod';
 import { Receipt } from '#shared/protocol/receipt.ts';
-import type { Outcome, Scores } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
 import type { Messages } from './read-prompts.ts';
 
 /** Where an edge is, and how to post to a route below its `/admin/v1`. */
@@ -36,9 +36,17 @@ const Answer = z.object({
   choices: z.tuple([z.object({ message: z.object({ content: z.string() }), finish_reason: z.string() })]),
   plimsoll: z.object({ receipt: z.string() }),
 });
-const Scored = z.object({ reward: z.number(), cost: z.number() });
+const Scored = z.object({ reward: z.number(), cost: z.number(), bundle: z.string() });
 
-const NOTHING_DRAWN = { tokens: 0, floor: null, budget: null, weights: null, spent: null, scores: null };
+const NOTHING_DRAWN = {
+  tokens: 0,
+  floor: null,
+  budget: null,
+  weights: null,
+  spent: null,
+  scores: null,
+  unscored: null,
+};
 
 export async function askEdge(
   { version, messages }: { version: string; messages: Messages },
@@ -54,7 +62,12 @@ export async function askEdge(
     const text = kind === 'refused' ? message : `${code}: ${message}`;
     return { kind, text, ...NOTHING_DRAWN, receipt: plimsoll?.receipt ?? null };
   }
-  const { choices, plimsoll } = Answer.parse(json);
+  const answer = Answer.safeParse(json);
+  if (!answer.success) {
+    const text = `not an answer: ${z.prettifyError(answer.error).replaceAll(/\s+/g, ' ').slice(0, 200)}`;
+    return { kind: 'failed', text, ...NOTHING_DRAWN, receipt: null };
+  }
+  const { choices, plimsoll } = answer.data;
   const [{ message, finish_reason }] = choices;
   const { iss: _iss, iat: _iat, ...claims } = decodeJwt(plimsoll.receipt);
   const { line, weights, spent, usage } = Receipt.parse(claims);
@@ -69,18 +82,24 @@ export async function askEdge(
   };
 }
 
-/** What the heads make of an answer; null if the model that answers has none. */
+/**
+ * What the heads make of an answer, or why they do not say. null: the model that answers has none.
+ * Throws only where no other answer could be scored either.
+ */
 export async function scoreAt(
   { messages, answer }: { messages: Messages; answer: string },
   { edge, settings, signal }: { edge: EdgePost; settings: AskSettings; signal: AbortSignal },
-): Promise<Scores | null> {
+): Promise<Pick<Outcome, 'scores' | 'unscored'> | null> {
   const { tenant, model } = settings;
   const json = await patiently(edge, `tenants/${tenant}/score`, { body: { model, messages, answer }, signal });
   const failure = Failure.safeParse(json);
-  if (!failure.success) return Scored.parse(json);
-  const { code, message } = failure.data.error;
-  if (code === 'unsupported_value') return null;
-  throw new Error(`${edge.url} gives no scores (${code}): ${message}`);
+  if (failure.success) {
+    const { code, message } = failure.data.error;
+    return code === 'unsupported_value' ? null : { scores: null, unscored: `${code}: ${message}` };
+  }
+  const scored = Scored.safeParse(json);
+  if (scored.success) return { scores: scored.data, unscored: null };
+  return { scores: null, unscored: `${edge.url} gives no scores: ${JSON.stringify(json)?.slice(0, 100)}` };
 }
 
 /** Waits and asks again where that helps: a limit of the minute, or a backend that comes back. */
@@ -91,7 +110,7 @@ async function patiently(
 ): Promise<unknown> {
   for (let tries = 1; ; tries++) {
     const answer = await edge.post(route, body, signal);
-    const json: unknown = await answer.json();
+    const json = await jsonOf(answer);
     const failure = Failure.safeParse(json);
     if (!failure.success) return json;
     const { code, message } = failure.data.error;
@@ -106,5 +125,15 @@ async function patiently(
     const isWorthIt = (isLimited && waitS > 0) || tries <= MOST_RETRIES;
     if (!((isLimited || answer.status === 503) && isWorthIt)) return json;
     await sleep(Math.min(Math.max(waitS, 1), MOST_WAIT_S) * 1000, undefined, { signal });
+  }
+}
+
+/** What is not JSON, as of a proxy between, is a failure like others. */
+async function jsonOf(answer: Response): Promise<unknown> {
+  const text = await answer.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return { error: { code: `status ${answer.status}`, message: text.slice(0, 100) } };
   }
 }

@@ -2,8 +2,8 @@
 import * as z from 'zod';
 import { WeightSummary } from '#shared/api/plimsoll-extension.ts';
 
-const Scores = z.strictObject({ reward: z.number(), cost: z.number() });
-export type Scores = z.infer<typeof Scores>;
+/** `bundle` is the digest of the weights whose heads have judged. */
+const Scores = z.strictObject({ reward: z.number(), cost: z.number(), bundle: z.string() });
 
 export const Outcome = z.strictObject({
   /** `refused`: by the edge, or by a backend's second look. `failed`: `text` says why. */
@@ -17,8 +17,10 @@ export const Outcome = z.strictObject({
   weights: WeightSummary.nullable(),
   /** Nats. */
   spent: z.number().nullable(),
-  /** What the bundle's heads make of the answer; null if nobody was asked. */
+  /** What the bundle's heads make of the answer; null if nobody was asked, or see `unscored`. */
   scores: Scores.nullable(),
+  /** Why there are no scores though the heads were asked for them. */
+  unscored: z.string().nullable(),
   receipt: z.string().nullable(),
 });
 export type Outcome = z.infer<typeof Outcome>;

@@ -1,9 +1,10 @@
 /**
  * The file of a simulation's results: JSON Lines, first what it is a simulation of, then a line for
- * each prompt. A run that was stopped goes on from it, if it is about the same.
+ * each prompt. A run that was stopped goes on from it, if it is about the same. Lines are only ever
+ * added: where a prompt has several, because it was asked again, the last one counts.
  */
 import { createHash } from 'node:crypto';
-import { appendFile, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, rename, truncate, writeFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { whyNot } from '../../options/why-not.ts';
 import { Compared } from './outcome.ts';
@@ -11,7 +12,7 @@ import type { Messages } from './read-prompts.ts';
 
 const Head = z.strictObject({
   type: z.literal('plimsoll-simulation'),
-  format: z.literal(1),
+  format: z.literal(2),
   tenant: z.string(),
   before: z.string(),
   after: z.string(),
@@ -29,8 +30,7 @@ export const digestOfPrompts = (prompts: readonly Messages[]) =>
   createHash('sha256').update(JSON.stringify(prompts)).digest('hex');
 
 /**
- * Opens the file, or makes it. Returns what it already has, by index. What has failed is taken out
- * of it, to be asked again.
+ * Opens the file, or makes it. Returns what it already has, by index.
  *
  * @param force begin anew, whatever is there
  */
@@ -40,26 +40,30 @@ export async function openResults(
   { force }: { force: boolean },
 ): Promise<Map<number, Compared>> {
   const text = force ? '' : await readFile(file, 'utf8').catch(nothingIfMissing(file));
-  // A line that a stopped run was writing has no end.
-  const lines = text
-    .slice(0, text.lastIndexOf('\n') + 1)
-    .split('\n')
-    .slice(0, -1);
-  const [first, ...rest] = lines;
+  const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+  const [first, ...rest] = whole.split('\n').slice(0, -1);
   if (first === undefined) {
     if (text !== '') throw strange(file, 1);
-    await writeFile(file, `${JSON.stringify(head)}\n`);
+    await writeWhole(file, `${JSON.stringify(head)}\n`);
     return new Map();
   }
   refuseOther(file, parse(first, Head) ?? fail(strange(file, 1)), head);
   const done = rest.map((line, i) => parse(line, Compared) ?? fail(strange(file, i + 2)));
-  const kept = done.filter(({ before, after }) => before.kind !== 'failed' && after.kind !== 'failed');
-  await writeFile(file, [first, ...kept.map((each) => JSON.stringify(each))].map((line) => `${line}\n`).join(''));
-  return new Map(kept.map((each) => [each.index, each]));
+  // A line that a killed run was writing has no end. The next one must not be joined to it.
+  if (whole !== text) await truncate(file, Buffer.byteLength(whole));
+  return new Map(done.map((each) => [each.index, each]));
 }
 
+/** Adds a line, which is on the disk when this resolves. */
 export async function appendResult(file: string, compared: Compared): Promise<void> {
-  await appendFile(file, `${JSON.stringify(compared)}\n`);
+  await appendFile(file, `${JSON.stringify(compared)}\n`, { flush: true });
+}
+
+/** The old file is there until the new one is whole. */
+async function writeWhole(file: string, text: string): Promise<void> {
+  const draft = `${file}.${process.pid}.tmp`;
+  await writeFile(draft, text, { flush: true });
+  await rename(draft, file);
 }
 
 function refuseOther(file: string, found: Head, wanted: Head): void {

@@ -15,6 +15,9 @@ type Side = {
 
 export type Summary = {
   prompts: number;
+  /** Prompts without an answer on one side or both, and others with an answer but no scores. */
+  failed: number;
+  unscored: number;
   before: Side;
   after: Side;
   /** Prompts whose answer is another one, and those of them that only one version refuses. */
@@ -28,6 +31,8 @@ export function summarise(compared: readonly Compared[]): Summary {
     compared.filter((each) => each[by].kind === 'refused' && each[not].kind === 'answered').map(({ index }) => index);
   return {
     prompts: compared.length,
+    failed: compared.filter(hasFailed).length,
+    unscored: compared.filter((each) => !hasFailed(each) && isUnscored(each)).length,
     before: sideOf(compared.map(({ before }) => before)),
     after: sideOf(compared.map(({ after }) => after)),
     differ: compared.filter(({ before, after }) => before.kind !== after.kind || before.text !== after.text).length,
@@ -35,6 +40,9 @@ export function summarise(compared: readonly Compared[]): Summary {
     refusedOnlyAfter: onlyRefused('after', 'before'),
   };
 }
+
+const hasFailed = ({ before, after }: Compared) => before.kind === 'failed' || after.kind === 'failed';
+const isUnscored = ({ before, after }: Compared) => before.unscored !== null || after.unscored !== null;
 
 function sideOf(outcomes: readonly Outcome[]): Side {
   const answered = outcomes.filter(({ kind }) => kind === 'answered');
