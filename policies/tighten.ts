@@ -38,6 +38,7 @@ const LIMITS: Joins<Policy['limits']> = {
   tries_per_prompt_per_minute: lesser,
 };
 const SHAPING: Joins<Policy['shaping']> = { n: lesser, logprobs: and, bias: and, penalties: and };
+const RETENTION: Joins<Policy['retention']> = { traffic: and, share: Math.min, days: Math.min };
 const RAMP: Joins<PolicyRule['ramp']> = { from: Math.min, full: Math.min };
 const RULE: Joins<PolicyRule> = {
   floor: Math.max,
@@ -65,7 +66,7 @@ const POLICY: Joins<Policy> = {
   shaping: (a, b) => join(SHAPING, a, b),
   cache: (a, b) => ({ answers: a.answers && b.answers }),
   trace: (a, b) => later(QUIETER, a, b),
-  retention: (a, b) => ({ traffic: a.traffic && b.traffic }),
+  retention: (a, b) => join(RETENTION, a, b),
   categories: joinRules,
   shadow: joinRules,
   tests: (a, b) => sortTests([...a, ...b]),
