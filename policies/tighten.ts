@@ -66,7 +66,7 @@ const POLICY: Joins<Policy> = {
   shaping: (a, b) => join(SHAPING, a, b),
   cache: (a, b) => ({ answers: a.answers && b.answers }),
   trace: (a, b) => later(QUIETER, a, b),
-  retention: (a, b) => join(RETENTION, a, b),
+  retention: joinRetention,
   categories: joinRules,
   shadow: joinRules,
   tests: (a, b) => sortTests([...a, ...b]),
@@ -77,6 +77,11 @@ const POLICY: Joins<Policy> = {
  */
 export function tighten(a: Policy, b: Policy): Policy {
   return join(POLICY, a, b);
+}
+
+/** What both allow to be kept. */
+export function joinRetention(a: Policy['retention'], b: Policy['retention']): Policy['retention'] {
+  return join(RETENTION, a, b);
 }
 
 export function tightenAll(policies: readonly Policy[]): Policy {

@@ -90,6 +90,9 @@ export const AuditPage = z.strictObject({
   before: wholeNumber(z.int().min(1)).optional().describe('only entries before this one'),
   limit: wholeNumber(z.int().min(1).max(1000)).default(100),
 });
+export const KeptPage = z.strictObject({
+  limit: wholeNumber(z.int().min(1).max(500)).default(500).describe('how many of the latest'),
+});
 export const KnownHead = z
   .strictObject({
     seq: wholeNumber(z.int().min(1)).optional().describe('an entry that was noted earlier'),

@@ -45,11 +45,12 @@ import {
   writeState,
 } from './tenant-rows.ts';
 import type { ActivationRecord, Refusal, TenantChange, TenantState } from './tenant-state.ts';
+import { type TenantTrafficBinding, tenantTraffic } from './tenant-traffic-contract.ts';
 
 /** How many activations are read at once. */
 const HISTORY_PAGE = 1_000;
 
-type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding;
+type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding & TenantTrafficBinding;
 
 export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
   /** How soon what a crash left half done is finished, if nobody comes before. */
@@ -388,6 +389,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     } while (audit.length > 0);
     // Not before the tenant is there: a restore that is refused opens no account.
     if (truth.state === 'live' && note.restoring === 1) await tenantAccount(this.env, tenant)?.revive(tenant);
+    if (isGone) await tenantTraffic(this.env, tenant)?.erase();
     if (isErased) await this.#destroy(tenant);
     else await this.#forgetNote();
   }

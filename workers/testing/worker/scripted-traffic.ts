@@ -1,0 +1,42 @@
+/**
+ * The kept prompts of a tenant, which are looked at again within a second, and can be made to fail
+ * or to hang. Everything else is real.
+ */
+import type { TenantTrafficBinding } from '../../objects/tenant-traffic-contract.ts';
+import { TenantTraffic } from '../../traffic/tenant-traffic.ts';
+import type { TrafficCall } from './traffic-call.ts';
+
+/** Calls the object for a test, as `callAccount` does. */
+export async function callTraffic(request: Request, env: TenantTrafficBinding): Promise<Response> {
+  // The cast: the test sends it.
+  const { tenant, call, argument } = (await request.json()) as TrafficCall;
+  // The cast: this is the class behind the binding.
+  const traffic = env.TENANT_TRAFFIC?.getByName(tenant) as unknown as ScriptedTraffic;
+  const answer = call === 'keep' ? await traffic.keep(tenant, argument as Prompt) : await traffic[call]();
+  return Response.json(answer ?? null);
+}
+
+type Prompt = { messages: string; days: number };
+
+export class ScriptedTraffic extends TenantTraffic {
+  protected override readonly lookAgainMs = 300;
+  #next: 'fail' | 'hang' | null = null;
+
+  /** The next prompt is not kept, with an error that quotes it. */
+  async fail(): Promise<void> {
+    this.#next = 'fail';
+  }
+
+  /** The next prompt takes longer than any test. */
+  async hang(): Promise<void> {
+    this.#next = 'hang';
+  }
+
+  override async keep(tenant: string, prompt: Prompt): Promise<boolean> {
+    const next = this.#next;
+    this.#next = null;
+    if (next === 'fail') throw new Error(`scripted failure at ${prompt.messages}`);
+    if (next === 'hang') await scheduler.wait(600_000);
+    return super.keep(tenant, prompt);
+  }
+}
