@@ -11,6 +11,7 @@ import { type Edge, type EdgeFlags, edgeOf, onEdge, tenantAt, tenantOf, versionO
 import { type AskSettings, askEdge, scoreAt } from './simulation/ask-edge.ts';
 import type { Compared, Outcome } from './simulation/outcome.ts';
 import { type Messages, readPrompts } from './simulation/read-prompts.ts';
+import { recentPrompts } from './simulation/recent-prompts.ts';
 import { appendResult, digestOfPrompts, openResults } from './simulation/results-file.ts';
 import { pageOf, summarise } from './simulation/summary.ts';
 
@@ -51,17 +52,11 @@ Answers cost the tenant tokens, and wait where its limits say so. Ctrl-C stops; 
 versions are compared: push a file first.`,
     )
     .action(async (before: string, after: string, flags: Flags) => {
-      const { prompts: file, recent, out, model, maxTokens, seed, temperature, scores, force, json } = flags;
-      if (recent !== undefined) {
-        throw new Error(
-          '--recent: no edge keeps the prompts of clients (retention.traffic is not enforced yet); wanted --prompts FILE',
-        );
-      }
-      if (file === undefined) throw new Error('--prompts is missing: a file of prompts, JSON Lines');
-      const prompts = await readPrompts(file);
+      const { out, model, maxTokens, seed, temperature, scores, force, json } = flags;
       const [a, b] = [await namedVersion(before), await namedVersion(after)];
       const tenant = tenantOf(flags, a.file ?? b.file);
       const edge = edgeOf(flags);
+      const prompts = await promptsOf(flags, { tenant, edge });
       const { policy_version: active } = await tenantAt(tenant, edge);
       const versions = { before: a.version ?? active, after: b.version ?? active };
       const settings = { tenant, model, maxTokens, seed, temperature };
@@ -78,6 +73,17 @@ versions are compared: push a file first.`,
       const summary = summarise([...done.values()]);
       console.log(json ? JSON.stringify({ ...versions, ...summary }, null, 2) : pageOf(summary));
     });
+
+/** Throws before the edge is asked, if nobody has said where they come from. */
+function promptsOf(
+  { prompts: file, recent, out, force }: Flags,
+  { tenant, edge }: { tenant: string; edge: Edge },
+): Promise<Messages[]> {
+  if (file !== undefined && recent !== undefined) throw new Error('--prompts and --recent: give one of the two');
+  if (file !== undefined) return readPrompts(file);
+  if (recent !== undefined) return recentPrompts(recent, { tenant, edge, out, force });
+  throw new Error('--prompts is missing: a file of prompts, JSON Lines; or --recent N, where the edge may keep them');
+}
 
 async function namedVersion(given: string): Promise<{ version: string | null; file: string | undefined }> {
   return given === 'active' ? { version: null, file: undefined } : versionOf(given);

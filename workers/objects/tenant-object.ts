@@ -389,9 +389,9 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     } while (audit.length > 0);
     // Not before the tenant is there: a restore that is refused opens no account.
     if (truth.state === 'live' && note.restoring === 1) await tenantAccount(this.env, tenant)?.revive(tenant);
+    if (isErased) return this.#destroy(tenant);
     if (isGone) await tenantTraffic(this.env, tenant)?.erase();
-    if (isErased) await this.#destroy(tenant);
-    else await this.#forgetNote();
+    await this.#forgetNote();
   }
 
   /** The tenant's own data first: its account and its usage may be out of reach for a while. */
@@ -400,6 +400,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     this.ctx.storage.transactionSync(() => {
       for (const table of DATA_TABLES) this.#sql.exec(`DELETE FROM ${table}`);
     });
+    await tenantTraffic(this.env, tenant)?.erase();
     await tenantAccount(this.env, tenant)?.erase(tenant);
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();

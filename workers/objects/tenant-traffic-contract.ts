@@ -3,6 +3,14 @@
  * type, so code that only calls the object also type-checks under Node.
  */
 
+/** How many prompts of a tenant are kept. A newer one takes the place of the oldest. */
+export const MOST_KEPT = 500;
+/**
+ * A prompt whose messages are longer, as JSON, is not kept: half of it would be another prompt. So
+ * a tenant's sample has at most 16 million characters.
+ */
+export const MOST_KEPT_CHARACTERS = 32_768;
+
 /** A prompt as it is kept: what was said, and when. Nothing says who said it. */
 export type KeptRow = {
   seq: number;

@@ -1,13 +1,5 @@
 /** The rows of kept prompts: at most so many, each with its end. */
-import type { KeptRow } from '../objects/tenant-traffic-contract.ts';
-
-/** How many prompts of a tenant are kept. A newer one takes the place of the oldest. */
-export const MOST_KEPT = 500;
-/**
- * A prompt whose messages are longer, as JSON, is not kept: half of it would be another prompt. So
- * a tenant's sample has at most 16 million characters.
- */
-export const MOST_KEPT_CHARACTERS = 32_768;
+import { type KeptRow, MOST_KEPT } from '../objects/tenant-traffic-contract.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 

@@ -1,6 +1,7 @@
 /** What is kept of a tenant's prompts, and what is not: the Worker in workerd, over its own disk. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { sha256 } from '../local/seed-demo-tenants.ts';
+import { MOST_KEPT, MOST_KEPT_CHARACTERS } from '../objects/tenant-traffic-contract.ts';
 import {
   ask,
   type EdgeUnderTest,
@@ -10,7 +11,6 @@ import {
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
 import type { TrafficCall } from '../testing/worker/traffic-call.ts';
-import { MOST_KEPT, MOST_KEPT_CHARACTERS } from './kept-prompts.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 const ALL = { traffic: true, share: 1 };
@@ -236,6 +236,38 @@ test.each(['keep', 'erase'])('a tenant that is deleted (data=%s) has none any mo
   expect(await call('keep', prompt('On its way'))).toBe(false);
   expect(await rows()).toEqual([]);
   expect(await refusal(`/tenants/${tenant}/samples`)).toMatchObject({ status: 404 });
+});
+
+test('a prompt that was on its way when all was erased is not kept', async () => {
+  await putTenant({ retention: ALL });
+  expect(await call('race', prompt('On its way'))).toBe(false);
+  expect(await rows()).toEqual([]);
+  expect(await call('keep', prompt('Later'))).toBe(true);
+});
+
+test('of a share of the requests, whatever they say, and never more than 60 a minute', async () => {
+  await putTenant({ retention: { ...ALL, share: 0.5 } });
+  for (let i = 0; i < 40; i++) expect((await chat('The same')).status).toBe(200);
+  await putTenant({ retention: ALL });
+  await chat('The last');
+  const until = async (): Promise<Line[]> => {
+    const lines = await samples();
+    return contents(lines)[0] === 'The last' ? lines : until();
+  };
+  const half = (await until()).length - 1;
+  // One of these in 2^40 runs of this test, if it is a fair coin.
+  expect(half).toBeGreaterThan(0);
+  expect(half).toBeLessThan(40);
+
+  await admin('DELETE', `/tenants/${tenant}/samples`);
+  tenant = `${tenant}-busy`;
+  key = `pk-of-${tenant}`;
+  await putTenant({ retention: ALL });
+  const began = Date.now();
+  for (let i = 0; i < 70; i++) expect((await chat('Many')).status).toBe(200);
+  const minutes = Math.ceil((Date.now() - began) / 60_000);
+  if (minutes === 1) await kept(60);
+  expect((await rows()).length).toBeLessThanOrEqual(60 * minutes);
 });
 
 test('a suspended tenant keeps what it has, and takes none', async () => {

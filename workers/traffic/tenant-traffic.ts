@@ -13,17 +13,9 @@ import { readLevel } from '#policies/effective.ts';
 import { KEEPS_NOTHING, keepsPrompts, type Retention } from '#policies/retention.ts';
 import { migrate } from '../objects/migrate.ts';
 import { type TenantObjectBinding, tenantObject } from '../objects/tenant-contracts.ts';
-import type { KeptRow, TenantTrafficContract } from '../objects/tenant-traffic-contract.ts';
+import { type KeptRow, MOST_KEPT_CHARACTERS, type TenantTrafficContract } from '../objects/tenant-traffic-contract.ts';
 import { logError } from '../request/log.ts';
-import {
-  countPrompts,
-  forgetOld,
-  keepPrompt,
-  latestPrompts,
-  MOST_KEPT_CHARACTERS,
-  ownerOf,
-  TRAFFIC_STEPS,
-} from './kept-prompts.ts';
+import { countPrompts, forgetOld, keepPrompt, latestPrompts, ownerOf, TRAFFIC_STEPS } from './kept-prompts.ts';
 
 /** What the tenant's own object says. */
 type Word = Retention & { isSuspended: boolean };

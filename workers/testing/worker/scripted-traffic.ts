@@ -2,6 +2,7 @@
  * The kept prompts of a tenant, which are looked at again within a second, and can be made to fail
  * or to hang. Everything else is real.
  */
+import type { TenantObjectBinding, TenantObjectContract } from '../../objects/tenant-contracts.ts';
 import type { TenantTrafficBinding } from '../../objects/tenant-traffic-contract.ts';
 import { TenantTraffic } from '../../traffic/tenant-traffic.ts';
 import type { TrafficCall } from './traffic-call.ts';
@@ -12,7 +13,9 @@ export async function callTraffic(request: Request, env: TenantTrafficBinding): 
   const { tenant, call, argument } = (await request.json()) as TrafficCall;
   // The cast: this is the class behind the binding.
   const traffic = env.TENANT_TRAFFIC?.getByName(tenant) as unknown as ScriptedTraffic;
-  const answer = call === 'keep' ? await traffic.keep(tenant, argument as Prompt) : await traffic[call]();
+  const isAboutPrompt = call === 'keep' || call === 'race';
+  // The cast: as above.
+  const answer = isAboutPrompt ? await traffic[call](tenant, argument as Prompt) : await traffic[call]();
   return Response.json(answer ?? null);
 }
 
@@ -20,7 +23,23 @@ type Prompt = { messages: string; days: number };
 
 export class ScriptedTraffic extends TenantTraffic {
   protected override readonly lookAgainMs = 300;
+  readonly #tenants: { wait: Promise<void> };
   #next: 'fail' | 'hang' | null = null;
+
+  constructor(ctx: DurableObjectState, env: TenantObjectBinding) {
+    const tenants = { wait: Promise.resolve() };
+    const getByName = (name: string): TenantObjectContract => {
+      const read = async (tenant: string) => {
+        const view = await env.TENANT_OBJECT.getByName(name).read(tenant);
+        await tenants.wait;
+        return view;
+      };
+      // The cast: the class reads, and does nothing else there.
+      return { read } as TenantObjectContract;
+    };
+    super(ctx, { ...env, TENANT_OBJECT: { getByName } });
+    this.#tenants = tenants;
+  }
 
   /** The next prompt is not kept, with an error that quotes it. */
   async fail(): Promise<void> {
@@ -30,6 +49,16 @@ export class ScriptedTraffic extends TenantTraffic {
   /** The next prompt takes longer than any test. */
   async hang(): Promise<void> {
     this.#next = 'hang';
+  }
+
+  /** All is erased after a prompt has come and before it is kept. Returns whether it was. */
+  async race(tenant: string, prompt: Prompt): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#tenants.wait = promise;
+    const kept = this.keep(tenant, prompt);
+    await this.erase();
+    resolve();
+    return kept;
   }
 
   override async keep(tenant: string, prompt: Prompt): Promise<boolean> {
