@@ -7,11 +7,11 @@ import { Command } from 'commander';
 import { number, positiveInteger } from '../options/numbers.ts';
 import { progressBar } from '../options/progress-bar.ts';
 import { untilSignal } from '../options/until-signal.ts';
+import { recentPrompts } from './recent-prompts.ts';
 import { type Edge, type EdgeFlags, edgeOf, onEdge, tenantAt, tenantOf, versionOf } from './running-edge.ts';
 import { type AskSettings, askEdge, scoreAt } from './simulation/ask-edge.ts';
 import type { Compared, Outcome } from './simulation/outcome.ts';
 import { type Messages, readPrompts } from './simulation/read-prompts.ts';
-import { recentPrompts } from './simulation/recent-prompts.ts';
 import { appendResult, digestOfPrompts, openResults } from './simulation/results-file.ts';
 import { pageOf, summarise } from './simulation/summary.ts';
 

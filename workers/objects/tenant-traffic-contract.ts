@@ -27,7 +27,10 @@ export interface TenantTrafficContract {
    * not allow it, and not a prompt that is too long.
    */
   keep(tenant: string, prompt: { messages: string; days: number }): Promise<boolean>;
-  /** Erases what is older than `days` (null: no more than is due), and returns how many are left. */
+  /**
+   * Erases what is older than `days` (null: only what has come to its end), and returns how many
+   * are left.
+   */
   count(days: number | null): Promise<number>;
   /** The latest before `before`, newest first, none older than `days`. */
   page(options: { days: number; before: number | null; limit: number }): Promise<KeptRow[]>;

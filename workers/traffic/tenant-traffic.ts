@@ -20,12 +20,12 @@ import { countPrompts, forgetOld, keepPrompt, latestPrompts, ownerOf, TRAFFIC_ST
 /** What the tenant's own object says. */
 type Word = Retention & { isSuspended: boolean };
 
-/** How long that counts for the next prompts. */
+/** How soon the object looks again whether what it holds may still be kept. */
+const LOOK_AGAIN_MS = 60 * 60_000;
+/** How long a word counts for the next prompts. */
 const WORD_COUNTS_MS = 10_000;
 
 export class TenantTraffic extends DurableObject<TenantObjectBinding> implements TenantTrafficContract {
-  /** How soon it looks again whether what it holds may still be kept. */
-  protected readonly lookAgainMs: number = 60 * 60_000;
   readonly #sql: SqlStorage;
   #word: { word: Word; untilMs: number } | null = null;
   /** Counts erasures, so that what was on its way when one came is not kept after it. */
@@ -93,7 +93,7 @@ export class TenantTraffic extends DurableObject<TenantObjectBinding> implements
   async #arm(): Promise<void> {
     const { firstEndsAt } = countPrompts(this.#sql);
     if (firstEndsAt === null) return this.ctx.storage.deleteAlarm();
-    const at = Math.min(firstEndsAt, Date.now() + this.lookAgainMs);
+    const at = Math.min(firstEndsAt, Date.now() + LOOK_AGAIN_MS);
     // Each prompt that is kept would otherwise put the next look off.
     const rings = await this.ctx.storage.getAlarm();
     if (rings === null || rings > at) await this.ctx.storage.setAlarm(at);

@@ -1,6 +1,6 @@
 /**
- * The kept prompts of a tenant, which are looked at again within a second, and can be made to fail
- * or to hang. Everything else is real.
+ * The kept prompts of a tenant, with an alarm that tests ring, and that can be made to fail or to
+ * hang. Everything else is real.
  */
 import type { TenantObjectBinding, TenantObjectContract } from '../../objects/tenant-contracts.ts';
 import type { TenantTrafficBinding } from '../../objects/tenant-traffic-contract.ts';
@@ -22,7 +22,6 @@ export async function callTraffic(request: Request, env: TenantTrafficBinding): 
 type Prompt = { messages: string; days: number };
 
 export class ScriptedTraffic extends TenantTraffic {
-  protected override readonly lookAgainMs = 300;
   readonly #tenants: { wait: Promise<void> };
   #next: 'fail' | 'hang' | null = null;
 
@@ -39,6 +38,18 @@ export class ScriptedTraffic extends TenantTraffic {
     };
     super(ctx, { ...env, TENANT_OBJECT: { getByName } });
     this.#tenants = tenants;
+  }
+
+  /** Rings its alarm. Returns in how many ms it would have rung, and rings next; null: not. */
+  async ring(): Promise<{ inMs: number | null; againInMs: number | null }> {
+    const until = async () => {
+      const at = await this.ctx.storage.getAlarm();
+      return at === null ? null : at - Date.now();
+    };
+    const inMs = await until();
+    await this.ctx.storage.deleteAlarm();
+    await this.alarm();
+    return { inMs, againInMs: await until() };
   }
 
   /** The next prompt is not kept, with an error that quotes it. */

@@ -4,8 +4,8 @@
  * ones, and by then the edge has others.
  */
 import { access, writeFile } from 'node:fs/promises';
-import { type Edge, goodAnswer } from '../running-edge.ts';
-import { type Messages, readPrompts } from './read-prompts.ts';
+import { type Edge, goodAnswer } from './running-edge.ts';
+import { type Messages, readPrompts } from './simulation/read-prompts.ts';
 
 /**
  * Reads the latest `most` prompts from the edge, or those that an earlier run has written. Throws
