@@ -67,6 +67,7 @@ async function rows(id = tenant): Promise<Record<string, unknown>[]> {
 /** Waits until there are so many. A prompt is kept after its answer. */
 const kept = async (wanted: number, id = tenant): Promise<Record<string, unknown>[]> => {
   const found = await rows(id);
+  expect(found.length).toBeLessThanOrEqual(wanted);
   if (found.length === wanted) return found;
   await new Promise((resolve) => setTimeout(resolve, 20));
   return kept(wanted, id);
