@@ -32,6 +32,8 @@ const COMBINE: Readonly<Record<string, string>> = {
   'cache.answers': 'all must allow it',
   trace: 'the least',
   'retention.traffic': 'all must allow it',
+  'retention.share': 'the smaller',
+  'retention.days': 'the fewer',
   'categories.SIGNAL.floor': 'the higher',
   'categories.SIGNAL.ceiling': 'the lower',
   'categories.SIGNAL.budget': 'the lower',
@@ -139,7 +141,7 @@ function valuesOf(node: Node): string {
     case 'number':
       return node.maximum === undefined ? 'a number from 0' : `${node.minimum} to ${node.maximum}`;
     case 'integer':
-      return `a whole number from ${node.minimum}`;
+      return `a whole number from ${node.minimum}${isBounded(node) ? ` to ${node.maximum}` : ''}`;
     case 'array':
       return node.items?.enum === undefined ? 'a list' : `a list of ${valuesOf(node.items)}`;
     default:
@@ -150,6 +152,9 @@ function valuesOf(node: Node): string {
         : 'a rule';
   }
 }
+
+/** Without a bound of ours, the schema's is the largest whole number that is exact. */
+const isBounded = ({ maximum }: Node) => maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER;
 
 function byDefault(value: unknown): string {
   if (value === undefined) return '';

@@ -11,6 +11,7 @@ import { TRACES } from '#shared/api/plimsoll-extension.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 import { Action, BACKEND_MODES, Budget, Earned, MODES, Mode, Opening, Rule, Share } from '#shared/line/line.ts';
 import { PolicyTest, sortTests } from './policy-test-schema.ts';
+import { KEEPS_NOTHING, Retention, RetentionPart } from './retention.ts';
 import { FlaggedRules, PolicyRules, sortRules } from './rule-schema.ts';
 import { withDefaultRules } from './unread-rules.ts';
 import { Words } from './words.ts';
@@ -70,10 +71,7 @@ const shape = {
     .prefault({})
     .describe('what may be kept to answer faster'),
   trace: z.enum(TRACES).default('tokens').describe('the most that a request may ask to be told about its answer'),
-  retention: z
-    .strictObject({ traffic: may(false).describe('whether prompts may be kept, to try new policies on them') })
-    .prefault({})
-    .describe('what may be kept of the traffic'),
+  retention: Retention.prefault({}).describe('what may be kept of the traffic'),
   categories: FlaggedRules.default({}).describe('a rule for each signal that should tighten the line'),
   shadow: PolicyRules.default({}).describe('rules that are counted and reported, and not applied'),
   tests: z.array(PolicyTest).default([]).describe("the policy's own tests, which must pass before it goes live"),
@@ -86,7 +84,7 @@ const PartFields = z.strictObject({
   rule: shape.rule.unwrap().default('arithmetic').describe(shape.rule.description!),
   budget: shape.budget.default(null),
   cache: z.strictObject({ answers: may(true) }).prefault({}),
-  retention: z.strictObject({ traffic: may(true) }).prefault({}),
+  retention: RetentionPart.prefault({}),
 });
 
 type Document = z.infer<typeof TenantFields>;
@@ -157,5 +155,5 @@ export const STRICTEST: Policy = {
   shaping: { n: 1, logprobs: false, bias: false, penalties: false },
   cache: { answers: false },
   trace: 'summary',
-  retention: { traffic: false },
+  retention: KEEPS_NOTHING,
 };

@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { keepsPrompts } from './retention.ts';
 import type { PolicyRule } from './rule-schema.ts';
-import { LOOSEST, type Policy, STRICTEST } from './schema.ts';
+import { LOOSEST, Policy, STRICTEST } from './schema.ts';
 import { arbitraryPolicy } from './testing/arbitrary-policy.ts';
 import { isPolicyAtLeastAsTight } from './testing/tighter.ts';
 import { tighten, tightenAll } from './tighten.ts';
@@ -94,6 +95,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     earned: { start: 2, rate: 0.1 },
     models: ['large', 'small'],
     refusal: 'Ask a nurse.',
+    retention: { traffic: true, share: 0.2, days: 30 },
     categories: { violence: { ...nothing, floor: 0.8, opening: { tokens: 8, floor: 0.9 } } },
   };
   const b: Policy = {
@@ -108,6 +110,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     earned: { start: 3, rate: 0 },
     shaping: { n: 4, logprobs: false, bias: true, penalties: true },
     trace: 'summary',
+    retention: { traffic: true, share: 1, days: 9 },
     categories: {
       violence: { ...nothing, floor: 0.1, budget: 3, action: 'refuse', ramp: { from: 0.6, full: 0.7 } },
       hate,
@@ -129,7 +132,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     shaping: { n: 4, logprobs: false, bias: true, penalties: true },
     cache: { answers: true },
     trace: 'summary',
-    retention: { traffic: true },
+    retention: { traffic: true, share: 0.2, days: 9 },
     categories: {
       violence: {
         ...nothing,
@@ -152,6 +155,25 @@ test('the mode layers is allowed only if every level allows it', () => {
       expect(tightenAll(levels).modes.includes('layers')).toBe(levels.every(({ modes }) => modes.includes('layers')));
     }),
   );
+});
+
+test('prompts are kept only if every level allows it, of the smallest share and for the fewest days', () => {
+  fc.assert(
+    fc.property(fc.array(arbitraryPolicy, { minLength: 1, maxLength: 4 }), (levels) => {
+      const { retention } = tightenAll(levels);
+      expect(keepsPrompts(retention)).toBe(levels.every(({ retention: { traffic, share } }) => traffic && share > 0));
+      expect(retention.share).toBe(Math.min(...levels.map(({ retention: { share } }) => share)));
+      expect(retention.days).toBe(Math.min(...levels.map(({ retention: { days } }) => days)));
+    }),
+  );
+});
+
+test("prompts are kept only if the tenant's own document says so", () => {
+  const own = (retention: object) => tighten(LOOSEST, Policy.parse({ floor: 0, budget: null, retention })).retention;
+  expect(keepsPrompts(own({}))).toBe(false);
+  expect(own({ traffic: true })).toEqual({ traffic: true, share: 0.01, days: 7 });
+  expect(keepsPrompts(own({ traffic: true, share: 0 }))).toBe(false);
+  expect(keepsPrompts(STRICTEST.retention)).toBe(false);
 });
 
 test('nothing loosens the strictest policy', () => {

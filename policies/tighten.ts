@@ -38,6 +38,7 @@ const LIMITS: Joins<Policy['limits']> = {
   tries_per_prompt_per_minute: lesser,
 };
 const SHAPING: Joins<Policy['shaping']> = { n: lesser, logprobs: and, bias: and, penalties: and };
+const RETENTION: Joins<Policy['retention']> = { traffic: and, share: Math.min, days: Math.min };
 const RAMP: Joins<PolicyRule['ramp']> = { from: Math.min, full: Math.min };
 const RULE: Joins<PolicyRule> = {
   floor: Math.max,
@@ -65,7 +66,7 @@ const POLICY: Joins<Policy> = {
   shaping: (a, b) => join(SHAPING, a, b),
   cache: (a, b) => ({ answers: a.answers && b.answers }),
   trace: (a, b) => later(QUIETER, a, b),
-  retention: (a, b) => ({ traffic: a.traffic && b.traffic }),
+  retention: joinRetention,
   categories: joinRules,
   shadow: joinRules,
   tests: (a, b) => sortTests([...a, ...b]),
@@ -76,6 +77,11 @@ const POLICY: Joins<Policy> = {
  */
 export function tighten(a: Policy, b: Policy): Policy {
   return join(POLICY, a, b);
+}
+
+/** What both allow to be kept. */
+export function joinRetention(a: Policy['retention'], b: Policy['retention']): Policy['retention'] {
+  return join(RETENTION, a, b);
 }
 
 export function tightenAll(policies: readonly Policy[]): Policy {

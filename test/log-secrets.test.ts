@@ -21,6 +21,8 @@ import { createReceiptKey } from '#workers/testing/receipt-key.ts';
 
 const PROMPT = 'MARKED-PROMPT-7f3a';
 const KEY = 'pk-MARKED-KEY-91c2';
+/** Of a tenant that lets the edge keep its prompts. */
+const KEEPER_KEY = 'pk-MARKED-KEEPER-33d0';
 const COLLECTOR_KEY = 'MARKED-COLLECTOR-KEY';
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 
@@ -82,6 +84,9 @@ beforeAll(async () => {
   });
   secrets = [SECRET, DRAW_SECRET, receiptPrivateJwk.d, edgeKey.privateJwk.d, COLLECTOR_KEY];
   await seedDemoTenants(edge.url, OPERATOR_KEY);
+  const policy = { floor: 0, budget: null, retention: { traffic: true, share: 1 } };
+  const keeper = { name: 'Keeper', policy, keys: [{ id: 'web', sha256: sha256(KEEPER_KEY) }] };
+  expect((await admin('PUT', '/tenants/keeper', keeper)).status).toBe(200);
 });
 afterAll(async () => {
   await edge?.dispose();
@@ -97,6 +102,13 @@ const chat = (body: unknown, headers: Record<string, string> = {}, key = 'pk-dem
     method: 'POST',
     headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
+  });
+
+const admin = (method: string, route: string, body?: object) =>
+  fetch(`${edge.url}/admin/v1${route}`, {
+    method,
+    headers: { authorization: `Bearer ${OPERATOR_KEY}` },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
   });
 
 test('one trace goes through edge and backend, in logs and in spans', async () => {
@@ -133,6 +145,11 @@ test('no log line and no span has a prompt, an answer, a key or a secret, whatev
   const marked = ask(`${PROMPT} [[violence=0.5]]`);
   const answer = await chat({ ...marked, seed: 1, max_tokens: 24 });
   const { choices } = (await answer.json()) as { choices: [{ message: { content: string } }] };
+  // Prompts that are kept, read and erased.
+  expect(await chat({ ...marked, max_tokens: 4 }, {}, KEEPER_KEY).then(drained)).toBe(200);
+  const samples = async () => (await admin('GET', '/tenants/keeper/samples')).text();
+  while (!(await samples()).includes(PROMPT)) await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(await admin('DELETE', '/tenants/keeper/samples').then(drained)).toBe(200);
   const statuses = await Promise.all([
     chat({ ...marked, stream: true, max_tokens: 8 }).then(drained),
     chat(ask(`${PROMPT} [[child_abuse=0.99]]`), {}, 'pk-demo-strict').then(drained),
@@ -175,7 +192,7 @@ test('no log line and no span has a prompt, an answer, a key or a secret, whatev
   const written = [...edgeLog, ...backendLog, ...collected].join('\n');
   const answered = choices[0].message.content;
   expect(answered.length).toBeGreaterThan(10);
-  for (const mark of [PROMPT, KEY, answered, 'pk-demo', ...secrets]) expect(written).not.toContain(mark);
+  for (const mark of [PROMPT, KEY, KEEPER_KEY, answered, 'pk-demo', ...secrets]) expect(written).not.toContain(mark);
   for (const line of linesOf([...edgeLog, ...backendLog])) {
     expect(line).toMatchObject({ level: expect.stringMatching(/^(info|warn|error)$/), event: expect.any(String) });
   }

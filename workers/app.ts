@@ -15,6 +15,7 @@ import { createDecide } from './gateway/decide.ts';
 import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
 import { hearHeartbeat } from './gateway/hear-heartbeat.ts';
+import { keepPrompts } from './gateway/keep-prompts.ts';
 import { createKeptAnswers, type SharedCache } from './gateway/kept-answers.ts';
 import { meterAfter } from './gateway/limits.ts';
 import { listModels, retrieveModel } from './gateway/models.ts';
@@ -85,7 +86,7 @@ export function createApp({
     .get('/', frontPage(pool))
     // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that
     // leaving it out does not compile.
-    .post('/v1/chat/completions', metered, (c) => complete(c))
+    .post('/v1/chat/completions', metered, keepPrompts(), (c) => complete(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))

@@ -3,7 +3,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sha256 } from '#workers/local/seed-demo-tenants.ts';
 import {
+  ask,
   type EdgeUnderTest,
   eventually,
   OPERATOR_KEY,
@@ -19,11 +21,11 @@ let strict: string;
 beforeAll(async () => {
   under = await startEdgeUnderTest({ seed: false, scoresOf: () => ({ reward: 1.5, cost: -2 }) });
   folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-simulate-'));
-  const ask = (route: string, body: object) => post(under.edge, `/admin/v1/tenants${route}`, body, OPERATOR_KEY);
-  expect((await ask('', { id: 'shop', name: 'Shop', policy: { floor: 0.2, budget: null } })).status).toBe(201);
+  const put = (route: string, body: object) => post(under.edge, `/admin/v1/tenants${route}`, body, OPERATOR_KEY);
+  expect((await put('', { id: 'shop', name: 'Shop', policy: { floor: 0.2, budget: null } })).status).toBe(201);
   const ramp = { from: 0.5, full: 0.9 };
   const policy = { floor: 0.8, budget: 40, trace: 'none', categories: { hate: { action: 'refuse', ramp } } };
-  strict = ((await (await ask('/shop/policies', { policy })).json()) as { version: string }).version;
+  strict = ((await (await put('/shop/policies', { policy })).json()) as { version: string }).version;
   const prompts = ['How are you?', '[[hate=0.95]]', 'And the weather?', 'Bye'];
   await writeFile(path.join(folder, 'prompts.jsonl'), prompts.map((prompt) => JSON.stringify({ prompt })).join('\n'));
 });
@@ -32,10 +34,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const args = (...more: string[]) => [
+const withoutPrompts = (...more: string[]) => [
   ...['policy', 'simulate', 'active', strict, '--tenant', 'shop', '--model', 'scripted', '--url', under.edge.url],
-  ...['--prompts', 'prompts.jsonl', ...more],
+  ...more,
 ];
+const args = (...more: string[]) => withoutPrompts('--prompts', 'prompts.jsonl', ...more);
 const options = () => ({ cwd: folder, env: { PLIMSOLL_OPERATOR_KEY: OPERATOR_KEY } });
 const simulate = (...more: string[]) => runPlimsoll(args(...more), options());
 const linesOf = async (file: string) => (await readFile(path.join(folder, file), 'utf8')).trimEnd().split('\n');
@@ -159,8 +162,52 @@ test('Ctrl-C stops it with what is done in the file, and the same command goes o
 
 test('says what it cannot do before it asks anybody', async () => {
   const { stderr } = await simulate('--recent', '10');
-  expect(stderr).toMatch(/--recent: no edge keeps the prompts of clients .* wanted --prompts FILE/);
+  expect(stderr).toMatch(/--prompts and --recent: give one of the two/);
+  const neither = await runPlimsoll(withoutPrompts(), options());
+  expect(neither.stderr).toMatch(/--prompts is missing.* or --recent N/);
   await writeFile(path.join(folder, 'wrong.jsonl'), '{"prompt": "Hi"}\n{"text": "Hi"}\n');
   const wrong = await simulate('--prompts', 'wrong.jsonl', '--out', 'never.jsonl');
   expect(wrong.stderr).toMatch(/wrong.jsonl:2: found \{"text": "Hi"\}, wanted \{"prompt": TEXT\}/);
+});
+
+test('takes what clients have asked of late, where the tenant lets the edge keep it', async () => {
+  const recent = (...more: string[]) =>
+    runPlimsoll(withoutPrompts('--recent', '2', '--out', 'recent.jsonl', '--no-scores', '--json', ...more), options());
+  expect(await recent()).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/refuses \(conflict, retention\): .*"traffic": true/),
+  });
+
+  const operator = { authorization: `Bearer ${OPERATOR_KEY}` };
+  const policy = { floor: 0.2, budget: null, retention: { traffic: true, share: 1 } };
+  const body = JSON.stringify({ name: 'Shop', policy, keys: [{ id: 'web', sha256: sha256('pk-shop') }] });
+  const shop = `${under.edge.url}/admin/v1/tenants/shop`;
+  expect((await fetch(shop, { method: 'PUT', headers: operator, body })).status).toBe(200);
+  expect(await recent()).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(/--recent: no prompt of shop is kept yet; its policy keeps .*"retention.share"/),
+  });
+
+  const latest = async (): Promise<string> => (await fetch(`${shop}/samples?limit=1`, { headers: operator })).text();
+  for (const content of ['An old one', '[[hate=0.95]]', 'Thank you']) {
+    expect((await post(under.edge, '/v1/chat/completions', ask(content), 'pk-shop')).status).toBe(200);
+    while (!(await latest()).includes(content)) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const { code, stdout } = await recent();
+  expect(code).toBe(0);
+  const sums = { prompts: 2, before: { answered: 2 }, after: { answered: 1, refused: 1 }, refusedOnlyAfter: [1] };
+  expect(JSON.parse(stdout.slice(stdout.indexOf('{\n')))).toMatchObject(sums);
+
+  // It goes on with the same prompts, whatever has come since.
+  await post(under.edge, '/v1/chat/completions', ask('A new one'), 'pk-shop');
+  while (!(await latest()).includes('A new one')) await new Promise((resolve) => setTimeout(resolve, 20));
+  await writeFile(path.join(folder, 'recent.jsonl'), `${(await linesOf('recent.jsonl')).slice(0, 2).join('\n')}\n`);
+  const again = await recent();
+  expect(JSON.parse(again.stdout.slice(again.stdout.indexOf('{\n')))).toMatchObject(sums);
+  const anew = await recent('--force');
+  expect(JSON.parse(anew.stdout.slice(anew.stdout.indexOf('{\n')))).toMatchObject({ refusedOnlyAfter: [] });
+  expect((await linesOf('recent.recent-2.jsonl')).map((line) => JSON.parse(line))).toMatchObject([
+    { messages: [{ content: 'A new one' }] },
+    { messages: [{ content: 'Thank you' }] },
+  ]);
 });

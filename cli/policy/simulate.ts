@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { number, positiveInteger } from '../options/numbers.ts';
 import { progressBar } from '../options/progress-bar.ts';
 import { untilSignal } from '../options/until-signal.ts';
+import { recentPrompts } from './recent-prompts.ts';
 import { type Edge, type EdgeFlags, edgeOf, onEdge, tenantAt, tenantOf, versionOf } from './running-edge.ts';
 import { type AskSettings, askEdge, scoreAt } from './simulation/ask-edge.ts';
 import { judgesOf } from './simulation/judges.ts';
@@ -52,17 +53,11 @@ Answers cost the tenant tokens, and wait where its limits say so. Ctrl-C stops; 
 for what has failed. Exits with 1 if anything has. Stored versions are compared: push a file first.`,
     )
     .action(async (before: string, after: string, flags: Flags) => {
-      const { prompts: file, recent, out, model, maxTokens, seed, temperature, scores, force, json } = flags;
-      if (recent !== undefined) {
-        throw new Error(
-          '--recent: no edge keeps the prompts of clients (retention.traffic is not enforced yet); wanted --prompts FILE',
-        );
-      }
-      if (file === undefined) throw new Error('--prompts is missing: a file of prompts, JSON Lines');
-      const prompts = await readPrompts(file);
+      const { out, model, maxTokens, seed, temperature, scores, force, json } = flags;
       const [a, b] = [await namedVersion(before), await namedVersion(after)];
       const tenant = tenantOf(flags, a.file ?? b.file);
       const edge = edgeOf(flags);
+      const prompts = await promptsOf(flags, { tenant, edge });
       const { policy_version: active } = await tenantAt(tenant, edge);
       const versions = { before: a.version ?? active, after: b.version ?? active };
       const settings = { tenant, model, maxTokens, seed, temperature };
@@ -80,6 +75,17 @@ for what has failed. Exits with 1 if anything has. Stored versions are compared:
       console.log(json ? JSON.stringify({ ...versions, ...summary }, null, 2) : pageOf(summary));
       tellMissing(summary, out);
     });
+
+/** Throws before the edge is asked, if nobody has said where they come from. */
+function promptsOf(
+  { prompts: file, recent, out, force }: Flags,
+  { tenant, edge }: { tenant: string; edge: Edge },
+): Promise<Messages[]> {
+  if (file !== undefined && recent !== undefined) throw new Error('--prompts and --recent: give one of the two');
+  if (file !== undefined) return readPrompts(file);
+  if (recent !== undefined) return recentPrompts(recent, { tenant, edge, out, force });
+  throw new Error('--prompts is missing: a file of prompts, JSON Lines; or --recent N, where the edge may keep them');
+}
 
 async function namedVersion(given: string): Promise<{ version: string | null; file: string | undefined }> {
   return given === 'active' ? { version: null, file: undefined } : versionOf(given);

@@ -52,6 +52,7 @@ const LIMITS: Orders<Policy['limits']> = {
   tries_per_prompt_per_minute: limitAtMost,
 };
 const SHAPING: Orders<Policy['shaping']> = { n: limitAtMost, logprobs: onlyIf, bias: onlyIf, penalties: onlyIf };
+const RETENTION: Orders<Policy['retention']> = { traffic: onlyIf, share: atMost, days: atMost };
 const RAMP: Orders<PolicyRule['ramp']> = { from: atMost, full: atMost };
 const RULE: Orders<PolicyRule> = {
   floor: atLeast,
@@ -84,7 +85,7 @@ const POLICY: Orders<Policy> = {
   shaping: (a, b) => holds(SHAPING, a, b),
   cache: (a, b) => onlyIf(a.answers, b.answers),
   trace: laterOf(['tokens', 'summary', 'none']),
-  retention: (a, b) => onlyIf(a.traffic, b.traffic),
+  retention: (a, b) => holds(RETENTION, a, b),
   categories: rulesHold,
   shadow: rulesHold,
   tests: (a, b) => b.every((test) => a.map((own) => canonicalJson(own)).includes(canonicalJson(test))),

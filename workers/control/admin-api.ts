@@ -33,6 +33,7 @@ import {
   DeleteTenant,
   DiffQuery,
   ifMatchOf,
+  KeptPage,
   KnownHead,
   TenantPage,
   validKeyId,
@@ -42,6 +43,7 @@ import {
   validVersion,
 } from './request-parts.ts';
 import { boundOnCalls, requireOperator, requireTenantAccess } from './require-access.ts';
+import { eraseSamples, readSamples } from './samples.ts';
 import {
   type Admin,
   changeOwnTenant,
@@ -187,6 +189,11 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
         c.json({ object: 'list' as const, data: await listTenantAudit(c.req.valid('query'), c) }),
       )
       .get('/tenants/:id/audit/verify', reader, validTenantId(), async (c) => c.json(await verifyTenantAudit(c)))
+
+      .get('/tenants/:id/samples', owner, validTenantId(), validQuery(KeptPage), async (c) =>
+        readSamples(c.req.valid('query'), { c, admin }),
+      )
+      .delete('/tenants/:id/samples', owner, validTenantId(), async (c) => c.json(await eraseSamples({ c, admin })))
 
       .get('/plans', operator, async (c) => c.json({ object: 'list' as const, data: await listPlans(c) }))
       .get('/plans/:id', operator, validPlanId(), async (c) => {

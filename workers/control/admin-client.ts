@@ -50,6 +50,7 @@ export function adminClient(url: string, operatorKey: string, { fetch }: { fetch
             replay: { $post: checked(version.replay.$post) },
           },
         },
+        samples: { $get: checked(tenant.samples.$get), $delete: checked(tenant.samples.$delete) },
         rollback: { $post: checked(tenant.rollback.$post) },
         audit: { $get: checked(tenant.audit.$get), verify: { $get: checked(tenant.audit.verify.$get) } },
       },

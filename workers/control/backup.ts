@@ -7,9 +7,9 @@ import { isTextOf } from '#policies/version.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
 import { type TenantBackup, tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
-import { logError } from '../request/log.ts';
 import { parseJson } from '../request/read-body.ts';
 import { BackupLine, type ImportAnswer } from './backup-lines.ts';
+import { jsonLines } from './json-lines.ts';
 import { readLines } from './read-lines.ts';
 import { type Admin, asking, changed, type OperatorContext } from './tenants.ts';
 
@@ -20,24 +20,7 @@ const PAGE = 50;
  * is missing.
  */
 export function exportTenants(c: OperatorContext): Response {
-  const lines = backupLines(c);
-  const encoder = new TextEncoder();
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await lines.next();
-        if (done) controller.close();
-        else controller.enqueue(encoder.encode(`${JSON.stringify(value)}\n`));
-      } catch (cause) {
-        logError({ event: 'export-broken', request: c.var.requestId, cause });
-        controller.error(cause);
-      }
-    },
-    async cancel() {
-      await lines.return();
-    },
-  });
-  return new Response(body, { headers: { 'content-type': 'application/x-ndjson' } });
+  return jsonLines(backupLines(c), { event: 'export-broken', request: c.var.requestId });
 }
 
 async function* backupLines({ env }: OperatorContext): AsyncGenerator<BackupLine, void, void> {

@@ -8,6 +8,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
 import type { IfMatch } from '../objects/if-match.ts';
 import { Fate, Id, parseTenantId } from '../objects/tenant-record.ts';
+import { MOST_KEPT } from '../objects/tenant-traffic-contract.ts';
 import type { AppEnv } from '../request/context.ts';
 
 type In<Target extends string, Value> = { [key in Target]: Value };
@@ -89,6 +90,9 @@ export const DiffQuery = z.strictObject({
 export const AuditPage = z.strictObject({
   before: wholeNumber(z.int().min(1)).optional().describe('only entries before this one'),
   limit: wholeNumber(z.int().min(1).max(1000)).default(100),
+});
+export const KeptPage = z.strictObject({
+  limit: wholeNumber(z.int().min(1).max(MOST_KEPT)).default(MOST_KEPT).describe('how many of the latest'),
 });
 export const KnownHead = z
   .strictObject({

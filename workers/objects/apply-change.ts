@@ -5,6 +5,7 @@
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import { type Applied, changed, type Known, OPERATOR, refuse, unchanged } from './applied.ts';
 import { createKey, keyRecord, revokeKey, rotateKey } from './apply-key-change.ts';
+import { noted } from './apply-traffic-event.ts';
 import type {
   ActivationRecord,
   KeyDraft,
@@ -109,6 +110,9 @@ function consequence(state: TenantState | null, change: TenantChange, known: Kno
       return activate(state, change, known);
     case 'policy-rollback':
       return rollback(state, known);
+    case 'prompts-read':
+    case 'prompts-erase':
+      return noted(state, change);
     default:
       return change satisfies never;
   }

@@ -39,8 +39,9 @@ import type { TenantSnapshot } from './tenant-record.ts';
 import { DATA_TABLES, readState, TENANT_STEPS, writeActivation, writePolicy, writeState } from './tenant-rows.ts';
 import { readSnapshot, readView } from './tenant-snapshot.ts';
 import type { Refusal, TenantChange, TenantState } from './tenant-state.ts';
+import { type TenantTrafficBinding, tenantTraffic } from './tenant-traffic-contract.ts';
 
-type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding;
+type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding & TenantTrafficBinding;
 
 export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
   /** How soon what a crash left half done is finished, if nobody comes before. */
@@ -331,8 +332,9 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     } while (audit.length > 0);
     // Not before the tenant is there: a restore that is refused opens no account.
     if (truth.state === 'live' && note.restoring === 1) await tenantAccount(this.env, tenant)?.revive(tenant);
-    if (isErased) await this.#destroy(tenant);
-    else await this.#forgetNote();
+    if (isErased) return this.#destroy(tenant);
+    if (isGone) await tenantTraffic(this.env, tenant)?.erase();
+    await this.#forgetNote();
   }
 
   /** The tenant's own data first: its account and its usage may be out of reach for a while. */
@@ -341,6 +343,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     this.ctx.storage.transactionSync(() => {
       for (const table of DATA_TABLES) this.#sql.exec(`DELETE FROM ${table}`);
     });
+    await tenantTraffic(this.env, tenant)?.erase();
     await tenantAccount(this.env, tenant)?.erase(tenant);
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();

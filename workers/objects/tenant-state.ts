@@ -93,7 +93,11 @@ export type TenantChange =
   | { type: 'key-revoke'; id: string }
   | { type: 'policy-draft'; policy: PolicyText }
   | { type: 'policy-activate'; version: string; share: number }
-  | { type: 'policy-rollback' };
+  | { type: 'policy-rollback' }
+  | TrafficEvent;
+
+/** Changes nothing of the tenant, and is an entry in its audit log: what became of kept prompts. */
+export type TrafficEvent = { type: 'prompts-read' | 'prompts-erase'; prompts: number };
 
 /**
  * Errors lose their class on the way out of a Durable Object, so what can go wrong is part of the

@@ -21,7 +21,8 @@ import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
 import { ExplainAnswer, ExplainBody } from '../control/explain.ts';
 import { DrainAnswer, DrainBody, PoolAnswer } from '../control/pool.ts';
 import { ReplayAnswer, ReplayBody } from '../control/replay.ts';
-import { AuditPage, DeleteTenant, DiffQuery, KnownHead, TenantPage } from '../control/request-parts.ts';
+import { AuditPage, DeleteTenant, DiffQuery, KeptPage, KnownHead, TenantPage } from '../control/request-parts.ts';
+import { KeptPrompt, SamplesErased } from '../control/samples.ts';
 import { UsageAnswer, UsageQuery } from '../control/usage.ts';
 import { ScoreBody, ScoreReport } from '../gateway/score.ts';
 import {
@@ -170,6 +171,17 @@ export const CONTROL_PLANE: Operations = {
     summary: 'Whether a tenant’s audit log is whole',
     access: 'read',
     answers: json(AuditVerdictAnswer),
+  },
+  [`GET ${TENANT}/samples`]: {
+    summary: 'The prompts that the tenant lets the edge keep, newest first. The audit log tells that they were read',
+    access: 'admin',
+    query: KeptPage,
+    answers: { 'application/x-ndjson': KeptPrompt },
+  },
+  [`DELETE ${TENANT}/samples`]: {
+    summary: 'Erase the prompts that were kept',
+    access: 'admin',
+    answers: json(SamplesErased),
   },
   'GET /admin/v1/plans': { summary: 'All plans', access: 'operator', answers: json(listOf(PlanAnswer)) },
   'GET /admin/v1/plans/:id': { summary: 'A plan', access: 'operator', answers: json(PlanAnswer) },

@@ -5,11 +5,13 @@
 import type { PoolDirectoryBinding } from '../objects/pool-contract.ts';
 import type { TenantAccountBinding } from '../objects/tenant-account-contract.ts';
 import type { TenantIndexBinding, TenantObjectBinding } from '../objects/tenant-contracts.ts';
+import type { TenantTrafficBinding } from '../objects/tenant-traffic-contract.ts';
 import type { UsageDatabase } from '../objects/usage-database.ts';
 
 export type Env = TenantIndexBinding &
   TenantObjectBinding &
   TenantAccountBinding &
+  TenantTrafficBinding &
   PoolDirectoryBinding & {
     /** The part of a KV namespace that we use. */
     TENANT_SNAPSHOTS: {

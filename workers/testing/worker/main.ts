@@ -10,6 +10,7 @@ import { createApp } from '../../app.ts';
 import type { Env } from '../../request/env.ts';
 import { callAccount } from './scripted-account.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
+import { callTraffic } from './scripted-traffic.ts';
 
 const app = createApp({
   classifier: scriptedClassifier,
@@ -22,8 +23,11 @@ const app = createApp({
 });
 
 export default {
-  fetch: (request, env, ctx) =>
-    new URL(request.url).pathname === '/testing/account' ? callAccount(request, env) : app.fetch(request, env, ctx),
+  fetch: (request, env, ctx) => {
+    const { pathname } = new URL(request.url);
+    if (pathname === '/testing/account') return callAccount(request, env);
+    return pathname === '/testing/traffic' ? callTraffic(request, env) : app.fetch(request, env, ctx);
+  },
   queue: consumeUsage,
 } satisfies ExportedHandler<Env, UsageMessage>;
 export { PoolDirectory } from '../../objects/pool-directory.ts';
@@ -31,3 +35,4 @@ export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
 export { ScriptedAccount as TenantAccount } from './scripted-account.ts';
+export { ScriptedTraffic as TenantTraffic } from './scripted-traffic.ts';
