@@ -53,7 +53,7 @@ export async function benchFuzz({ cases, seed: given, kinds }: FuzzFlags): Promi
   return { ...ran, 'fuzz: all cases': all };
 }
 
-/** Runs what is left of a kind's cases, block by block. Returns the failure that ended it, or null. */
+/** Runs what is left of a kind's cases, block by block. Returns what ended it early, or null. */
 async function runKind(
   name: KindName,
   { cases, seed, progress }: { cases: number; seed: number; progress: ProgressFile },

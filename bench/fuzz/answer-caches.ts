@@ -130,7 +130,9 @@ const cacheCase = fc.record({
   tokensToo: fc.boolean(),
 });
 
-/** A kept answer is the one that a backend has signed for this tenant, no older than asked, or none. */
+/**
+ * What is found is the answer that a backend has signed for this tenant, and no older than asked.
+ */
 export const cacheReplays: FuzzKind = async () => {
   const key = await createReceiptKey('fuzz');
   const other = await createReceiptKey('other');

@@ -34,7 +34,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     weight: 12,
     arbitrary: fc.record({
       take: fc.record(
-        { type: field(fc.constant('take')), at: field(fc.nat(6)), id: field(tokenId), epoch: field(fc.nat(3)) },
+        { type: field(fc.constant('take')), at: field(fc.nat(6)), id: field(fc.nat(255)), epoch: field(fc.nat(3)) },
         { requiredKeys: ['type'] },
       ),
     }),
@@ -91,8 +91,10 @@ const socketCase = fc.record({
 const isOurs = (code: string) => code === 'internal_error' || code === 'expert_failed';
 /** After the last message, in which it may still say something. */
 const LISTEN_MS = 5;
+/** An opening has a row, an error or the end for an answer. */
+const ANSWER_MS = 60_000;
 
-/** Whatever is said to it, a backend says what an edge understands, blames nobody else, and lives. */
+/** Whatever is said to it, a backend says what an edge understands, and lives on. */
 export const expertMessages: FuzzKind = async () => {
   const { receiptPrivateJwk } = await receiptKeys();
   const { bundle: _none, ...config } = BackendConfig.parse({
@@ -149,7 +151,10 @@ export const expertMessages: FuzzKind = async () => {
   );
 };
 
-/** Says all of it, and listens. Returns the code of an error, or what came of it. Throws if that is a fault. */
+/**
+ * Says all of it, and listens. Returns the code of an error, or what came of it. Rejects if that is
+ * a fault of the backend.
+ */
 function converse(url: string, header: string, messages: readonly Message[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url, { headers: { [EXPERT_HEADER]: header } });
@@ -190,12 +195,27 @@ function converse(url: string, header: string, messages: readonly Message[]): Pr
     });
     socket.on('close', () => resolve(outcome ?? (rows > 0 ? 'rows' : 'closed')));
     socket.on('open', () => {
-      for (const message of messages) {
-        if ('bytes' in message) socket.send(message.bytes);
-        else socket.send('take' in message ? JSON.stringify(message.take) : message.text);
-      }
-      setTimeout(() => socket.close(), LISTEN_MS);
+      const [opening, ...rest] = messages;
+      const leave = () => setTimeout(() => socket.close(), LISTEN_MS);
+      if (opening === undefined) return leave();
+      const hangs = setTimeout(() => reject(new Error('an opening without an answer')), ANSWER_MS);
+      const goOn = () => {
+        clearTimeout(hangs);
+        socket.off('message', onMessage);
+        for (const message of rest) if (socket.readyState === WebSocket.OPEN) send(message);
+        leave();
+      };
+      const onMessage = (data: Buffer, isBinary: boolean) => {
+        if (isBinary || String(data).includes('"error"')) goOn();
+      };
+      socket.on('message', onMessage);
+      socket.once('close', () => clearTimeout(hangs));
+      send(opening);
     });
+    const send = (message: Message) => {
+      if ('bytes' in message) socket.send(message.bytes);
+      else socket.send('take' in message ? JSON.stringify(message.take) : message.text);
+    };
   });
 }
 

@@ -265,7 +265,7 @@ export const hostileExperts: FuzzKind = async () => {
 
 const KEY = directiveKey('a secret of at least 32 bytes, for the fuzz');
 
-/** Throws if it is the edge's fault. Its own check of the line ends an answer with `internal_error`. */
+/** Throws if it is the edge's fault. A line that was crossed ends with `internal_error`. */
 async function mixed(options: BeginOptions): Promise<string> {
   let text = '';
   try {
