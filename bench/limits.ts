@@ -6,8 +6,9 @@
  * A request waits for one call of its tenant's account, its first token for a write to disk (about
  * 0.35 ms on an idle one), and the settlement after the answer takes the same core. Written down
  * before measuring: 1.2 to 1.35 times the median latency of a request that is answered at once.
- * That was when the call itself waited for the disk. Now the write runs beside the backend's work,
- * and we expect 1.1 to 1.25.
+ * That was when the call itself waited for the disk. Then the write ran beside the backend's work,
+ * and we expected 1.1 to 1.25. Now the settlement is written with the next reservation, which is
+ * one write a request and not two: 1.05 to 1.2.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { type EdgeUnderTest, post, startEdgeUnderTest, testKey } from '#workers/testing/edge-under-test.ts';

@@ -99,9 +99,14 @@ const program = new Command('bench')
   .option('--batch-tokens <n>', 'tokens in a training step', positiveInteger, 1536)
   .option('--threads <n>', 'threads for training; 0: all cores', integer, 0)
   .option('--requests <n>', 'requests of the soak test', positiveInteger, 10_000)
-  .option('--seed <n>', 'seed of the chaos runs; 0: a new one each time', integer, 0)
+  .option(
+    '--seed <n>',
+    'seed of the chaos runs and of the fuzz, which goes on where it was stopped; 0: a new one each time',
+    integer,
+    0,
+  )
   .option('--streams <n>', 'streams of the chaos run', positiveInteger, 1_000)
-  .option('--cases <n>', 'cases of each kind of the fuzz', positiveInteger, 10_000)
+  .option('--cases <n>', 'cases of the fuzz in all, shared out among its kinds', positiveInteger, 100_000)
   .option(
     '--kinds <list>',
     `kinds of the fuzz, separated by commas: ${KIND_NAMES.join(', ')} (default: all)`,

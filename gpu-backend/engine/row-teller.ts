@@ -9,6 +9,7 @@
  */
 import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
 import { GateError, type GatePolicy } from '#shared/gate/index.ts';
 import type { ExpertRow } from '#shared/protocol/expert-messages.ts';
 import type { ExpertRole } from '../model/manifest.ts';
@@ -78,7 +79,10 @@ export class RowTeller {
 
   /** See `Answer.take`. */
   take(ids: number[], { at, id, epoch }: TakenToken): boolean {
-    if (at > ids.length) throw new Error(`a token was drawn at ${at}, and the expert has read only ${ids.length}`);
+    if (at > ids.length) {
+      const message = `A token was drawn at ${at}, and the expert has come to ${ids.length}.`;
+      throw new PlimsollError('invalid_request', message);
+    }
     this.#known = Math.max(this.#known, at + 1);
     if (ids[at] === id) return false;
     const isNext = at === ids.length;

@@ -212,6 +212,16 @@ test('what is no message ends the socket, and the row is free', async () => {
   await idle(engine);
 });
 
+test('a token at a place that the expert has not come to is the mistake of whoever says it', async () => {
+  await serve();
+  const { socket, said } = await connect();
+  await first(said);
+  socket.send(JSON.stringify({ type: 'take', at: 1, id: 97, epoch: 0 }));
+  await once(socket, 'close');
+  expect(said.at(-1)).toMatchObject({ type: 'error', code: 'invalid_request' });
+  await idle(engine);
+});
+
 test('a backend of one expert answers nothing itself', async () => {
   await serve('safety');
   expect(await (await fetch(`${backend.url}/healthz`)).json()).toMatchObject({ modes: ['edge'], serves: ['safety'] });

@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac } from 'node:crypto';
 import { addWeight, NO_WEIGHTS } from '#shared/gate/index.ts';
-import { type AnswerContext, contextText, type Mark, macBytes } from '#shared/protocol/frame-mac.ts';
+import { type AnswerContext, contextText, MacBytes, type Mark } from '#shared/protocol/frame-mac.ts';
 import { IdBytes } from '#shared/protocol/ids-digest.ts';
 import type { AnswerState } from '../engine/answer-state.ts';
 import type { DrawnToken } from '../engine/engine.ts';
@@ -25,18 +25,20 @@ export function frameMarks(
   const ids = createHash('sha256').update(new IdBytes(before).bytes());
   const next = new IdBytes();
   let weights = resume?.weights ?? NO_WEIGHTS;
-  let context: Buffer | null = null;
+  let bytes: MacBytes | null = null;
 
   return ({ id, weight, spent, ran, second_look }) => {
-    context ??= createHash('sha256')
-      .update(contextText({ ...about, from: before.length, secondLook: resume?.look ?? second_look ?? null }))
-      .digest();
+    bytes ??= new MacBytes(
+      createHash('sha256')
+        .update(contextText({ ...about, from: before.length, secondLook: resume?.look ?? second_look ?? null }))
+        .digest(),
+    );
     next.cut(0);
     next.push(id);
     ids.update(next.bytes());
     weights = addWeight(weights, weight);
     const account = { position: weights.count, spent, weights, ran };
-    const mac = createHmac('sha256', frameKey).update(macBytes(context, account, ids.copy().digest()));
+    const mac = createHmac('sha256', frameKey).update(bytes.of(account, ids.copy().digest()));
     return { mac: mac.digest('base64url'), ran, ...(second_look && { second_look }) };
   };
 }

@@ -13,10 +13,11 @@ import type { LookReport, WeightSummary } from '#shared/api/plimsoll-extension.t
 import { addWeight, NO_WEIGHTS, type RunningWeights } from '#shared/gate/index.ts';
 import type { AnswerPart } from './answer-part.ts';
 import type { Directive } from './directive.ts';
+import type { MacBytes } from './frame-mac.ts';
 import type { Frame, TokenFrame } from './generate.ts';
 import { IdBytes } from './ids-digest.ts';
 import type { Ran } from './ran.ts';
-import { contextDigest, isVouched, partsBefore, type ResumeState } from './resume.ts';
+import { isVouched, macBytesOf, partsBefore, type ResumeState } from './resume.ts';
 import { sha256Hex } from './sha256.ts';
 
 type Start = Pick<Extract<Frame, { type: 'start' }>, 'bundle' | 'draws' | 'backend'>;
@@ -27,8 +28,8 @@ type Part = {
   start: Start;
   from: number;
   before: readonly AnswerPart[];
-  /** The digest that all its MACs begin with, once it is known. */
-  context: Uint8Array | null;
+  /** What all its MACs begin with, once it is known. */
+  context: MacBytes | null;
 };
 
 /** The last frame that a backend has vouched for. */
@@ -114,7 +115,7 @@ export class AnswerAccount {
     const { mac, ran } = mark;
     const { spent } = tokens.at(-1)!;
     const account = { position: weights.count, spent, weights, ran };
-    if (!(await isVouched({ ...account, mac, ids: this.#ids, context: part.context }, this.#key))) {
+    if (!(await isVouched(account, { mac, ids: this.#ids, context: part.context, key: this.#key }))) {
       this.#ids.cut(position);
       return null;
     }
@@ -161,8 +162,8 @@ export class AnswerAccount {
   }
 }
 
-function contextOf({ directive, start, from, before }: Part, secondLook: LookReport | null): Promise<Uint8Array> {
+function contextOf({ directive, start, from, before }: Part, secondLook: LookReport | null): Promise<MacBytes> {
   const { bundle, draws, backend } = start;
   // The edge asks for one answer.
-  return contextDigest({ directive, bundle, draws, backend, from, parts: before, choice: 0, secondLook });
+  return macBytesOf({ directive, bundle, draws, backend, from, parts: before, choice: 0, secondLook });
 }

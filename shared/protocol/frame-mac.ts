@@ -92,25 +92,40 @@ const ACCOUNT_BYTES = 4 + 32 + 4 * 8 + 3 * 4;
 const NEVER = 0xffffffff;
 
 /**
- * The bytes that the MAC is over.
+ * The bytes that the MACs of one backend's frames are over. Every token needs one, and only the
+ * account in them changes, so they are kept.
  *
  * @param context SHA-256 of `contextText`
- * @param idsDigest the account's, as bytes
  */
-export function macBytes(
-  context: Uint8Array,
-  { position, spent, weights, ran }: Omit<Account, 'ids_digest'>,
-  idsDigest: Uint8Array,
-): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(context.length + ACCOUNT_BYTES);
-  bytes.set(context);
-  const view = new DataView(bytes.buffer, context.length);
-  view.setUint32(0, position);
-  const numbers = [spent ?? SPENT_UNBOUNDED, weights.min, weights.mean, weights.max];
-  // JSON knows one zero, so a negative one is written as it will be read.
-  for (const [i, number] of numbers.entries()) view.setFloat64(4 + 8 * i, number + 0);
-  const runs = [ran.safety, ran.helpfulness, ran.layers];
-  for (const [i, count] of runs.entries()) view.setUint32(36 + 4 * i, count ?? NEVER);
-  bytes.set(idsDigest, context.length + 48);
-  return bytes;
+export class MacBytes {
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView;
+  readonly #at: number;
+
+  constructor(context: Uint8Array) {
+    this.#at = context.length;
+    this.#bytes = new Uint8Array(context.length + ACCOUNT_BYTES);
+    this.#bytes.set(context);
+    this.#view = new DataView(this.#bytes.buffer, context.length);
+  }
+
+  /**
+   * The bytes for this account. Valid until the next call.
+   *
+   * @param idsDigest the account's, as bytes
+   */
+  of({ position, spent, weights, ran }: Omit<Account, 'ids_digest'>, idsDigest: Uint8Array): Uint8Array<ArrayBuffer> {
+    const view = this.#view;
+    view.setUint32(0, position);
+    // JSON knows one zero, so a negative one is written as it will be read.
+    view.setFloat64(4, (spent ?? SPENT_UNBOUNDED) + 0);
+    view.setFloat64(12, weights.min + 0);
+    view.setFloat64(20, weights.mean + 0);
+    view.setFloat64(28, weights.max + 0);
+    view.setUint32(36, ran.safety ?? NEVER);
+    view.setUint32(40, ran.helpfulness ?? NEVER);
+    view.setUint32(44, ran.layers ?? NEVER);
+    this.#bytes.set(idsDigest, this.#at + 48);
+    return this.#bytes;
+  }
 }

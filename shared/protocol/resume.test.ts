@@ -5,10 +5,10 @@ import { addWeight, NO_WEIGHTS, SPENT_UNBOUNDED } from '#shared/gate/index.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { AnswerAccount } from './answer-account.ts';
 import type { Directive } from './directive.ts';
-import { type Account, type AnswerContext, contextText, deriveFrameKey, macBytes } from './frame-mac.ts';
+import { type Account, type AnswerContext, contextText, deriveFrameKey, MacBytes } from './frame-mac.ts';
 import type { TokenFrame } from './generate.ts';
 import { IdBytes } from './ids-digest.ts';
-import { contextDigest, importFrameKey, isVouched, resumeBody, splitBody } from './resume.ts';
+import { importFrameKey, isVouched, macBytesOf, resumeBody, splitBody } from './resume.ts';
 import { sha256Hex } from './sha256.ts';
 
 const SECRET = new TextEncoder().encode('a secret of at least 32 bytes, for tests');
@@ -71,19 +71,18 @@ describe('the MAC', () => {
   });
 
   test('is the one that the header describes', async () => {
-    const digest = await contextDigest(context);
+    const bytes = await macBytesOf(context);
     await fc.assert(
       fc.asyncProperty(accounts, ids, async (account, list) => {
         const mac = slowMac(account, list);
-        expect(await isVouched({ ...account, mac, ids: new IdBytes(list), context: digest }, key)).toBe(true);
+        expect(await isVouched(account, { mac, ids: new IdBytes(list), context: bytes, key })).toBe(true);
       }),
     );
   });
 
   test('does not tell a negative zero from zero, because JSON cannot', () => {
     const bytes = (x: number) =>
-      macBytes(
-        new Uint8Array(32),
+      new MacBytes(new Uint8Array(32)).of(
         { position: 1, spent: x, weights: { min: x, mean: x, max: x }, ran: {} },
         new Uint8Array(32),
       );

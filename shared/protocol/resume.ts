@@ -10,7 +10,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { LookReport, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { AnswerPart } from './answer-part.ts';
 import type { Directive } from './directive.ts';
-import { type Account, type AnswerContext, contextText, macBytes } from './frame-mac.ts';
+import { type Account, type AnswerContext, contextText, MacBytes } from './frame-mac.ts';
 import { IdBytes } from './ids-digest.ts';
 import { Ran } from './ran.ts';
 import { sha256Hex } from './sha256.ts';
@@ -47,17 +47,23 @@ export function importFrameKey(frameKey: Uint8Array<ArrayBuffer>): Promise<Crypt
   return crypto.subtle.importKey('raw', frameKey, { name: 'HMAC', hash: 'SHA-256' }, false, ['verify']);
 }
 
-export async function contextDigest(context: AnswerContext): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(contextText(context))));
+export async function macBytesOf(context: AnswerContext): Promise<MacBytes> {
+  return new MacBytes(
+    new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(contextText(context)))),
+  );
 }
 
-/** Whether the MAC is one for exactly this account. @param context see `contextDigest` */
+/**
+ * Whether the MAC is one for exactly this account, and these ids.
+ *
+ * @param context see `macBytesOf`. Web Crypto copies them, so they are free again at once.
+ */
 export async function isVouched(
-  { mac, ids, context, ...account }: Omit<Account, 'ids_digest'> & { mac: string; ids: IdBytes; context: Uint8Array },
-  key: CryptoKey,
+  account: Omit<Account, 'ids_digest'>,
+  { mac, ids, context, key }: { mac: string; ids: IdBytes; context: MacBytes; key: CryptoKey },
 ): Promise<boolean> {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', ids.bytes()));
-  const bytes = macBytes(context, account, digest);
+  const digest = await crypto.subtle.digest('SHA-256', ids.bytes());
+  const bytes = context.of(account, new Uint8Array(digest));
   // The cast drops SharedArrayBuffer from the type.
   return crypto.subtle.verify('HMAC', key, base64url.decode(mac) as Uint8Array<ArrayBuffer>, bytes);
 }
@@ -89,9 +95,9 @@ export async function verifyResume(
   }
   // Of several answers, none is resumed.
   const about = { bundle, draws, backend, from, parts, choice: 0, secondLook };
-  const context = await contextDigest({ directive: { ...directive, id }, ...about });
+  const context = await macBytesOf({ directive: { ...directive, id }, ...about });
   const account = { position, spent, weights, ran };
-  if (!(await isVouched({ ...account, mac, ids: bytes, context }, key))) {
+  if (!(await isVouched(account, { mac, ids: bytes, context, key }))) {
     throw notVouched('its MAC is for another state');
   }
   return { state: resume, ids };

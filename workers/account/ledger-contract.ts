@@ -45,7 +45,7 @@ export type Budget = {
 export type Ledger = {
   /**
    * Decides in memory, so that the answer need not wait for the disk. What is granted is written by
-   * the next call of anything else; `save` does nothing but that.
+   * the next call of anything but `reserve` or `settle`; `save` does nothing but that.
    */
   reserve(ask: LedgerAsk): Verdict;
   save(): void;
@@ -53,6 +53,7 @@ export type Ledger = {
   confirm(id: string): boolean;
   grow(id: string, tokens: number, limits: Limits): Growth;
   renew(ids: readonly string[]): void;
+  /** It is on disk once the next call of anything but `reserve` or `settle` has written. */
   settle(settlement: Omit<Settlement, 'spender'> & { spender: Omit<Spender, 'tenant'> }): void;
   /**
    * Lets leases run out and drops rows that nobody will ask for. Returns when to call it again, in

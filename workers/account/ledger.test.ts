@@ -66,8 +66,11 @@ function startLedger({ time = NOON, store = createSqliteStore() }: { time?: numb
       ledger.save();
       return verdict;
     },
-    settle: (id: string, total: number) =>
-      ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 } }),
+    /** Settles, and writes it down. */
+    settle(id: string, total: number) {
+      ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 } });
+      ledger.save();
+    },
   };
 }
 
@@ -182,6 +185,59 @@ test('a reservation that was not confirmed before a crash is as if it had never 
   expect(account.window('2026-11-29').charged).toBe(7);
   const after = startLedger({ store: account.store }).ledger;
   expect([after.confirm('a'), after.confirm('b')]).toEqual([true, false]);
+});
+
+describe('a settlement that is not on disk', () => {
+  const spent = { prompt: 30, completion: 0 };
+  const limits = { ...NO_LIMITS, tokens_per_day: 100 };
+  const ask = { spender: SPENDER, limits, caps: limits, operatorCaps: limits, prompt: null, idempotency: null };
+  /** What is on disk: the day's sum, and the requests. */
+  const onDisk = ({ window, store }: ReturnType<typeof startLedger>) => [
+    window('2026-11-29').charged,
+    store.exec('SELECT id, state, tokens FROM charges ORDER BY id').toArray(),
+  ];
+
+  test('gives back at once, and gets there with what was reserved out of it, or neither does', () => {
+    const account = startLedger();
+    account.reserve(limits, { id: 'a', tokens: 100 });
+    account.ledger.settle({ id: 'a', spender: SPENDER, spent });
+    expect(account.ledger.reserve({ ...ask, id: 'b', tokens: 70 }).outcome).toBe('granted');
+    expect(account.ledger.reserve({ ...ask, id: 'c', tokens: 1 }).outcome).toBe('denied');
+    expect(onDisk(account)).toEqual([100, [{ id: 'a', state: 'open', tokens: 100 }]]);
+    expect(account.usage).toEqual([]);
+    account.ledger.confirm('b');
+    expect(onDisk(account)).toEqual([
+      100,
+      [
+        { id: 'a', state: 'settled', tokens: 30 },
+        { id: 'b', state: 'open', tokens: 70 },
+      ],
+    ]);
+    expect(account.usage).toMatchObject([{ request: 'a', charged_tokens: 30, revision: 1 }]);
+  });
+
+  test('is lost with a crash: all of the reservation stays charged until it comes again', () => {
+    const account = startLedger();
+    account.reserve(limits, { id: 'a', tokens: 100 });
+    account.ledger.settle({ id: 'a', spender: SPENDER, spent });
+    account.ledger.reserve({ ...ask, id: 'b', tokens: 70 });
+    account.crash();
+    expect(account.ledger.confirm('b')).toBe(false);
+    expect(account.ledger.reserve({ ...ask, id: 'c', tokens: 1 }).outcome).toBe('denied');
+    account.settle('a', 30);
+    expect(account.window('2026-11-29')).toEqual({ charged: 30, settled: 30 });
+    expect(account.usage).toMatchObject([{ request: 'a', charged_tokens: 30, revision: 1 }]);
+  });
+
+  test('counts once, also if it comes again before it is there, or its request does', () => {
+    const account = startLedger();
+    account.ledger.reserve({ ...ask, id: 'a', tokens: 100 });
+    for (let i = 0; i < 2; i++) account.ledger.settle({ id: 'a', spender: SPENDER, spent });
+    expect(account.ledger.reserve({ ...ask, id: 'a', tokens: 100 }).outcome).toBe('granted');
+    account.ledger.save();
+    expect(onDisk(account)).toEqual([30, [{ id: 'a', state: 'settled', tokens: 30 }]]);
+    expect(account.usage).toHaveLength(1);
+  });
 });
 
 describe('a settlement', () => {
@@ -446,7 +502,15 @@ const anyStep = fc.oneof(
       isSaved: fc.boolean(),
     }),
   },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('settle' as const), which: fc.nat(), share: few(4) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('settle' as const),
+      which: fc.nat(),
+      share: few(4),
+      isSaved: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('renew' as const), which: fc.nat() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('grow' as const), which: fc.nat(), more: few(9) }) },
   {
@@ -469,6 +533,7 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
       const { clock } = account;
       const asked: string[] = [];
       let unsaved: string[] = [];
+      let unsettled: string[] = [];
       let count = 0;
       let limits = firstLimits;
 
@@ -486,7 +551,17 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
             slow.requests.splice(slow.requests.indexOf(slow.find(each)!), 1);
             asked.splice(asked.indexOf(each), 1);
           }
+          const open = account.store
+            .exec<{ id: string; tokens: number; expires_at: number }>("SELECT * FROM charges WHERE state = 'open'")
+            .toArray();
+          for (const { id, tokens, expires_at: expiresAt } of open) {
+            const request = slow.find(id)!;
+            if (request.state !== 'settled') continue;
+            expect(unsettled).toContain(id);
+            Object.assign(request, { state: 'open', charged: tokens, expiresAt });
+          }
           unsaved = [];
+          unsettled = [];
         }
         if (step.do === 'limits') limits = step.limits;
         if (step.do === 'reserve') {
@@ -527,8 +602,9 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
           // A request never spends more than was reserved for it.
           const most = slow.find(id)!;
           const total = Math.floor(((most.charged + most.credit) * step.share) / 4);
-          account.settle(id, total);
+          account.ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 } });
           slow.settle(id, total, clock.time);
+          unsettled.push(id);
         }
         if (id !== null && step.do === 'renew') {
           account.ledger.renew([id]);
@@ -539,9 +615,13 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
           const { outcome } = account.ledger.grow(id, tokens, limits);
           expect(outcome).toBe(slow.grow(id, tokens, limits, clock.time));
         }
-        if (step.do === 'reserve' && step.isSaved) account.ledger.save();
-        if (['settle', 'renew', 'grow'].includes(step.do) || (step.do === 'reserve' && step.isSaved)) unsaved = [];
-        if (unsaved.length > 0) continue;
+        const isSaved = 'isSaved' in step && step.isSaved;
+        if (isSaved) account.ledger.save();
+        if (isSaved || (id !== null && (step.do === 'renew' || step.do === 'grow'))) {
+          unsaved = [];
+          unsettled = [];
+        }
+        if (unsaved.length + unsettled.length > 0) continue;
         const windows = new Set(slow.requests.flatMap(({ day }) => [day, day.slice(0, 7)]));
         for (const name of windows) expect(account.window(name).charged).toBe(slow.charged(name));
       }

@@ -10,7 +10,10 @@
  * A reservation is decided in memory and written a moment later, because a request would wait for
  * the disk longer than for all the rest. Whoever reserves confirms it before anybody gets a token,
  * and only then does it have to be on disk. If the object crashes between the two, the confirmation
- * fails.
+ * fails. A settlement is decided in memory, too, and written with whatever comes next, all in one
+ * transaction: what it gave back can be reserved at once, but nothing that was reserved out of it
+ * gets to the disk before it. Whoever settles is told when it is there, and repeats it if it is
+ * lost.
  *
  * Everything here is synchronous, so no two requests are ever inside at once. What the clock and
  * the limits need is held in memory and read back from the rows when the object starts.
@@ -22,6 +25,7 @@ import {
   type Settlement,
   type Verdict,
 } from '../objects/tenant-account-contract.ts';
+import { type Charge, insertCharge, type Spent, updateSettled, usageOf } from './charges.ts';
 import { createDenials, isFull } from './denials.ts';
 import type { Budget, Ledger, LedgerAsk, UsageEvent } from './ledger-contract.ts';
 import { createMinute, type Entry, MINUTE_MS } from './minute.ts';
@@ -39,22 +43,6 @@ const KEEP_SETTLED_MS = 10 * 60_000;
 /** How long a late settlement is waited for. */
 export const KEEP_MS = 24 * 60 * 60_000;
 
-type State = 'open' | 'lapsed' | 'settled';
-type Charge = {
-  id: string;
-  at: number;
-  expires_at: number;
-  state: State;
-  tokens: number;
-  credit: number;
-  day: string;
-  key: string;
-  model: string;
-  prompt: string | null;
-  idempotency: string | null;
-  /** How often its cost was booked. */
-  revision: number;
-};
 type Open = { charge: Charge; entry: Entry };
 
 export function createLedger({
@@ -79,6 +67,8 @@ export function createLedger({
   const denials = createDenials({ minute, windows, underWay: () => open.size });
   // Granted, and not written yet.
   let unsaved: Charge[] = [];
+  // Settled, and not written yet.
+  const settling = new Map<string, { charge: Charge; spent: Spent }>();
   // No lease runs out before this.
   let firstExpiry = Number.POSITIVE_INFINITY;
   let latest = Number.NEGATIVE_INFINITY;
@@ -137,12 +127,19 @@ export function createLedger({
   }
 
   function save(): void {
-    if (unsaved.length === 0) return;
+    if (unsaved.length === 0 && settling.size === 0) return;
     store.transaction(() => {
-      for (const charge of unsaved) insert(charge);
+      for (const charge of unsaved) insertCharge(store, charge);
+      for (const { charge, spent } of settling.values()) {
+        updateSettled(store, charge);
+        keepUsage?.(usageOf(charge, spent));
+      }
       windows.save();
+      const days = new Set(Array.from(settling.values(), ({ charge }) => charge.day));
+      for (const day of days) reportDay(day);
     });
     unsaved = [];
+    settling.clear();
   }
 
   function lapse(charge: Charge): void {
@@ -167,25 +164,19 @@ export function createLedger({
     return charge;
   }
 
-  function book(charge: Charge, { prompt, completion }: { prompt: number; completion: number }): void {
+  function book(charge: Charge, spent: Spent): void {
     charge.revision += 1;
-    const { id, key, model, day, tokens, revision } = charge;
-    store.exec('UPDATE charges SET revision = ? WHERE id = ?', revision, id);
-    keepUsage?.({
-      request: id,
-      key,
-      model,
-      day,
-      prompt_tokens: prompt,
-      completion_tokens: completion,
-      charged_tokens: tokens,
-      revision,
-    });
+    store.exec('UPDATE charges SET revision = ? WHERE id = ?', charge.revision, charge.id);
+    keepUsage?.(usageOf(charge, spent));
   }
 
   function settleWindows(day: string, change: { charged: number; settled: number }): void {
     for (const window of windowsOf(day)) windows.add(window, change);
     windows.save();
+    reportDay(day);
+  }
+
+  function reportDay(day: string): void {
     for (const window of windowsOf(day)) report(window, false);
   }
 
@@ -199,7 +190,7 @@ export function createLedger({
   }
 
   function find(id: string): Charge | null {
-    const held = open.get(id)?.charge;
+    const held = open.get(id)?.charge ?? settling.get(id)?.charge;
     return held ?? store.exec<Charge>('SELECT * FROM charges WHERE id = ?', id).toArray()[0] ?? null;
   }
 
@@ -261,15 +252,6 @@ export function createLedger({
     windows.setCaps(monthWindow, { cap: caps.tokens_per_month, operator_cap: operatorCaps.tokens_per_month });
   }
 
-  function insert(charge: Charge): void {
-    const { id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision } = charge;
-    store.exec(
-      `INSERT INTO charges (id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      ...[id, at, expires_at, state, tokens, credit, day, key, model, prompt, idempotency, revision],
-    );
-  }
-
   function grow(id: string, tokens: number, limits: Limits): Growth {
     const time = now();
     save();
@@ -314,9 +296,12 @@ export function createLedger({
 
   const settle: Ledger['settle'] = ({ id, spender, spent }) => {
     const time = now();
-    save();
     moveTo(time);
     const total = spent.prompt + spent.completion;
+    const held = open.get(id);
+    // What an `Idempotency-Key` has paid is known to the database alone.
+    if (held?.charge.idempotency === null) return settleHeld(held, { total, spent, time });
+    save();
     const charge = find(id);
     if (charge?.state === 'settled') return;
     if (charge === null) return record({ id, total, spender, spent, time });
@@ -335,6 +320,19 @@ export function createLedger({
     });
     open.delete(id);
   };
+
+  /** Nearly every settlement: nothing is read from the database, and nothing written yet. */
+  function settleHeld(
+    { charge, entry }: Open,
+    { total, spent, time }: { total: number; spent: Spent; time: number },
+  ): void {
+    const change = { charged: total - charge.tokens, settled: total };
+    for (const window of windowsOf(charge.day)) windows.add(window, change);
+    Object.assign(charge, { tokens: total, state: 'settled', expires_at: time, revision: charge.revision + 1 });
+    minute.correct(entry, total);
+    open.delete(charge.id);
+    settling.set(charge.id, { charge, spent });
+  }
 
   /** Books a request that nothing was reserved for, because its tenant has no limits. */
   function record({
@@ -358,7 +356,7 @@ export function createLedger({
       revision: 0,
     };
     store.transaction(() => {
-      insert(charge);
+      insertCharge(store, charge);
       setCaps({ caps: NO_LIMITS, operatorCaps: NO_LIMITS }, charge.day);
       settleWindows(charge.day, { charged: total, settled: total });
       book(charge, spent);

@@ -31,6 +31,11 @@ type Parts = {
   salt: string;
 };
 
+/**
+ * How long what was decided in memory may gather before it is written. Each write blocks the object
+ * for as long as the disk takes, and a confirmation writes at once what has gathered.
+ */
+const WRITE_MS = 25;
 /** How long usage gathers before it goes to the queue. */
 const GATHER_MS = 500;
 /** Each has up to 100 events. A busy tenant has many more than one message can take. */
@@ -120,9 +125,8 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
     };
     // It may have been erased meanwhile.
     this.#demandOpen();
-    // Whatever becomes of the caller, what was granted is written. A timer, because an answer waits
-    // for every write that was begun before it.
-    this.ctx.waitUntil(scheduler.wait(0).then(() => this.#do(tenant, () => this.#parts.ledger.save())));
+    // Whatever becomes of the caller, what was granted is written.
+    this.ctx.waitUntil(this.#written(tenant));
     return this.#guard(() => this.#parts.ledger.reserve({ ...ask, ...salted, spender }));
   }
 
@@ -147,7 +151,23 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
 
   async settle({ spender: { tenant, ...spender }, ...settlement }: Settlement): Promise<void> {
     if (this.#erased) return;
-    this.#do(tenant, () => this.#parts.ledger.settle({ ...settlement, spender }));
+    this.#guard(() => this.#parts.ledger.settle({ ...settlement, spender }));
+    await this.#written(tenant);
+  }
+
+  #writing: Promise<void> | null = null;
+
+  /**
+   * Resolves once all that was decided before is written. Those that wait at the same time share
+   * one write. It waits for a timer, because an answer of the object waits for every write that was
+   * begun before it.
+   */
+  #written(tenant: string): Promise<void> {
+    this.#writing ??= scheduler.wait(WRITE_MS).then(() => {
+      this.#writing = null;
+      if (!this.#erased) this.#do(tenant, () => this.#parts.ledger.save());
+    });
+    return this.#writing;
   }
 
   override async alarm(): Promise<void> {

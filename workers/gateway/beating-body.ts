@@ -23,18 +23,11 @@ export function beatingBody(
     isOver = true;
     if (timer !== null) clearInterval(timer);
   };
+  let onRoom = () => {};
 
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      const write = () => {
-        const isReadSlowly = (controller.desiredSize ?? 0) <= 0;
-        if (isReadSlowly || Date.now() - wroteAtMs < beat.everyMs / 2) return;
-        wroteAtMs = Date.now();
-        controller.enqueue(encoder.encode(beat.text));
-      };
-      timer = setInterval(write, beat.everyMs);
-    },
-    async pull(controller) {
+  /** To be asked for each text would cost a tenth more than to write until the reader lags. */
+  async function writeAll(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    for (;;) {
       const { value, done } = await texts.next();
       if (isOver) return;
       if (done) {
@@ -43,10 +36,35 @@ export function beatingBody(
       }
       wroteAtMs = Date.now();
       controller.enqueue(encoder.encode(value));
+      if (isFull(controller)) {
+        await new Promise<void>((resolve) => {
+          onRoom = resolve;
+        });
+      }
+    }
+  }
+
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      const write = () => {
+        if (isFull(controller) || Date.now() - wroteAtMs < beat.everyMs / 2) return;
+        wroteAtMs = Date.now();
+        controller.enqueue(encoder.encode(beat.text));
+      };
+      timer = setInterval(write, beat.everyMs);
+      writeAll(controller).catch((thrown: unknown) => {
+        stop();
+        controller.error(thrown);
+      });
     },
+    pull: () => onRoom(),
     cancel() {
       stop();
       onCancel();
     },
   });
+}
+
+function isFull({ desiredSize }: ReadableStreamDefaultController): boolean {
+  return (desiredSize ?? 0) <= 0;
 }

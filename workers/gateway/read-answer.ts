@@ -129,6 +129,9 @@ async function* readPart(
   return { end, rest, isFollowed: false };
 }
 
-function toTrace({ type: _type, choice: _choice, bytes: _bytes, top, mark: _mark, ...token }: TokenFrame): TokenTrace {
-  return { ...token, ...(top && { top: top.map(({ bytes: _own, ...likely }) => likely) }) };
+/** Each field by name: a copy of all but some costs as much as the rest of a token's way. */
+function toTrace({ id, text, weight, floor, lp_s, lp_h, lp, spent, top }: TokenFrame): TokenTrace {
+  const trace: TokenTrace = { id, text, weight, floor, lp_s, lp_h, lp, spent };
+  if (top !== undefined) trace.top = top.map(({ bytes: _own, ...likely }) => likely);
+  return trace;
 }

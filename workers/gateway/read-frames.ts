@@ -5,6 +5,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { Frame } from '#shared/protocol/generate.ts';
+import { plainToken } from '#shared/protocol/plain-token.ts';
 
 /** A frame is well under a kilobyte, so a line that does not end is not a frame. */
 const MAX_LINE_CHARACTERS = 64 * 1024;
@@ -38,7 +39,8 @@ export async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenera
 
 function parseFrame(line: string): Frame {
   try {
-    return Frame.parse(JSON.parse(line));
+    const value: unknown = JSON.parse(line);
+    return plainToken(value) ?? Frame.parse(value);
   } catch (cause) {
     throw brokenOff(cause);
   }

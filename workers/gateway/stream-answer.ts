@@ -21,21 +21,37 @@ type Delta = ChatCompletionChunk['choices'][number]['delta'];
 /** The text of each event. It never throws: an error becomes the last event. */
 export async function* streamAnswer(
   begun: Promise<BegunAnswer>,
-  options: StreamOptions,
+  { trace, includeUsage, onError }: StreamOptions,
 ): AsyncGenerator<string, void, void> {
   try {
-    yield* chunksOf(await begun, options);
+    const answer = await begun;
+    const { events, decided } = answer;
+    const { delta, textDelta, end } = writeChunks(answer, { trace, includeUsage });
+    const traced = (tokens: SentExtension['tokens']) => (trace === 'tokens' ? { tokens } : undefined);
+
+    yield delta({ role: 'assistant', content: '', refusal: null }, traced([]));
+    let next = await events.next();
+    for (; !next.done; next = await events.next()) {
+      const { text, tokens } = next.value;
+      if (trace === 'tokens') yield delta({ content: text }, traced(tokens));
+      // Some events are not worth a chunk, such as a token whose text is still held back.
+      else if (text !== '') yield textDelta(text);
+    }
+    const refusal = textOfRefusal(next.value, decided);
+    if (refusal !== '') yield delta({ content: refusal }, traced([]));
+    yield end(next.value);
   } catch (thrown) {
     const error = toPlimsollError(thrown);
-    options.onError(error);
+    onError(error);
     yield toEvent(error.toBody());
   }
 }
 
-async function* chunksOf(
-  { events, head, extension, decided }: BegunAnswer,
-  { trace, includeUsage }: StreamOptions,
-): AsyncGenerator<string, void, void> {
+/** What makes the events of one answer. */
+function writeChunks(
+  { head, extension, decided }: BegunAnswer,
+  { trace, includeUsage }: Pick<StreamOptions, 'trace' | 'includeUsage'>,
+) {
   const { id, ...shared } = head;
 
   const chunk = (rest: Pick<ChatCompletionChunk, 'choices' | 'usage'>, plimsoll?: SentExtension): string =>
@@ -48,31 +64,25 @@ async function* chunksOf(
       ...(plimsoll !== undefined && { plimsoll }),
     } satisfies ChatCompletionChunk);
 
-  const deltaChunk = (delta: Delta, plimsoll?: SentExtension): string =>
+  const delta = (delta: Delta, plimsoll?: SentExtension): string =>
     chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason: null }] }, plimsoll);
 
-  const traced = (tokens: SentExtension['tokens']): SentExtension | undefined =>
-    trace === 'tokens' ? { tokens } : undefined;
+  // Nearly all events are text and nothing else, and all but the text of them is the same. No text
+  // inside the JSON can look like this field: its quotes would be escaped.
+  const [before, after] = delta({ content: '' }).split('"content":""');
+  const textDelta = (text: string): string => `${before}"content":${JSON.stringify(text)}${after}`;
 
-  const endChunks = (end: AnswerEnd): string => {
+  const end = (end: AnswerEnd): string => {
     const { finish_reason, usage } = end.receipt;
     const summary = finalExtension(extension, { end, decided, trace, tokens: [] });
     const choices = [{ index: 0 as const, delta: {}, logprobs: null, finish_reason }];
+    const traced = trace === 'tokens' ? { tokens: [] } : undefined;
     return includeUsage
-      ? chunk({ choices }, traced([])) + chunk({ choices: [], usage }, summary) + DONE
+      ? chunk({ choices }, traced) + chunk({ choices: [], usage }, summary) + DONE
       : chunk({ choices }, summary) + DONE;
   };
 
-  yield deltaChunk({ role: 'assistant', content: '', refusal: null }, traced([]));
-  let next = await events.next();
-  for (; !next.done; next = await events.next()) {
-    const { text, tokens } = next.value;
-    // Some events are not worth a chunk, such as a token whose text is still held back.
-    if (text !== '' || trace === 'tokens') yield deltaChunk({ content: text }, traced(tokens));
-  }
-  const refusal = textOfRefusal(next.value, decided);
-  if (refusal !== '') yield deltaChunk({ content: refusal }, traced([]));
-  yield endChunks(next.value);
+  return { delta, textDelta, end };
 }
 
 const DONE = 'data: [DONE]\n\n';

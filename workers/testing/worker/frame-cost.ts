@@ -12,6 +12,7 @@ import type { Receipt } from '#shared/protocol/receipt.ts';
 import type { BegunAnswer } from '../../gateway/answer-extension.ts';
 import type { StartFrame } from '../../gateway/attempt.ts';
 import type { PoolMember } from '../../gateway/backend-pool.ts';
+import { BEAT_EVERY_MS, beatingBody } from '../../gateway/beating-body.ts';
 import { frameKeyOf } from '../../gateway/frame-key.ts';
 import { type AnswerEvents, readAnswer } from '../../gateway/read-answer.ts';
 import { readFrames } from '../../gateway/read-frames.ts';
@@ -97,14 +98,8 @@ export default {
     const begun = Promise.resolve({ events, head, extension, decided });
     const onError = (error: unknown) => console.error(error);
     const texts = streamAnswer(begun, { trace: 'none', includeUsage: false, onError });
-    const encoder = new TextEncoder();
-    const body = new ReadableStream<Uint8Array>({
-      async pull(controller) {
-        const { value, done } = await texts.next();
-        if (done) controller.close();
-        else controller.enqueue(encoder.encode(value));
-      },
-    });
+    const beat = { text: ': waiting\n\n', everyMs: BEAT_EVERY_MS };
+    const body = beatingBody(texts, { beat, onCancel: () => {} });
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
   },
 } satisfies ExportedHandler<CostEnv>;
