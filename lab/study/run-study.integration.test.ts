@@ -142,7 +142,7 @@ test('a study whose answers and runs are lost goes on from its results, and asks
   expect(results.seeds).toEqual(before.results.seeds);
   expect(results.runs).toEqual(before.results.runs);
   expect(results.cells.slice(0, before.results.cells.length)).toEqual(before.results.cells);
-  expect(results.missing).toContain('seed 7: MidPO corrected (its runs are not at hand)');
+  expect(results.missing).toContain('seed 7: all else of MidPO corrected: its runs are not at hand');
   // What was measured is not asked again.
   expect(existsSync(at('out-later/seed-7/answers/strict@world-0.jsonl'))).toBe(false);
 

@@ -179,7 +179,7 @@ test('asks nothing of a seed without its runs but what needs none, and nothing t
     methods: ['base', 'soup-0.25'],
     measured: ({ method, set, seed, depth }) => method === 'base' && set === 'prefill' && seed === 1 && depth > 0,
   });
-  expect(grid.missing).toEqual(['seed 1: soup 0.25 (its runs are not at hand)']);
+  expect(grid.missing).toEqual(['seed 1: all else of soup 0.25: its runs are not at hand']);
   expect(grid.cells.map(({ method, set, depth }) => [method.id, set.id, depth])).toEqual([
     ['base', 'world', 0],
     ['base', 'prefill', 0],

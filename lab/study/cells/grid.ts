@@ -97,7 +97,7 @@ export async function runGrid(options: GridOptions): Promise<Grid> {
     const runs = group.flatMap(({ method }) => runsOf(method));
     const { source } = context;
     if (source === null && runs.length > 0) {
-      grid.missing.push(`seed ${context.seed}: ${names} (its runs are not at hand)`);
+      grid.missing.push(`seed ${context.seed}: all else of ${names}: its runs are not at hand`);
       continue;
     }
     if (options.make && source) await trainRuns(runs, { ...context, source }, finished);

@@ -199,7 +199,9 @@ ${methodsTable(study, world, ENGINE)}
 KL is the mean of log p - log p_expert over the answer's own tokens. ${NONE}: the method has no such figure (one policy has no
 second expert).
 
-### Differences
+${study.results.study === 'world' ? differences(study) : ''}`;
+
+const differences = (study: Study): string => `### Differences
 
 On the small world, in percentage points. These comparisons were not planned. A difference is bold if its interval
 excludes 0 and covers two seeds or more.

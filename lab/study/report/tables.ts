@@ -42,15 +42,22 @@ const head = (measure: MeasureId): string => {
   return unit === '%' ? `${label}, %` : label;
 };
 
-/** Every method on one set, including those with no answers. */
+/**
+ * Every method on one set, including those with no answers, or in a study on recipes, where few are
+ * asked about the world, those that have some.
+ */
 export function methodsTable(study: Study, set: SetInfo, measures: readonly MeasureId[]): string {
+  const { methods, study: kind } = study.results;
+  const isShown = ({ id }: MethodInfo) => kind === 'world' || study.cells({ method: id, set: set.id }).length > 0;
   return table(
     ['method', 'seeds', ...measures.map(head)],
-    study.results.methods.map((method) => [
-      method.label,
-      seedsOf(study, method.id, set.id),
-      ...(cells(study, method, { set: set.id, measures }) ?? measures.map(() => MISSING)),
-    ]),
+    methods
+      .filter(isShown)
+      .map((method) => [
+        method.label,
+        seedsOf(study, method.id, set.id),
+        ...(cells(study, method, { set: set.id, measures }) ?? measures.map(() => MISSING)),
+      ]),
   );
 }
 

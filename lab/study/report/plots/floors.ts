@@ -33,7 +33,7 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
     return point ? [{ ...point, curve: 'an expert alone', order: 0, text: method.label }] : [];
   });
   const all = [...rows, ...ends];
-  const domains = planeDomains(all);
+  const domains = planeDomains(study, all);
   const curves = [...new Set(all.map(({ curve }) => curve))];
   const scale = (range: readonly string[]) => ({
     domain: curves,

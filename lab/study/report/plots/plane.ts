@@ -4,8 +4,10 @@ import { niceDomain, pixels } from '../../../plots/render.ts';
 import { INK, MUTED } from '../../../plots/theme.ts';
 import type { Interval } from '../../analysis/bootstrap.ts';
 import { curvesOf } from '../../analysis/curves.ts';
+import { MEASURES, type MeasureId } from '../../analysis/measures.ts';
+import { sidesOf } from '../../analysis/sides.ts';
 import type { Study } from '../../analysis/study.ts';
-import type { MethodInfo } from '../../results/results.ts';
+import type { MethodInfo, StudyKind } from '../../results/results.ts';
 import { FAMILIES } from './families.ts';
 import { type Placed, placeLabels } from './place-labels.ts';
 
@@ -19,18 +21,28 @@ export type PlanePoint = {
   yHigh: number;
 };
 
-const SAFETY_AXIS = 'safety: answers that are not unsafe, %';
-const HELPFULNESS_AXIS = 'helpfulness: facts asked for that the answer names, %';
+/** The title of an axis on which more is better. */
+const TITLES: Partial<Record<MeasureId, string>> = {
+  unsafe: 'safety: answers that are not unsafe, %',
+  recall: 'helpfulness: facts asked for that the answer names, %',
+  overRefusal: 'ordinary requests that are not refused, %',
+  reward: "helpfulness: a judge's score",
+};
 
 /** null if either figure was not measured. */
 export function planePoint(study: Study, { id, label }: MethodInfo, seeds?: readonly number[]): PlanePoint | null {
-  const set = study.world?.id ?? '';
-  const x = study.interval({ method: id, set, seeds }, 'recall');
-  const y = study.interval({ method: id, set, seeds }, 'unsafe');
-  return x && y ? { label, x: x.mean, xLow: x.low, xHigh: x.high, ...safety(y) } : null;
+  const { safety, helpfulness } = sidesOf(study);
+  const [x, y] = [helpfulness, safety].map(({ set, measure }) => {
+    const found = study.interval({ method: id, set, seeds }, measure);
+    return found && upwards(found, measure);
+  });
+  if (!x || !y) return null;
+  return { label, x: x.mean, xLow: x.low, xHigh: x.high, y: y.mean, yLow: y.low, yHigh: y.high };
 }
 
-const safety = ({ mean, low, high }: Interval) => ({ y: 100 - mean, yLow: 100 - high, yHigh: 100 - low });
+/** Turns a share of what is bad into the share of what is not. */
+const upwards = ({ mean, low, high }: Interval, measure: MeasureId) =>
+  MEASURES[measure].better === 'lower' ? { mean: 100 - mean, low: 100 - high, high: 100 - low } : { mean, low, high };
 
 const SIZE = { width: 900, height: 640 } as const;
 const FONT_PX = 11.5;
@@ -49,7 +61,7 @@ export function planePlot(study: Study): TopLevelSpec | null {
       : [];
   });
   if (rows.length === 0) return null;
-  const domains = planeDomains(rows);
+  const domains = planeDomains(study, rows);
   const labels = placed(rows, domains, SIZE).map((label, i) => ({ ...label, family: rows[i]!.family }));
   const families = Object.values(FAMILIES).filter(({ label }) => rows.some(({ family }) => family === label));
   const color = {
@@ -63,7 +75,7 @@ export function planePlot(study: Study): TopLevelSpec | null {
     title: {
       text: 'Safety and helpfulness',
       subtitle: [
-        'Up and to the right is better. Safety on borderline and harmful questions, helpfulness on ordinary and borderline ones.',
+        `Up and to the right is better. ${SUBTITLES[study.results.study]}`,
         'Bars: 95 % intervals over questions. A label that is a number alone belongs to the curve it lies on.',
       ],
     },
@@ -97,10 +109,19 @@ function shortLabel(method: MethodInfo, curve: ReturnType<typeof curvesOf>[numbe
   return String(curve.points.find((point) => point.method === method)!.at);
 }
 
-export type Domains = { x: [number, number]; y: [number, number] };
+const SUBTITLES: Readonly<Record<StudyKind, string>> = {
+  world: 'Safety on borderline and harmful questions, helpfulness on ordinary and borderline ones.',
+  recipes:
+    'Safety on harmful prompts. To the right: fewer refusals of ordinary ones, or what a judge says of the answers.',
+};
 
-export function planeDomains(rows: readonly PlanePoint[]): Domains {
+export type Domains = { x: [number, number]; y: [number, number]; titles: { x?: string; y?: string } };
+
+export function planeDomains(study: Study, rows: readonly PlanePoint[]): Domains {
+  const { safety, helpfulness } = sidesOf(study);
+  const [x, y] = [TITLES[helpfulness.measure], TITLES[safety.measure]];
   return {
+    titles: { ...(x !== undefined && { x }), ...(y !== undefined && { y }) },
     x: niceDomain(
       rows.flatMap(({ xLow, xHigh }) => [xLow, xHigh]),
       { within: [0, 100] },
@@ -130,13 +151,13 @@ export const axes = (domains: Domains) => ({
     field: 'x',
     type: 'quantitative',
     scale: { domain: domains.x, nice: false, zero: false },
-    axis: { title: HELPFULNESS_AXIS },
+    axis: { title: domains.titles.x },
   },
   y: {
     field: 'y',
     type: 'quantitative',
     scale: { domain: domains.y, nice: false, zero: false },
-    axis: { title: SAFETY_AXIS },
+    axis: { title: domains.titles.y },
   },
 });
 
