@@ -16,7 +16,7 @@ const Progress = z.strictObject({
   ),
 });
 type Progress = z.infer<typeof Progress>;
-export type KindProgress = Progress['kinds'][string];
+type KindProgress = Progress['kinds'][string];
 
 export type ProgressFile = {
   of(kind: string): KindProgress;
