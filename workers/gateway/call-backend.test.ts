@@ -6,7 +6,7 @@ import { createTracing } from '#shared/trace/tracing.ts';
 import { createLoad } from './affinity.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
 import { callBackend } from './call-backend.ts';
-import { createRetryBudget, type RetryBudget } from './retry-budget.ts';
+import { createRetryBudgets, type RetryBudget } from './retry-budget.ts';
 
 const HEDGE_MS = 50;
 const encoder = new TextEncoder();
@@ -118,7 +118,7 @@ test('asks no third backend when one lets the request wait and another fails', a
 });
 
 test('while a whole pool fails, requests together make few attempts beyond their first', async () => {
-  const retries = createRetryBudget({ share: 0.2, reserve: 10, now: () => 0 });
+  const retries = createRetryBudgets({ share: 0.2, reserve: 20, now: () => 0 }).of('acme');
   // Each of them finds all backends well, as an isolate does that has just started.
   const full = refusal(503, 'overloaded');
   const calls = Array.from({ length: 500 }, () => call({ one: full, two: full, three: full }, { retries }));
@@ -129,7 +129,7 @@ test('while a whole pool fails, requests together make few attempts beyond their
 });
 
 test('a silent backend costs no second one once the budget is spent', async () => {
-  const retries = createRetryBudget({ share: 0, reserve: 0 });
+  const retries = createRetryBudgets({ share: 0, reserve: 0 }).of('acme');
   const late = async () => {
     await new Promise((resolve) => setTimeout(resolve, 4 * HEDGE_MS));
     return refusal(500, 'expert_failed')();

@@ -2,8 +2,8 @@
  * Finds a backend that takes the request. Once its `start` frame arrives, the request belongs to
  * that backend. Before that, no token has been drawn and the client has seen nothing, so we can ask
  * others: the next one after a failure, and a second one in parallel after a short silence. The
- * first `start` wins, and the other attempts are given up. A budget bounds how many attempts all
- * requests together make beyond their first (retry-budget.ts).
+ * first `start` wins, and the other attempts are given up. A budget bounds how many attempts a
+ * tenant's requests, and those of all tenants, make beyond their first (retry-budget.ts).
  */
 import { ERROR_CODES, PlimsollError } from '#shared/api/errors.ts';
 import { logFailure } from '../request/log.ts';
