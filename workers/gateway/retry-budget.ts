@@ -11,7 +11,7 @@
  * comes next still finds something.
  *
  * The idea is Finagle's (`RetryBudget`, https://finagle.github.io/blog/2016/02/08/retry-budgets/),
- * and so are its numbers. How the reserve is divided is the dynamic threshold by which the ports of
+ * and so are its numbers, for one tenant. How the reserve is divided is the dynamic threshold by which the ports of
  * a switch share its memory (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
  */
 import { LRUCache } from 'lru-cache';
@@ -19,8 +19,8 @@ import { LRUCache } from 'lru-cache';
 /** Retries for each request. */
 const SHARE = 0.2;
 const WINDOW_MS = 10_000;
-/** What a window has without any request: ten a second. */
-const RESERVE = 100;
+/** What a window has without any request: ten a second for a tenant that fails alone. */
+const RESERVE = 200;
 /** The window moves in steps of this, so that what it counts is bounded. */
 const SLICE_MS = 1_000;
 /**
