@@ -11,8 +11,9 @@
  * comes next still finds something.
  *
  * The idea is Finagle's (`RetryBudget`, https://finagle.github.io/blog/2016/02/08/retry-budgets/),
- * and so are its numbers, for one tenant. How the reserve is divided is the dynamic threshold by which the ports of
- * a switch share its memory (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+ * and so are its numbers, for one tenant. How the reserve is divided is the dynamic threshold by
+ * which the ports of a switch share its memory (Choudhury and Hahne, IEEE/ACM Transactions on
+ * Networking 6(2), 1998).
  */
 import { LRUCache } from 'lru-cache';
 
