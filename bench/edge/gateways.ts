@@ -22,8 +22,10 @@ const PORTKEY = {
   dependencies: { '@portkey-ai/gateway': '1.15.2' },
   overrides: { '@hono/node-server': '1.12.2' },
 };
-const LITELLM = 'litellm[proxy]==1.110.2';
-const INSTALL_MS = 600_000;
+/** Its later versions, such as 1.110.2, ask for packages that PyPI does not have. */
+const LITELLM = 'litellm[proxy]==1.90.7';
+/** LiteLLM brings a hundred packages, which took ten minutes over a slow network. */
+const INSTALL_MS = 1_800_000;
 /** LiteLLM imports for half a minute on a slow machine. */
 const START_MS = 180_000;
 export const MODEL = 'bench';
@@ -51,10 +53,16 @@ export async function startGateways(upstream: string): Promise<Gateway[]> {
     try {
       started.push(await start(name, upstream));
     } catch (cause) {
-      console.log(`  ${name}: left out, because it cannot be had here (${String(cause).split('\n')[0]})`);
+      console.log(`  ${name}: left out, because it cannot be had here (${reasonOf(cause)})`);
     }
   }
   return started;
+}
+
+/** Of a command that failed, what it said last. */
+function reasonOf(cause: unknown): string {
+  const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : '';
+  return said.split('\n').at(-1) || (String(cause).split('\n')[0] ?? '');
 }
 
 async function startPortkey(name: string, upstream: string): Promise<Gateway> {
@@ -78,7 +86,8 @@ async function startLitellm(name: string, upstream: string): Promise<Gateway> {
   if (!existsSync(program)) {
     makeFolder(FOLDER);
     await run('python3', ['-m', 'venv', folder], { timeout: INSTALL_MS });
-    const install = ['install', '--quiet', '--disable-pip-version-check', LITELLM];
+    // Nothing is built here: a package runs code of its own while it is built.
+    const install = ['install', '--quiet', '--disable-pip-version-check', '--only-binary', ':all:', LITELLM];
     // A half installed one must not be taken for a whole one.
     await run(path.join(folder, 'bin/pip'), install, { timeout: INSTALL_MS }).catch(async (error: unknown) => {
       await rm(folder, { recursive: true, force: true });

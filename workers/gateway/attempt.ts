@@ -9,7 +9,7 @@ import type { RequestTrace } from '#shared/trace/tracing.ts';
 import type { Load } from './affinity.ts';
 import type { PoolMember } from './backend-pool.ts';
 import { backendRefusal } from './backend-refusal.ts';
-import { brokenOff, readFrames } from './read-frames.ts';
+import { brokenOff, isUnread, readFrames, unread } from './read-frames.ts';
 import { startWatchdog } from './watchdog.ts';
 
 export type Timeouts = {
@@ -74,6 +74,7 @@ export type AttemptOptions = {
   onWaiting: () => void;
   /**
    * Called if the backend times out or breaks, before its answer has begun or in the middle of it.
+   * Not if the client left, or read so slowly that we left the backend.
    */
   onBroken: () => void;
 };
@@ -89,6 +90,8 @@ export type Attempt = {
   hasSpoken(): boolean;
   /** Whether it was asked at least `ms` ago and has said nothing at all. */
   isSilentFor(ms: number): boolean;
+  /** How long it took to say anything, in ms; null if it has not. */
+  saidAfterMs(): number | null;
   giveUp(): void;
 };
 
@@ -98,7 +101,9 @@ const BEFORE_SECOND_TRY_MS = 20;
 export function startAttempt(member: PoolMember, options: AttemptOptions): Attempt {
   const { body, directiveKey, signal, timeouts, fetch } = options;
   const askedAtMs = Date.now();
-  let hasSpoken = false;
+  let saidAfterMs: number | null = null;
+  /** Whether somebody waits for the next frame. A client that reads slowly does not. */
+  let isAwaited = true;
   let isLeft = false;
   const abort = new AbortController();
   const end = options.load.begin(member.url);
@@ -112,7 +117,8 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
 
   const span = options.trace.call('generate', { 'url.full': `${member.url}/v1/generate` });
   const watchdog = startWatchdog(timeouts.startMs, {
-    onSilence: (ms) => abort.abort(brokenOff(`nothing for ${ms} ms`)),
+    // Also if nobody wants to hear: a client that reads nothing must not hold a place in a batch.
+    onSilence: (ms) => abort.abort(isAwaited ? brokenOff(`nothing for ${ms} ms`) : unread()),
   });
   const letGo = () => {
     end();
@@ -122,7 +128,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
     abort.abort();
   };
   const noteBreakage = (thrown: unknown) => {
-    if (isLeft || !(thrown instanceof PlimsollError)) return;
+    if (isLeft || !(thrown instanceof PlimsollError) || isUnread(thrown)) return;
     span.fail(thrown.code);
     if (thrown.code === 'backend_unavailable') options.onBroken();
   };
@@ -134,7 +140,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
       const frames = readFrames(response.body);
       for (;;) {
         const { value: batch = [] } = await frames.next();
-        hasSpoken = true;
+        saidAfterMs ??= Date.now() - askedAtMs;
         const begins = batch.findIndex(({ type }) => type !== 'waiting');
         if (begins !== 0 && batch.length > 0) {
           watchdog.heard(timeouts.startMs);
@@ -147,6 +153,7 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
         if (start.model !== member.model) throw brokenOff(`the start names the model ${start.model}`);
         refuseOther(start, options.expects);
         watchdog.heard(timeouts.frameMs);
+        isAwaited = false;
         return { member, directive, start, frames: afterStart(frames, batch.slice(begins + 1)) };
       }
     } catch (thrown) {
@@ -193,15 +200,23 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   }
 
   async function* afterStart(frames: AsyncIterable<Frame[]>, rest: Frame[]): AsyncGenerator<Frame[], void, void> {
+    const awaits = () => {
+      isAwaited = true;
+      watchdog.heard(timeouts.frameMs);
+    };
     try {
       if (rest.length > 0) yield rest;
+      awaits();
       for await (const batch of frames) {
         watchdog.heard(timeouts.frameMs);
+        isAwaited = false;
         yield batch;
+        awaits();
       }
     } catch (thrown) {
-      noteBreakage(thrown);
-      throw thrown;
+      const error = isUnread(abort.signal.reason) ? unread() : thrown;
+      noteBreakage(error);
+      throw error;
     } finally {
       // This runs however the answer ends: at its end, with an error, or because the consumer
       // stopped.
@@ -212,8 +227,9 @@ export function startAttempt(member: PoolMember, options: AttemptOptions): Attem
   return {
     member,
     answer: take(),
-    hasSpoken: () => hasSpoken,
-    isSilentFor: (ms) => !hasSpoken && Date.now() - askedAtMs >= ms,
+    hasSpoken: () => saidAfterMs !== null,
+    isSilentFor: (ms) => saidAfterMs === null && Date.now() - askedAtMs >= ms,
+    saidAfterMs: () => saidAfterMs,
     giveUp: () => {
       giveUp();
       letGo();

@@ -22,7 +22,7 @@ import { type Breaker, createBreaker } from './breaker.ts';
 import { examineBackend, HEALTH_TIMEOUT_MS } from './examine-backend.ts';
 import { backendsToPoll, type HeardPool, LIST_FRESH_MS, mergeMembers } from './merge-members.ts';
 import { type PoolMember, unheard } from './pool-member.ts';
-import { createRetryBudget, type RetryBudget } from './retry-budget.ts';
+import { createRetryBudgets, type RetryBudgets } from './retry-budget.ts';
 import { membersServing } from './served-models.ts';
 
 export type { PoolMember } from './pool-member.ts';
@@ -53,8 +53,8 @@ type MembersOptions = {
 export type BackendPool = Breaker & {
   /** What this isolate has under way on each backend. */
   readonly load: Load;
-  /** How many more attempts this isolate may make. */
-  readonly retries: RetryBudget;
+  /** How many more attempts this isolate may make, and each tenant of it. */
+  readonly retries: RetryBudgets;
   /**
    * All backends, as last heard. Given a model, it waits until one that serves it is well, unless
    * all have been asked and none is.
@@ -172,7 +172,7 @@ export function createBackendPool({
   return {
     ...breaker,
     load,
-    retries: createRetryBudget({ now }),
+    retries: createRetryBudgets({ now }),
     failed(url) {
       breaker.failed(url);
       polled = polled.map((member) => (member.url === url ? { ...member, alive: false } : member));

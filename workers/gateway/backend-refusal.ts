@@ -9,24 +9,38 @@ const RefusalBody = z.object({
 const MOST_RETRY_AFTER_SECONDS = 3600;
 
 /**
+ * What a server says to a request that is too large, in words of its own: one in front of a
+ * backend, or Node itself.
+ */
+const TOO_LARGE = [413, 414, 431];
+
+/**
  * Turns a backend's error into one for the client. If the backend rejects our directive, that is
- * our fault, not the client's.
+ * our fault, not the client's. What is the request's own fault must not look like the backend's:
+ * `backend_unavailable` leaves the backend out for all tenants (breaker.ts).
  */
 export async function backendRefusal(answer: Response): Promise<PlimsollError> {
   const parsed = RefusalBody.safeParse(await answer.json().catch(() => null));
   if (!parsed.success || !Object.hasOwn(ERROR_CODES, parsed.data.error.code)) {
-    return new PlimsollError('backend_unavailable', 'The backend failed. Please try again.', {
-      detail: { status: answer.status },
-    });
+    const detail = { status: answer.status };
+    if (TOO_LARGE.includes(answer.status)) {
+      return new PlimsollError('request_too_large', 'The request is too large for the backend.', { detail });
+    }
+    if (answer.status === 429) {
+      const options = { detail, ...waitOf(answer) };
+      return new PlimsollError('overloaded', 'The backend is overloaded. Please try again.', options);
+    }
+    return new PlimsollError('backend_unavailable', 'The backend failed. Please try again.', { detail });
   }
   const { message, param } = parsed.data.error;
   // The cast: we just found the code among `ERROR_CODES`.
   const code = parsed.data.error.code as ErrorCode;
+  return refusalOf(code, message, { param: param ?? null, ...waitOf(answer) });
+}
+
+function waitOf(answer: Response): { retryAfterSeconds?: number } {
   const retryAfterSeconds = readRetryAfter(answer.headers.get('retry-after'));
-  return refusalOf(code, message, {
-    param: param ?? null,
-    ...(retryAfterSeconds !== null && { retryAfterSeconds }),
-  });
+  return retryAfterSeconds === null ? {} : { retryAfterSeconds };
 }
 
 /** The error for the client when a backend has said this code. */

@@ -2,8 +2,8 @@
  * Finds a backend that takes the request. Once its `start` frame arrives, the request belongs to
  * that backend. Before that, no token has been drawn and the client has seen nothing, so we can ask
  * others: the next one after a failure, and a second one in parallel after a short silence. The
- * first `start` wins, and the other attempts are given up. A budget bounds how many attempts all
- * requests together make beyond their first (retry-budget.ts).
+ * first `start` wins, and the other attempts are given up. A budget bounds how many attempts a
+ * tenant's requests, and those of all tenants, make beyond their first (retry-budget.ts).
  */
 import { ERROR_CODES, PlimsollError } from '#shared/api/errors.ts';
 import { logFailure } from '../request/log.ts';
@@ -87,13 +87,15 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
       if ('answer' in outcome) {
         breaker.answered(attempt.member.url);
         // Backends that were asked earlier and are still silent must not delay the next request as
-        // much.
+        // much. If the winner was slow as well, it is the request that takes long.
+        const slowMs = Math.max(timeouts.hedgeMs, 2 * (attempt.saidAfterMs() ?? 0));
         for (const { member, isSilentFor } of running.keys()) {
-          if (isSilentFor(timeouts.hedgeMs)) breaker.failed(member.url);
+          if (isSilentFor(slowMs)) breaker.failed(member.url);
         }
         return outcome.answer;
       }
       const { error } = outcome;
+      breaker.released(attempt.member.url);
       if (signal.aborted || !(error instanceof PlimsollError)) throw error;
       // A backend that refuses is alive, so it has passed a trial by the breaker.
       if (error.code === 'overloaded' || ERROR_CODES[error.code].status < 500) breaker.answered(attempt.member.url);
@@ -116,7 +118,10 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
     }
     throw lastError;
   } finally {
-    for (const attempt of running.keys()) attempt.giveUp();
+    for (const attempt of running.keys()) {
+      attempt.giveUp();
+      breaker.released(attempt.member.url);
+    }
   }
 }
 

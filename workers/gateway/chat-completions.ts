@@ -169,7 +169,7 @@ export function chatCompletions({
       trace: requestTrace,
       body,
       load,
-      retries: pool.retries,
+      retries: pool.retries.of(caller.tenant),
       directive,
       directiveKey: config.directiveKey,
       signal: client.signal,

@@ -105,6 +105,7 @@ export function opener({ role, bundle, knows, fits }: Pool, options: OpenerOptio
 
   /** What a backend that was asked in vain leaves to say. Throws what no other one would mend. */
   function noteRefusal(thrown: unknown, { member, signal }: { member: PoolMember; signal: AbortSignal }) {
+    pool.released(member.url);
     signal.throwIfAborted();
     if (!(thrown instanceof PlimsollError)) throw thrown;
     if (thrown.code === 'model_not_found') {

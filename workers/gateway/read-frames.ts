@@ -49,3 +49,12 @@ function parseFrame(line: string): Frame {
 export function brokenOff(cause: unknown): PlimsollError {
   return new PlimsollError('backend_unavailable', 'The backend broke off its answer. Please try again.', { cause });
 }
+
+const UNREAD = 'nobody has read it for too long';
+
+/** We left a backend because the client reads too slowly. That says nothing about the backend. */
+export const unread = (): PlimsollError => brokenOff(UNREAD);
+
+export function isUnread(thrown: unknown): boolean {
+  return thrown instanceof PlimsollError && thrown.cause === UNREAD;
+}

@@ -12,6 +12,7 @@ import { logFailure } from '../request/log.ts';
 import { type BackendPool, chooseBackends, type PoolMember } from './backend-pool.ts';
 import { type CallOptions, callBackend } from './call-backend.ts';
 import type { GoOn } from './read-answer.ts';
+import { isUnread } from './read-frames.ts';
 
 /** So many backends in a row may break without a token. Then the request is what breaks them. */
 const MOST_FRUITLESS = 4;
@@ -51,8 +52,11 @@ export function resumeElsewhere({
     // A client that has left breaks its own stream: that says nothing about the backend.
     signal.throwIfAborted();
     const { member, start } = last;
-    if (broken.code === 'backend_unavailable') pool.failed(member.url);
-    broke.add(member.url);
+    // One that was left because of a slow reader may go on itself.
+    if (!isUnread(broken)) {
+      if (broken.code === 'backend_unavailable') pool.failed(member.url);
+      broke.add(member.url);
+    }
     fruitless = account.position > reached ? 0 : fruitless + 1;
     reached = account.position;
     logFailure('answer-broken-off', broken, { ...about, url: member.url, position: reached });
