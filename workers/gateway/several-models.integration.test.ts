@@ -133,8 +133,8 @@ test('if one of two backends changes its model, the other takes its requests', a
 
 test('the front page lists the models, and its command asks the last one that is well', async () => {
   const page = async () => (await fetch(under.edge.url, { headers: { accept: 'text/html' } })).text();
-  expect(await page()).toContain('<code>real</code>: 32 tokens, mode logits</li>');
-  expect(await page()).toContain('<code>toy</code>: 64 tokens, mode logits or layers</li>');
+  expect(await page()).toContain('<code>real</code>: 32 tokens</li>');
+  expect(await page()).toContain('<code>toy</code>: 64 tokens</li>');
   expect(await page()).toContain('&#34;model&#34;:&#34;real&#34;');
   expect(await (await fetch(under.edge.url)).json()).toMatchObject({ models: ['real', 'toy'] });
 });
