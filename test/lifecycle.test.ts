@@ -51,11 +51,12 @@ describe('a running stack', () => {
     await stack?.stop();
   });
 
-  test('says on stderr what it is doing, then suggests what to try', () => {
+  test('says on stderr what it is doing, then suggests what to try', async () => {
     expect(stack.log()).toMatch(
       /loading [\s\S]*\n.*backend-1 is process \d+[\s\S]*\n.*starting the edge.*\n.*first token/,
     );
-    expect(stack.log()).toContain(`curl -N ${stack.url}/v1/chat/completions`);
+    // The hints come after the ready line.
+    await expect.poll(() => stack.log(), { timeout: 60_000 }).toContain(`curl -N ${stack.url}/v1/chat/completions`);
     for (const key of ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open']) expect(stack.log()).toContain(key);
   });
 

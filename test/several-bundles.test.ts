@@ -51,8 +51,8 @@ async function engineOf(model: string): Promise<string> {
 test('it is ready once both can be asked, lists both, and suggests the last one', async () => {
   const { data } = await client(stack.url).models.list();
   expect(data).toMatchObject([
-    { id: 'plimsoll-demo', plimsoll: { modes: ['logits', 'layers', 'edge'], available: true } },
-    { id: 'tiny', plimsoll: { context_length: 96, modes: ['logits', 'layers', 'edge'], available: true } },
+    { id: 'plimsoll-demo', plimsoll: { modes: ['logits', 'layers'], available: true } },
+    { id: 'tiny', plimsoll: { context_length: 96, modes: ['logits', 'layers'], available: true } },
   ]);
   expect(stack.log()).toContain('"model":"tiny"');
   expect(stack.log()).toMatch(/Models:\n +plimsoll-demo +\d+ tokens, mode logits or layers\n +tiny +96 tokens/);

@@ -64,8 +64,8 @@ const suggests = (stack: RunningStack, model: string) =>
 
 async function servesBoth(stack: RunningStack): Promise<void> {
   expect((await client(stack.url).models.list()).data).toMatchObject([
-    { id: DEMO, plimsoll: { modes: ['logits', 'layers', 'edge'], available: true } },
-    { id: REAL, plimsoll: { modes: ['logits', 'layers', 'edge'], available: true } },
+    { id: DEMO, plimsoll: { modes: ['logits', 'layers'], available: true } },
+    { id: REAL, plimsoll: { modes: ['logits', 'layers'], available: true } },
   ]);
   await suggests(stack, REAL);
   expect(stack.log()).not.toContain('It is no safety.');
