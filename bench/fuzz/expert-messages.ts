@@ -26,7 +26,10 @@ const strange = fc.oneof(
 );
 const field = <T>(usual: fc.Arbitrary<T>) =>
   fc.oneof({ weight: 20, arbitrary: usual as fc.Arbitrary<unknown> }, { weight: 1, arbitrary: strange });
-const tokenId = fc.oneof(fc.nat(255), fc.constantFrom(256, 2 ** 31 - 1, 2 ** 31, -1));
+const tokenId = fc.oneof(
+  { weight: 10, arbitrary: fc.nat(255) },
+  { weight: 1, arbitrary: fc.constantFrom(256, 2 ** 31 - 1, 2 ** 31, -1) },
+);
 
 type Message = { take: Record<string, unknown> } | { text: string } | { bytes: Uint8Array };
 const message: fc.Arbitrary<Message> = fc.oneof(
@@ -34,7 +37,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     weight: 12,
     arbitrary: fc.record({
       take: fc.record(
-        { type: field(fc.constant('take')), at: field(fc.nat(6)), id: field(fc.nat(255)), epoch: field(fc.nat(3)) },
+        { type: field(fc.constant('take')), at: field(fc.nat(6)), id: field(tokenId), epoch: field(fc.nat(3)) },
         { requiredKeys: ['type'] },
       ),
     }),
@@ -49,7 +52,9 @@ const socketCase = fc.record({
       top_k: field(fc.option(fc.integer({ min: 1, max: 300 }))),
       ahead: field(fc.nat(8)),
       line: field(
-        fc.record({ floor: fc.double({ min: 0, max: 1, noNaN: true }) }).map((each) => ({ ...OPEN_LINE, ...each })),
+        fc
+          .record({ floor: fc.double({ min: 0, max: 1, noNaN: true }) })
+          .map((each) => ({ ...OPEN_LINE, mode: 'edge', ...each })),
       ),
       digest: fc.oneof({ weight: 20, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: strange }),
       x: fc.oneof({ weight: 20, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: strange }),

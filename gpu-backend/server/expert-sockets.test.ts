@@ -9,6 +9,7 @@ import {
   EXPERTS_PATH,
   type ExpertDirective,
   expertKey,
+  poolExpertKey,
   signExpertDirective,
 } from '#shared/protocol/expert-directive.ts';
 import { decodeRow, type Open, Said } from '#shared/protocol/expert-messages.ts';
@@ -25,6 +26,8 @@ const BODY = JSON.stringify(generateRequest());
 let keys: Awaited<ReturnType<typeof receiptKeys>>;
 let backend: Backend;
 let engine: Engine;
+/** Whether the backend is one of the helpfulness pool. */
+let isPool = false;
 
 beforeAll(async () => {
   keys = await receiptKeys();
@@ -33,10 +36,11 @@ afterEach(() => backend.close());
 
 async function serve(serves: BackendConfig['serves'] = 'all') {
   engine = await startScriptedEngine({});
+  isPool = serves === 'helpfulness';
   const config = {
     host: '127.0.0.1',
     port: 0,
-    ...(serves === 'helpfulness'
+    ...(isPool
       ? { directiveSecret: await helpfulnessSecret(directiveKey(SECRET)), drawSecret: null, receiptPrivateJwk: null }
       : { directiveSecret: SECRET, drawSecret: DRAW_SECRET, receiptPrivateJwk: keys.receiptPrivateJwk }),
     backendId: 'b1',
@@ -56,7 +60,8 @@ async function serve(serves: BackendConfig['serves'] = 'all') {
 
 type Asked = { token?: string | null; changes?: Partial<ExpertDirective>; open?: Partial<Open>; url?: string };
 
-async function sign(changes: Partial<ExpertDirective> = {}): Promise<string> {
+/** As the edge does it; `key` is another one that signs. */
+async function sign(changes: Partial<ExpertDirective> = {}, key?: Uint8Array): Promise<string> {
   const directive: ExpertDirective = {
     id: crypto.randomUUID(),
     request: 'req_1',
@@ -72,7 +77,9 @@ async function sign(changes: Partial<ExpertDirective> = {}): Promise<string> {
     ahead: 0,
     ...changes,
   };
-  return signExpertDirective(directive, await expertKey(directiveKey(SECRET), directive.expert));
+  const secret = directiveKey(SECRET);
+  const own = isPool ? await poolExpertKey(secret) : await expertKey(secret, directive.expert);
+  return signExpertDirective(directive, key ?? own);
 }
 
 /** Everything that the backend sends, in order. */
@@ -159,8 +166,20 @@ test('without a directive for exactly this, there is no socket', async () => {
   expect((await connect({ token: null })).status).toBe(401);
   expect((await connect({ token: 'x.y.z' })).status).toBe(401);
   // It has no key for the other expert, so it cannot even tell that the directive is genuine.
+  isPool = false;
   expect((await connect()).status).toBe(401);
 });
+
+test.each(['all', 'safety'] as const)(
+  'a backend that serves %s takes nothing that the helpfulness pool can sign',
+  async (serves) => {
+    await serve(serves);
+    const key = await poolExpertKey(directiveKey(SECRET));
+    for (const expert of ['safety', 'helpfulness'] as const) {
+      expect((await connect({ token: await sign({ expert }, key) })).status).toBe(401);
+    }
+  },
+);
 
 test('a backend of the safety expert gives no rows of the other one', async () => {
   await serve('safety');

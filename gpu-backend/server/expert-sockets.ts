@@ -19,7 +19,7 @@ import {
   type Role,
   verifyExpertDirective,
 } from '#shared/protocol/expert-directive.ts';
-import { encodeRow, Open, packVocabulary, type Said, Told } from '#shared/protocol/expert-messages.ts';
+import { type ExpertRow, encodeRow, Open, packVocabulary, type Said, Told } from '#shared/protocol/expert-messages.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Engine, TakenToken } from '../engine/engine.ts';
@@ -143,7 +143,11 @@ async function serveSession(ws: WebSocket, directive: ExpertDirective, options: 
       },
     };
     onTake = () => {};
-    await tellRows(open, { directive, takes, signal: left.signal, say, ws, options });
+    const sendRow = (row: ExpertRow) => {
+      ws.send(encodeRow(row));
+      edge.gaveRow();
+    };
+    await tellRows(open, { directive, takes, signal: left.signal, say, sendRow, options });
   } catch (thrown) {
     const error = toPlimsollError(thrown);
     if (ws.readyState === ws.OPEN) {
@@ -163,14 +167,14 @@ async function tellRows(
     takes,
     signal,
     say,
-    ws,
+    sendRow,
     options,
   }: {
     directive: ExpertDirective;
     takes: { listen(listener: (taken: TakenToken) => void): void };
     signal: AbortSignal;
     say: (said: Said) => void;
-    ws: WebSocket;
+    sendRow: (row: ExpertRow) => void;
     options: ExpertOptions;
   },
 ): Promise<void> {
@@ -228,7 +232,7 @@ async function tellRows(
       });
     } else if (event.type === 'row') {
       if (event.second_look) say({ type: 'looked', report: event.second_look });
-      ws.send(encodeRow(event.row));
+      sendRow(event.row);
     } else if (event.type === 'end' && event.second_look) {
       // The look has refused the answer, so it has no row.
       say({ type: 'looked', report: event.second_look });

@@ -1,20 +1,23 @@
 /**
  * Notices an edge that leaves its row alone. Every few seconds, an edge says that it is here, so
  * silence means that it is gone. One that is here may wait for the other expert, or for a client
- * that reads slowly, but not forever: the row holds memory that others wait for.
+ * that reads slowly, but not for long: the row holds memory that others wait for, and the edge asks
+ * again once it goes on. While the prompt waits or is read, there is nothing yet to take.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { SILENT_EDGE_MS } from '#shared/protocol/expert-messages.ts';
 
 /** How long a socket may stay without its first message. */
 const OPEN_MS = 10_000;
-/** How long an edge that is here may take no token. */
-const STALLED_MS = 600_000;
+/** How long an edge that is here, and has a row, may take no token. */
+const STALLED_MS = 60_000;
 
 type EdgeWatch = {
   /** It has said what it wants. */
   opened(): void;
   isHere(): void;
+  /** It has been sent a row. */
+  gaveRow(): void;
   /** It has drawn a token. */
   took(): void;
   stop(): void;
@@ -40,10 +43,13 @@ export function watchEdge({ onGone }: { onGone: (why: PlimsollError) => void }):
     clearTimeout(silence);
     silence = waitFor(SILENT_EDGE_MS, 'has said nothing');
   }
+  function gaveRow(): void {
+    stalls ??= waitFor(STALLED_MS, 'has drawn nothing');
+  }
   function took(): void {
     clearTimeout(stalls);
     stalls = waitFor(STALLED_MS, 'has drawn nothing');
     isHere();
   }
-  return { opened: took, isHere, took, stop };
+  return { opened: isHere, isHere, gaveRow, took, stop };
 }

@@ -6,6 +6,7 @@ import {
   expertKey,
   expertKeysOf,
   helpfulnessKeysOf,
+  poolExpertKey,
   ROLES,
   signExpertDirective,
   verifyExpertDirective,
@@ -59,20 +60,24 @@ test('it passes for no directive that lets a backend answer, and none of those f
   }
 });
 
-test('the helpfulness pool takes directives for its own expert, and can sign none for the safety expert', async () => {
+test('the helpfulness pool takes directives for its own expert, and can sign none for others', async () => {
   const helpful: ExpertDirective = { ...(await directive()), expert: 'helpfulness' };
   const poolKey = await helpfulnessKey(KEY);
   const pool = await helpfulnessKeysOf([poolKey]);
   const whole = await expertKeysOf([KEY]);
-  const token = await signExpertDirective(helpful, await expertKey(KEY, 'helpfulness'), NOW);
-  for (const keys of [pool, whole]) expect(await verifyExpertDirective(token, keys, NOW)).toEqual(helpful);
+  const token = await signExpertDirective(helpful, await poolExpertKey(KEY), NOW);
+  expect(await verifyExpertDirective(token, pool, NOW)).toEqual(helpful);
+  const own = await signExpertDirective(helpful, await expertKey(KEY, 'helpfulness'), NOW);
+  expect(await verifyExpertDirective(own, whole, NOW)).toEqual(helpful);
   // Whatever it can derive from what it has.
   const derived = [poolKey, ...pool.helpfulness, ...(await Promise.all(ROLES.map((role) => expertKey(poolKey, role))))];
   const refused = { code: 'directive_invalid' };
-  for (const key of derived) {
-    const forged = await signExpertDirective(await directive(), key, NOW);
-    await expect(verifyExpertDirective(forged, whole, NOW)).rejects.toMatchObject(refused);
+  for (const [key, expert] of derived.flatMap((key) => ROLES.map((role) => [key, role] as const))) {
+    const forged = await signExpertDirective({ ...(await directive()), expert }, key, NOW);
+    await expect(verifyExpertDirective(forged, whole, NOW), expert).rejects.toMatchObject(refused);
   }
   const safety = await signExpertDirective(await directive(), await expertKey(KEY, 'safety'), NOW);
-  await expect(verifyExpertDirective(safety, pool, NOW)).rejects.toMatchObject(refused);
+  for (const others of [safety, own]) {
+    await expect(verifyExpertDirective(others, pool, NOW)).rejects.toMatchObject(refused);
+  }
 });

@@ -3,8 +3,8 @@
  * is a compact JWS (HS256) in the header of a WebSocket's upgrade, valid for seconds, and bound to
  * the request's bytes by their SHA-256. Its key is derived from the directive secret under a label
  * of its own, so it never passes for a directive that lets a backend answer, and neither does one
- * of those for it. Each expert has its own key: the helpfulness pool cannot ask the safety pool
- * anything (pool-secret.ts).
+ * of those for it. Each expert has its own key, and so has the helpfulness pool, which may be other
+ * people's: what it can sign is of no use at any backend outside it (pool-secret.ts).
  */
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
@@ -43,9 +43,18 @@ const ISSUER = 'plimsoll-edge';
 const AUDIENCE = 'plimsoll-expert';
 const TYP = 'plimsoll-expert+jwt';
 
-/** The key for one expert's directives, from the deployment's directive secret. */
+/**
+ * The key for one expert's directives to the deployment's own backends.
+ *
+ * @param directiveKey the deployment's directive secret, as bytes
+ */
 export async function expertKey(directiveKey: Uint8Array, expert: Role): Promise<Uint8Array> {
-  return keyUnder(expert === 'safety' ? directiveKey : await helpfulnessKey(directiveKey));
+  return expert === 'safety' ? keyUnder(directiveKey) : derivedKey('plimsoll-expert/1 helpfulness', directiveKey);
+}
+
+/** The key for directives to the helpfulness pool, which has it too. */
+export async function poolExpertKey(directiveKey: Uint8Array): Promise<Uint8Array> {
+  return keyUnder(await helpfulnessKey(directiveKey));
 }
 
 /** By expert, the keys under which a backend takes directives. */
@@ -66,7 +75,7 @@ export async function helpfulnessKeysOf(poolKeys: readonly Uint8Array[]): Promis
 
 const keyUnder = (secret: Uint8Array) => derivedKey('plimsoll-expert/1', secret);
 
-/** @param key see `expertKey` */
+/** @param key see `expertKey` and `poolExpertKey` */
 export async function signExpertDirective(
   directive: ExpertDirective,
   key: Uint8Array,

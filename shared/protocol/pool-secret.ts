@@ -1,7 +1,7 @@
 /**
  * The helpfulness pool's own secret, which stands in the place of the deployment's directive secret
  * on that pool's backends. Made from the deployment's by HMAC, it gives nothing else away: whoever
- * has it can neither sign for the safety expert, nor ask it anything, nor speak for its backends.
+ * has it can neither ask anything of a backend outside that pool, nor speak for one.
  * Together with no draw secret, this is what keeps the pool from knowing a draw.
  *
  *     helpfulness. + hex(HMAC-SHA-256(directive secret, "plimsoll-pool/1 helpfulness"))

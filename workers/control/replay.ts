@@ -24,7 +24,7 @@ import { lineAfterLook } from '#shared/protocol/second-look.ts';
 import { digestOfSignedLine, type SignedLine } from '#shared/protocol/signed-line.ts';
 import { classifyText, WORK_BETWEEN_PAUSES } from '../gateway/classify-text.ts';
 import { createPacer } from '../gateway/pace.ts';
-import type { PoolMember } from '../gateway/pool-member.ts';
+import { isOnlyHelpful, type PoolMember } from '../gateway/pool-member.ts';
 import type { AppContext } from '../request/context.ts';
 import type { StandingEnv } from './trials.ts';
 
@@ -63,7 +63,7 @@ const Stored = z.object({
 });
 
 /** Which weights a backend serves, and whether they have a probe. */
-export type Probed = Pick<PoolMember, 'bundle' | 'secondLook'>;
+export type Probed = Pick<PoolMember, 'bundle' | 'secondLook' | 'serves' | 'modes'>;
 
 export async function replayAnswer(
   body: z.infer<typeof ReplayBody>,
@@ -125,9 +125,17 @@ function signedLine(
   { policy, receipt, members }: { policy: Policy; receipt: Receipt; members: readonly Probed[] },
 ): SignedLine {
   const { bundle, second_look } = receipt;
-  const hasNoProbe =
-    second_look === null && members.some((member) => member.bundle === bundle && member.secondLook === null);
+  const hasNoProbe = second_look === null && probesOf(bundle, members).includes(null);
   return { line, second_look: hasNoProbe ? null : secondLookOf(policy) };
+}
+
+/**
+ * Of the backends of these weights, their probes. Those of the helpfulness pool are never asked for
+ * a look, so that they have none says nothing.
+ */
+function probesOf(bundle: string, members: readonly Probed[]): PoolMember['secondLook'][] {
+  const asked = members.filter((member) => member.bundle === bundle && !isOnlyHelpful(member));
+  return asked.map(({ secondLook }) => secondLook);
 }
 
 /** The line after what the second look has found then; null if it refuses. */
@@ -179,7 +187,7 @@ function notesOn(
   { bundle, classifier: version, second_look }: Receipt,
   { classifier, members }: { classifier: Classifier; members: readonly Probed[] },
 ): string[] {
-  const probes = members.filter((member) => member.bundle === bundle).map(({ secondLook }) => secondLook);
+  const probes = probesOf(bundle, members);
   const isOtherProbe = second_look !== null && probes.length > 0 && !probes.includes(second_look.version);
   return [...(classifier.version === version ? [] : [OTHER_CLASSIFIER]), ...(isOtherProbe ? [OTHER_PROBE] : [])];
 }

@@ -170,6 +170,19 @@ describe('a pool with a directory', () => {
     write.mockRestore();
   });
 
+  test('waits for a backend of the settings, though one of the helpfulness pool is well', async () => {
+    const helpful = poolReport('http://one', { pool: 'helpfulness', modes: ['edge'], serves: ['helpfulness'] });
+    const pool = createBackendPool({
+      fetch: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        return Response.json(HEALTH);
+      },
+    });
+    const readDirectory = async () => poolListing([helpful]);
+    const options = { model: 'scripted', waitUntil: () => undefined, readDirectory };
+    expect(alive(await pool.members(['http://fixed'], options))).toEqual(['http://fixed', 'http://one']);
+  });
+
   test('leaves out what a request found broken until the directory is read again', async () => {
     const { state, pool, members } = poolWith(poolListing([one, poolReport('http://two')]));
     await members();

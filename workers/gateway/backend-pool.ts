@@ -21,7 +21,7 @@ import { createLoad, type Load, orderByAffinity } from './affinity.ts';
 import { type Breaker, createBreaker } from './breaker.ts';
 import { examineBackend, HEALTH_TIMEOUT_MS } from './examine-backend.ts';
 import { backendsToPoll, type HeardPool, LIST_FRESH_MS, mergeMembers } from './merge-members.ts';
-import { type PoolMember, unheard } from './pool-member.ts';
+import { answers, isOnlyHelpful, type PoolMember, unheard } from './pool-member.ts';
 import { createRetryBudgets, type RetryBudgets } from './retry-budget.ts';
 import { membersServing } from './served-models.ts';
 
@@ -186,7 +186,7 @@ export function createBackendPool({
     },
     async members(urls, options) {
       const { model, readDirectory } = options;
-      const isUsable = () => known(urls).some((member) => member.alive && (model ?? member.model) === member.model);
+      const isUsable = () => known(urls).some((member) => answers(member) && (model ?? member.model) === member.model);
       const usable = { ...options, isUsable };
       const reading = refresh(urls, usable);
       const isOld = readDirectory !== undefined && now() - (heard?.readAtMs ?? Number.NEGATIVE_INFINITY) > LIST_OLD_MS;
@@ -255,7 +255,7 @@ export function refuseTooLong(
 ): void {
   const bytes = utf8Bytes(messages.map(({ content }) => content));
   const fewest = members
-    .filter((member) => member.model === model)
+    .filter((member) => member.model === model && !isOnlyHelpful(member))
     .map(({ contextLength, maxTokenBytes }) => ({ contextLength, tokens: fewestTokens(bytes, maxTokenBytes) }));
   const longest = fewest.toSorted((a, b) => b.contextLength - a.contextLength)[0];
   if (longest === undefined || fewest.some(({ contextLength, tokens }) => tokens < contextLength)) return;

@@ -3,8 +3,16 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
-import { EXPERT_HEADER, expertKeysOf, verifyExpertDirective } from '#shared/protocol/expert-directive.ts';
+import {
+  EXPERT_HEADER,
+  expertKeysOf,
+  helpfulnessKeysOf,
+  ROLES,
+  type Role,
+  verifyExpertDirective,
+} from '#shared/protocol/expert-directive.ts';
 import { encodeRow, type Said, SILENT_EDGE_MS } from '#shared/protocol/expert-messages.ts';
+import { helpfulnessKey } from '#shared/protocol/pool-secret.ts';
 import { type OpenSocket, openSession } from './expert-socket.ts';
 import { unheard } from './pool-member.ts';
 
@@ -31,6 +39,8 @@ function backend({
   silenceMs = 10_000,
   topK = null as number | null,
   opens = Promise.resolve(),
+  expert = 'safety' as Role,
+  serves = [] as readonly Role[],
 } = {}) {
   const heard: unknown[] = [];
   const listeners: Record<string, (event: { data: unknown }) => void> = {};
@@ -62,7 +72,7 @@ function backend({
   let underWay = 0;
   const open = () =>
     openSession(
-      { ...unheard('http://b'), model: 'm' },
+      { ...unheard('http://b'), model: 'm', serves },
       {
         directive: {
           request: 'r',
@@ -73,7 +83,7 @@ function backend({
           digest: '0'.repeat(64),
           line: { ...OPEN_LINE, mode: 'edge' },
           second_look: null,
-          expert: 'safety',
+          expert,
           top_k: topK,
           ahead: 2,
         },
@@ -124,6 +134,17 @@ test('it opens with a directive of its own and the request', async () => {
   expect(heard).toEqual([{ type: 'open', body: '{}', ids: [], draws: null, vocabulary: true }]);
   const read = await verifyExpertDirective(headers[0]![EXPERT_HEADER], await expertKeysOf([KEY]));
   expect(read).toMatchObject({ id: directive, expert: 'safety', ahead: 2 });
+});
+
+test('a backend of the helpfulness pool is asked under its own key, and one of both experts under another', async () => {
+  const [pool, whole] = [await helpfulnessKeysOf([await helpfulnessKey(KEY)]), await expertKeysOf([KEY])];
+  for (const [serves, mine, others] of [[['helpfulness'], pool, whole] as const, [ROLES, whole, pool] as const]) {
+    const { open, headers } = backend({ expert: 'helpfulness', serves });
+    await open();
+    const token = headers[0]![EXPERT_HEADER];
+    expect(await verifyExpertDirective(token, mine)).toMatchObject({ expert: 'helpfulness' });
+    await expect(verifyExpertDirective(token, others)).rejects.toMatchObject({ code: 'directive_invalid' });
+  }
 });
 
 test('rows that run ahead count as long as the guesses are right, and none of them after a wrong one', async () => {

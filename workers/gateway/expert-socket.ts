@@ -10,6 +10,7 @@ import {
   type ExpertDirective,
   expertKey,
   MOST_AHEAD,
+  poolExpertKey,
   signExpertDirective,
 } from '#shared/protocol/expert-directive.ts';
 import {
@@ -178,7 +179,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   started.promise.catch(() => undefined);
   try {
     signal.throwIfAborted();
-    const token = await signExpertDirective(directive, await expertKey(options.directiveKey, directive.expert));
+    const token = await signExpertDirective(directive, await keyFor(member, options));
     const headers = { ...options.headers, [EXPERT_HEADER]: token };
     socket = await options.openSocket(`${member.url}${EXPERTS_PATH}`, headers, over.signal).catch((cause: unknown) => {
       throw cause instanceof PlimsollError ? cause : (failure ?? brokenOff(cause));
@@ -247,6 +248,18 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
     fail(error);
     throw failure ?? error;
   }
+}
+
+/**
+ * The key that its backend knows the edge by. One that serves the helpfulness expert alone has no
+ * secret but its pool's, and what that pool can sign passes nowhere else.
+ */
+function keyFor(
+  { serves }: PoolMember,
+  { directive: { expert }, directiveKey }: Pick<SessionOptions, 'directive' | 'directiveKey'>,
+): Promise<Uint8Array> {
+  const isPools = expert === 'helpfulness' && !serves.includes('safety');
+  return isPools ? poolExpertKey(directiveKey) : expertKey(directiveKey, expert);
 }
 
 /** Throws a RangeError if the row is of another kind than was asked for, or of other tokens. */

@@ -6,12 +6,13 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { type HeartbeatReply, verifyAnyHeartbeat } from '#shared/protocol/heartbeat.ts';
 import { poolDirectory } from '../objects/pool-contract.ts';
-import type { Hearing } from '../objects/pool-membership.ts';
+import { type Hearing, MOST_HELPFUL } from '../objects/pool-membership.ts';
 import { bearerToken } from '../request/authenticate.ts';
 import type { AppContext } from '../request/context.ts';
 
 const WHY: Record<Exclude<Hearing, 'taken'>, string> = {
   taken_by_others: 'This URL is that of a backend outside the helpfulness pool.',
+  full: `The helpfulness pool has ${MOST_HELPFUL} backends already. A silent one is forgotten after a day.`,
   replayed: 'This heartbeat, or a later one, was heard before.',
   superseded: 'Another process, started later, has registered this URL. Each backend needs a URL of its own.',
   left: 'This process has said goodbye.',

@@ -11,7 +11,7 @@ import type { ChatRequest } from '#shared/api/chat-request.ts';
 import { utf8Bytes } from '#shared/api/context-length.ts';
 import { lesser } from '#shared/line/order.ts';
 import { promptDigest } from '../request/prompt-digest.ts';
-import type { PoolMember } from './backend-pool.ts';
+import { isOnlyHelpful, type PoolMember } from './pool-member.ts';
 
 /** For the system prompt that many templates write of their own. */
 const TEMPLATE_TOKENS = 64;
@@ -37,7 +37,7 @@ export async function costOf(
   { model, messages, max_tokens, max_completion_tokens }: ChatRequest,
   { members, maxTokensOfPolicy }: { members: readonly PoolMember[]; maxTokensOfPolicy: number | null },
 ): Promise<Cost> {
-  const serving = members.filter((member) => member.model === model);
+  const serving = members.filter((member) => member.model === model && !isOnlyHelpful(member));
   const context = Math.max(0, ...serving.map(({ contextLength }) => contextLength));
   const bytes = utf8Bytes(messages.map(({ content }) => content));
   const prompt = Math.min(context, bytes + TEMPLATE_TOKENS + MESSAGE_TOKENS * messages.length);

@@ -6,10 +6,10 @@ import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { createApp } from '../app.ts';
 import { NO_LIMITS } from '../objects/tenant-account-contract.ts';
 import { scriptedClassifier } from '../testing/worker/scripted-classifier.ts';
-import type { PoolMember } from './backend-pool.ts';
 import { costOf } from './limits-cost.ts';
 import { durationText } from './limits-errors.ts';
 import { limitsOfPolicy } from './limits-of-policy.ts';
+import { unheard } from './pool-member.ts';
 
 /**
  * What each route costs. A new route has to be added here. If a backend draws tokens for it, it
@@ -52,7 +52,10 @@ test('every route that costs tokens runs under the meter, and no other', () => {
 });
 
 describe('the most that a request can cost', () => {
-  const member = (contextLength: number, model = 'm') => ({ model, contextLength }) as PoolMember;
+  const member = (contextLength: number, model = 'm') => ({
+    ...unheard('http://b'),
+    ...{ model, contextLength, modes: ['logits' as const] },
+  });
   const cost = (body: object, { members = [member(1000)], policy = null as number | null } = {}) =>
     costOf(parseChatRequest({ model: 'm', messages: [{ role: 'user', content: 'Hi' }], ...body }), {
       members,

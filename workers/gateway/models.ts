@@ -7,7 +7,7 @@ import type { AppContext, CallerEnv } from '../request/context.ts';
 import { allowedMembers } from './allowed.ts';
 import type { BackendPool, PoolMember } from './backend-pool.ts';
 import { poolMembers } from './pool-members.ts';
-import { membersServing, servedModels } from './served-models.ts';
+import { membersServing, servedModels, unknownModel } from './served-models.ts';
 
 export function listModels(pool: BackendPool) {
   return async (c: AppContext<CallerEnv>): Promise<Response> => {
@@ -17,8 +17,11 @@ export function listModels(pool: BackendPool) {
 
 export function retrieveModel(pool: BackendPool) {
   return async (c: AppContext<CallerEnv>): Promise<Response> => {
-    const model = c.req.param('id') ?? '';
-    return c.json(servedModels(membersServing(await readMembers(pool, c, model), model), usable(c))[0]);
+    const id = c.req.param('id') ?? '';
+    const members = await readMembers(pool, c, id);
+    const [model] = servedModels(membersServing(members, id), usable(c));
+    if (model === undefined) throw unknownModel(id, members);
+    return c.json(model);
   };
 }
 

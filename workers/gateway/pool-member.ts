@@ -56,6 +56,19 @@ export function inHelpfulnessPool(member: PoolMember): PoolMember {
   };
 }
 
+/**
+ * Whether it gives rows of the helpfulness expert at the most. Then it is of that expert's pool,
+ * and what it says about its model counts for those rows alone.
+ */
+export function isOnlyHelpful({ serves, modes }: Pick<PoolMember, 'serves' | 'modes'>): boolean {
+  return !serves.includes('safety') && modes.every((mode) => mode === 'edge');
+}
+
+/** Whether it is well, and an answer can begin there. With the helpfulness pool alone, none can. */
+export function answers(member: PoolMember): boolean {
+  return member.alive && !isOnlyHelpful(member);
+}
+
 /** A backend that has not answered yet. */
 export function unheard(url: string): PoolMember {
   return {

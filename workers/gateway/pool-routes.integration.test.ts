@@ -75,8 +75,8 @@ test('a member of the helpfulness pool registers itself, and speaks for no backe
   const secret = directiveKey(DIRECTIVE_SECRET);
   const keys = { own: await heartbeatKey(secret), pool: await heartbeatKey(await helpfulnessKey(secret)) };
   let counter = 0;
-  const beat = async (url: string, key: Uint8Array) => {
-    const heartbeat = { incarnation: 1, counter: ++counter, report: poolReport(url) };
+  const beat = async (url: string, key: Uint8Array, model = 'scripted') => {
+    const heartbeat = { incarnation: 1, counter: ++counter, report: poolReport(url, { model }) };
     const authorization = `Bearer ${await signHeartbeat(heartbeat, key)}`;
     const answer = await fetch(under.edge.url + HEARTBEAT_PATH, { method: 'POST', headers: { authorization } });
     await answer.text();
@@ -87,4 +87,23 @@ test('a member of the helpfulness pool registers itself, and speaks for no backe
   expect(await beat('http://127.0.0.1:12', keys.own)).toBe(200);
   expect(await beat('http://127.0.0.1:12', keys.pool)).toBe(401);
   expect(await beat('http://127.0.0.1:11', keys.own)).toBe(200);
+
+  // The directory has room for 64 of that pool, and for any number of the deployment's own.
+  for (let port = 100; port < 164; port++)
+    expect(await beat(`http://127.0.0.1:${port}`, keys.pool, 'theirs')).toBe(200);
+  expect(await beat('http://127.0.0.1:164', keys.pool)).toBe(401);
+  expect(await beat('http://127.0.0.1:100', keys.pool, 'theirs')).toBe(200);
+  expect(await beat('http://127.0.0.1:164', keys.own)).toBe(200);
+
+  // What only that pool names is no model.
+  const { pool } = adminClient(under.edge.url, OPERATOR_KEY);
+  expect(JSON.stringify(await (await pool.$get()).json())).toContain('theirs');
+  const client = openaiClient(under.edge);
+  const isNone = { status: 404, code: 'model_not_found' };
+  // An isolate believes its list for two seconds, and reads the next one beside a request.
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await client.models.list();
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  expect((await client.models.list()).data.map(({ id }) => id)).toEqual(['scripted']);
+  await expect(client.models.retrieve('theirs')).rejects.toMatchObject(isNone);
 });

@@ -6,6 +6,7 @@
 import type { AppContext } from '../request/context.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 import type { BackendPool } from './backend-pool.ts';
+import { answers } from './pool-member.ts';
 import { poolMembers } from './pool-members.ts';
 
 /** No key has this digest. An isolate remembers that for seconds, so asking costs nothing. */
@@ -25,7 +26,7 @@ export function ready(pool: BackendPool, directory: Pick<TenantDirectory, 'looku
         () => 'unreachable' as const,
       ),
     ]);
-    const alive = members.filter((member) => member.alive).length;
+    const alive = members.filter(answers).length;
     const isReady = alive > 0 && tenants === 'ok';
     return c.json(
       { status: isReady ? 'ready' : 'not_ready', backends: { alive, total: members.length }, tenants },

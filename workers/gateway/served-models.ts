@@ -7,10 +7,11 @@ import type { Model } from '#shared/api/models.ts';
 import type { Sampling } from '#shared/api/sampling.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import { ROLES, type Role } from '#shared/protocol/expert-directive.ts';
-import type { PoolMember } from './backend-pool.ts';
+import { isOnlyHelpful, type PoolMember } from './pool-member.ts';
 
 /**
- * All models, by id. What two backends of a model do not share, the weaker one decides.
+ * All models, by id. What two backends of a model do not share, the weaker one decides. Backends of
+ * the helpfulness pool decide nothing: whether one is there counts, for the mode `edge`.
  *
  * @param allowed the modes that the tenant may ask for
  * @param mixes whether this edge can sign for what it mixes itself
@@ -19,9 +20,10 @@ export function servedModels(
   members: readonly PoolMember[],
   { allowed = MODES, mixes = true }: { allowed?: readonly Mode[]; mixes?: boolean } = {},
 ): Model[] {
-  const ids = [...new Set(members.flatMap(({ model }) => model ?? []))].sort();
+  const deciding = members.filter((member) => !isOnlyHelpful(member));
+  const ids = [...new Set(deciding.flatMap(({ model }) => model ?? []))].sort();
   return ids.map((id) => {
-    const own = members.filter(({ model }) => model === id);
+    const own = deciding.filter(({ model }) => model === id);
     const dates = own.flatMap(({ created }) => created ?? []);
     return {
       id,
@@ -34,7 +36,7 @@ export function servedModels(
         // A mode is offered if any backend has it, because requests are sent to those that do. To
         // mix experts takes a pool of each.
         modes: MODES.filter((mode) => {
-          const has = (role: Role) => own.some(({ serves }) => serves.includes(role));
+          const has = (role: Role) => members.some(({ model, serves }) => model === id && serves.includes(role));
           const isOffered = mode !== 'edge' || (mixes && ROLES.every(has));
           return allowed.includes(mode) && isOffered && own.some(({ modes }) => modes.includes(mode));
         }),
@@ -88,6 +90,6 @@ export function unknownModel(model: string, members: readonly PoolMember[]): Pli
  * that is well, or else of the last one that was. `plimsoll serve` lists its toy first.
  */
 export function defaultModel(members: readonly PoolMember[]): string | null {
-  const known = members.filter(({ model }) => model !== null);
+  const known = members.filter((member) => member.model !== null && !isOnlyHelpful(member));
   return (known.findLast(({ alive }) => alive) ?? known.at(-1))?.model ?? null;
 }

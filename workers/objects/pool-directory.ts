@@ -9,7 +9,7 @@ import { DurableObject } from 'cloudflare:workers';
 import type { Heartbeat } from '#shared/protocol/heartbeat.ts';
 import { PoolReport } from '#shared/protocol/pool-report.ts';
 import type { Drain, PoolDirectoryContract, PoolListing } from './pool-contract.ts';
-import { type Hearing, hear, isListed, type LastWord } from './pool-membership.ts';
+import { type Hearing, hear, isListed, type LastWord, MOST_HELPFUL } from './pool-membership.ts';
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS backends (
@@ -50,7 +50,10 @@ export class PoolDirectory extends DurableObject implements PoolDirectoryContrac
     const { incarnation, counter, report } = heartbeat;
     const nowMs = Date.now();
     const [before] = this.#sql.exec<BackendRow>('SELECT * FROM backends WHERE url = ?', report.url).toArray();
-    const hearing = hear(before && lastWord(before), { incarnation, counter, pool: report.pool }, nowMs);
+    const last = before && lastWord(before);
+    const joins = report.pool !== undefined && last?.pool === undefined;
+    const found = hear(last, { incarnation, counter, pool: report.pool }, nowMs);
+    const hearing = found === 'taken' && joins && this.#countHelpful() >= MOST_HELPFUL ? 'full' : found;
     if (hearing === 'taken') {
       const sinceMs = before?.incarnation === incarnation ? before.since_ms : nowMs;
       const hasLeft = report.status === 'gone' ? 1 : 0;
@@ -98,6 +101,11 @@ export class PoolDirectory extends DurableObject implements PoolDirectoryContrac
     if (!this.#isDrained(url)) return false;
     this.#sql.exec('DELETE FROM drains WHERE url = ?', url);
     return true;
+  }
+
+  #countHelpful(): number {
+    const counted = `SELECT count(*) AS n FROM backends WHERE json_extract(report, '$.pool') = 'helpfulness'`;
+    return this.#sql.exec<{ n: number }>(counted).one().n;
   }
 
   #isDrained(url: string): boolean {

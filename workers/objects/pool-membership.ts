@@ -21,9 +21,15 @@ export type LastWord = {
  * What becomes of a heartbeat. `replayed`: this one, or a later one, was heard before.
  * `superseded`: the backend has started again since. `left`: this incarnation has said goodbye.
  * `taken_by_others`: a member of the helpfulness pool, which may be other people's, speaks for the
- * URL of a backend that is none.
+ * URL of a backend that is none. `full`: there are `MOST_HELPFUL` of that pool already.
  */
-export type Hearing = 'taken' | 'replayed' | 'superseded' | 'left' | 'taken_by_others';
+export type Hearing = 'taken' | 'replayed' | 'superseded' | 'left' | 'taken_by_others' | 'full';
+
+/**
+ * How many members of the helpfulness pool are remembered. Whoever has its secret could name URLs
+ * without end, and each isolate reads all of them every few seconds.
+ */
+export const MOST_HELPFUL = 64;
 
 /**
  * What a backend is now. `out`: it has missed three heartbeats. `gone`: it has said goodbye. Only
