@@ -1,6 +1,6 @@
 /**
- * The prompts that a tenant lets the edge keep: given out to whoever may change its policies, and
- * erased. Each time is an entry in the tenant's audit log.
+ * The prompts that a tenant lets the edge keep: given out to the operator and to the tenant's keys
+ * that have a scope for it, and erased. Each time is an entry in the tenant's audit log.
  */
 import * as z from 'zod';
 import { type Level, readLevel } from '#policies/effective.ts';
@@ -33,6 +33,7 @@ type Reach = { c: TenantContext; admin: Admin };
  * allow keeping any; what was kept before is erased then.
  */
 export async function readSamples({ limit }: { limit: number }, { c, admin }: Reach): Promise<Response> {
+  demandPrompts(c);
   const view = await liveView(c);
   const { traffic, retention } = await demandPermission(view, { c, admin });
   const { days } = retention;
@@ -43,12 +44,22 @@ export async function readSamples({ limit }: { limit: number }, { c, admin }: Re
 }
 
 export async function eraseSamples({ c, admin }: Reach): Promise<z.infer<typeof SamplesErased>> {
+  demandPrompts(c);
   const { id } = await liveView(c);
   const traffic = tenantTraffic(c.env, id);
   const erased = traffic === null ? 0 : await asking(() => traffic.count(null));
   await changeOwnTenant({ type: 'prompts-erase', prompts: erased }, { c, admin });
   await asking(async () => traffic?.erase());
   return { id, erased };
+}
+
+/** Whoever may change policies does not for that learn what people have asked. */
+function demandPrompts(c: TenantContext): void {
+  if (c.var.access.mayReadPrompts) return;
+  throw new PlimsollError(
+    'permission_denied',
+    "This is about what clients have asked, so the API key needs the scope 'prompts' beside 'admin'. A key that has it can make one, or the operator.",
+  );
 }
 
 async function liveView(c: TenantContext): Promise<TenantView> {

@@ -107,6 +107,14 @@ describe('a key that a key makes', () => {
     expect(create({ scopes: ['read', 'inference'] })).toBeNull();
     expect(create({ scopes: ['read'] }, byOwner, admin)).toBeNull();
     expect(create({ scopes: ['inference'] }, byOwner, admin)).toMatchObject(tooWide);
+    // Whoever may change may not for that read what people have asked, nor let another read it.
+    expect(create({ scopes: ['prompts'] }, byOwner, admin)).toMatchObject(tooWide);
+    const reads = tenantWith([
+      { ...owner, scopes: ['admin'] },
+      { ...draft('writer'), scopes: ['prompts'] },
+    ]);
+    expect(rotate('writer', owner.expires_at, byOwner, reads)).toMatchObject(tooWide);
+    expect(create({ scopes: ['prompts'] }, byOwner, tenantWith([{ ...owner, scopes: ['prompts'] }]))).toBeNull();
     // Whoever rotates a key learns the new one.
     expect(rotate('writer', owner.expires_at, byOwner, admin)).toMatchObject({ code: 'permission_denied' });
     expect(rotate('writer', null, known, admin)).toBeNull();

@@ -40,7 +40,7 @@ const admin = (method: string, route: string, { body, as = OPERATOR_KEY }: { bod
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
 async function putTenant(policy: object, { id = tenant, plan = null as string | null } = {}): Promise<void> {
-  const keys = [{ id: 'web', sha256: sha256(`pk-of-${id}`), scopes: ['inference', 'admin'] }];
+  const keys = [{ id: 'web', sha256: sha256(`pk-of-${id}`), scopes: ['inference', 'admin', 'prompts'] }];
   const body = { name: id, plan, policy: { floor: 0, budget: null, ...policy }, keys };
   const answer = await admin('PUT', `/tenants/${id}`, { body });
   expect([answer.status, await answer.text()]).toMatchObject([200, expect.any(String)]);
@@ -310,9 +310,18 @@ test('whoever reads or erases them is in the audit log, and a key needs the scop
   await putTenant({ retention: ALL });
   await chat('Looked at');
   await kept(1);
-  const made = await admin('POST', `/tenants/${tenant}/keys`, { body: { id: 'reader', scopes: ['read'] } });
-  const { key: reader } = (await made.json()) as { key: string };
-  expect(await refusal(`/tenants/${tenant}/samples`, reader)).toMatchObject({ status: 403, code: 'permission_denied' });
+  for (const scopes of [['read'], ['prompts'], ['inference', 'read', 'admin']]) {
+    const made = await admin('POST', `/tenants/${tenant}/keys`, { body: { scopes } });
+    const { key: other } = (await made.json()) as { key: string };
+    const refused = { status: 403, code: 'permission_denied' };
+    expect(await refusal(`/tenants/${tenant}/samples`, other)).toMatchObject(refused);
+    expect((await admin('DELETE', `/tenants/${tenant}/samples`, { as: other })).status).toBe(403);
+    if (!scopes.includes('admin')) continue;
+    expect((await refusal(`/tenants/${tenant}/samples`, other)).message).toContain("'prompts'");
+    const wider = await admin('POST', `/tenants/${tenant}/keys`, { body: { scopes: ['prompts'] }, as: other });
+    expect(wider.status).toBe(403);
+  }
+  expect(await rows()).toHaveLength(1);
   const revision = async () => (await admin('GET', `/tenants/${tenant}`)).headers.get('etag');
   const before = await revision();
   expect((await admin('GET', `/tenants/${tenant}/samples`, { as: key })).status).toBe(200);
