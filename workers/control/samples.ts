@@ -48,8 +48,9 @@ export async function eraseSamples({ c, admin }: Reach): Promise<z.infer<typeof 
   const { id } = await liveView(c);
   const traffic = tenantTraffic(c.env, id);
   const erased = traffic === null ? 0 : await asking(() => traffic.count(null));
-  await changeOwnTenant({ type: 'prompts-erase', prompts: erased }, { c, admin });
+  // First the erasure: the log tells of none that did not come to pass.
   await asking(async () => traffic?.erase());
+  await changeOwnTenant({ type: 'prompts-erase', prompts: erased }, { c, admin });
   return { id, erased };
 }
 

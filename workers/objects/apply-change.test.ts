@@ -191,10 +191,14 @@ describe('the keys of a tenant', () => {
     });
   });
 
-  test('can always revoke a key and go back to an earlier version', () => {
+  test('can always revoke a key, go back to an earlier version and erase what was kept', () => {
     const all = [...minute, ...day];
     expect(refusal(all, { change: { type: 'key-revoke', id: 'owner' } })).toBeNull();
     expect(refusal(all, { change: { type: 'policy-rollback' } })).toMatchObject({ code: 'conflict' });
+    expect(refusal(all, { change: { type: 'prompts-erase', prompts: 1 } })).toBeNull();
+    expect(refusal(all, { change: { type: 'prompts-read', prompts: 1 } })).toMatchObject({
+      code: 'rate_limit_exceeded',
+    });
   });
 });
 

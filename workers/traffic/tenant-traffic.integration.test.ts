@@ -340,6 +340,23 @@ test('whoever reads or erases them is in the audit log, and a key needs the scop
   expect(JSON.stringify(log)).not.toContain('Looked at');
 });
 
+test('an erasure that fails is in no log, and comes again', async () => {
+  await putTenant({ retention: ALL });
+  await chat('Still there');
+  await kept(1);
+  const log = async () => {
+    const answer = await admin('GET', `/tenants/${tenant}/audit`);
+    return ((await answer.json()) as { data: { action: string }[] }).data.map(({ action }) => action);
+  };
+  await call('stay');
+  expect((await admin('DELETE', `/tenants/${tenant}/samples`, { as: key })).status).toBe(503);
+  expect(await rows()).toHaveLength(1);
+  expect(await log()).not.toContain('prompts-erase');
+  const erased = await admin('DELETE', `/tenants/${tenant}/samples`, { as: key });
+  expect(await erased.json()).toEqual({ id: tenant, erased: 1 });
+  expect([await rows(), (await log())[0]]).toEqual([[], 'prompts-erase']);
+});
+
 test('a backup has none of them', async () => {
   await putTenant({ retention: ALL });
   await chat('NOT-IN-A-BACKUP');

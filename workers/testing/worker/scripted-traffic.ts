@@ -24,6 +24,7 @@ type Prompt = { messages: string; days: number };
 export class ScriptedTraffic extends TenantTraffic {
   readonly #tenants: { wait: Promise<void> };
   #next: 'fail' | 'hang' | null = null;
+  #stays = false;
 
   constructor(ctx: DurableObjectState, env: TenantObjectBinding) {
     const tenants = { wait: Promise.resolve() };
@@ -62,6 +63,11 @@ export class ScriptedTraffic extends TenantTraffic {
     this.#next = 'hang';
   }
 
+  /** The next erasure fails. */
+  async stay(): Promise<void> {
+    this.#stays = true;
+  }
+
   /** All is erased after a prompt has come and before it is kept. Returns whether it was. */
   async race(tenant: string, prompt: Prompt): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -70,6 +76,14 @@ export class ScriptedTraffic extends TenantTraffic {
     await this.erase();
     resolve();
     return kept;
+  }
+
+  override async erase(): Promise<void> {
+    if (this.#stays) {
+      this.#stays = false;
+      throw new Error('scripted failure of an erasure');
+    }
+    return super.erase();
   }
 
   override async keep(tenant: string, prompt: Prompt): Promise<boolean> {
