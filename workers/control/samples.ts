@@ -30,7 +30,7 @@ type Reach = { c: TenantContext; admin: Admin };
 
 /**
  * The latest `limit` prompts, newest first, as JSON Lines. Throws `conflict` if a level does not
- * allow keeping any; what was kept before is erased then.
+ * allow keeping any.
  */
 export async function readSamples({ limit }: { limit: number }, { c, admin }: Reach): Promise<Response> {
   demandPrompts(c);
@@ -83,7 +83,7 @@ async function demandPermission(
   ];
   const { retention } = tightenAll(levels.map(({ policy }) => policy));
   if (keepsPrompts(retention)) return { traffic, retention };
-  await asking(() => traffic.erase());
+  // What was kept stays where nobody can read it: a document may be out of reach for a moment.
   // The tenant's is the last: what is above it cannot be mended there.
   const forbids = levels.find(({ policy }) => !keepsPrompts(policy.retention))?.level ?? 'tenant';
   throw notKept(

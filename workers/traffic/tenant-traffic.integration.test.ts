@@ -95,11 +95,14 @@ test('keeps nothing unless the tenant says so, and says what to set', async () =
     param: 'retention',
     message: expect.stringContaining(`"retention": { "traffic": true`),
   });
-  expect(await call('keep', prompt('Hello'))).toBe(false);
   await putTenant({ retention: { ...ALL, share: 0 } });
   expect(await chat('Hello')).toMatchObject({ status: 200 });
   expect(await refusal(`/tenants/${tenant}/samples`)).toMatchObject({ status: 409 });
-  expect(await rows()).toEqual([]);
+  // The one that is kept comes after all that might have been.
+  await putTenant({ retention: ALL });
+  await chat('Allowed');
+  await kept(1);
+  expect(contents(await samples())).toEqual(['Allowed']);
 });
 
 test('with a share of 1 it keeps what was asked, and nothing of who asked or what was answered', async () => {
@@ -220,7 +223,23 @@ test("a plan's policy forbids it, whatever the tenant says, and what was kept be
     status: 409,
     message: expect.stringContaining("The plan's policy"),
   });
-  expect(await rows()).toEqual([]);
+  // What is hidden is not lost: nobody has erased it, so no entry of the log tells of that.
+  expect(await rows()).toHaveLength(1);
+  await putTenant({ retention: ALL });
+  await chat('Again');
+  await kept(2);
+  expect(contents(await samples())).toEqual(['Again', 'Before']);
+});
+
+test("a key's own policy forbids it for what is asked with that key", async () => {
+  await putTenant({ retention: ALL });
+  const own = { policy: { retention: { traffic: false } } };
+  const made = await admin('POST', `/tenants/${tenant}/keys`, { body: own });
+  const { key: silent } = (await made.json()) as { key: string };
+  for (const content of ['Unheard', 'Unheard too']) expect((await chat(content, {}, silent)).status).toBe(200);
+  await chat('Heard');
+  await kept(1);
+  expect(contents(await samples())).toEqual(['Heard']);
 });
 
 test('a canary that forbids it forbids it for both sides', async () => {
