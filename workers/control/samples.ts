@@ -12,7 +12,7 @@ import type { TenantView } from '../objects/tenant-contracts.ts';
 import { type TenantTrafficContract, tenantTraffic } from '../objects/tenant-traffic-contract.ts';
 import { jsonLines } from './json-lines.ts';
 import { noSuchTenant } from './require-access.ts';
-import { type Admin, asking, changeOwnTenant, levelOfPlan, type TenantContext, viewOf } from './tenants.ts';
+import { type Admin, asking, levelOfPlan, noteOwnTenant, type TenantContext, viewOf } from './tenants.ts';
 
 /** One line for each prompt, as `plimsoll policy simulate --prompts` reads it. */
 export const KeptPrompt = z.strictObject({
@@ -39,7 +39,7 @@ export async function readSamples({ limit }: { limit: number }, { c, admin }: Re
   const { days } = retention;
   const prompts = Math.min(limit, await asking(() => traffic.count(days)));
   // First the entry: nothing is read that the log does not tell.
-  await changeOwnTenant({ type: 'prompts-read', prompts }, { c, admin });
+  await noteOwnTenant({ type: 'prompts-read', prompts }, { c, admin });
   return jsonLines(linesOf(traffic, { days, prompts }), { event: 'samples-broken', request: c.var.requestId });
 }
 
@@ -50,7 +50,7 @@ export async function eraseSamples({ c, admin }: Reach): Promise<z.infer<typeof 
   const erased = traffic === null ? 0 : await asking(() => traffic.count(null));
   // First the erasure: the log tells of none that did not come to pass.
   await asking(async () => traffic?.erase());
-  await changeOwnTenant({ type: 'prompts-erase', prompts: erased }, { c, admin });
+  await noteOwnTenant({ type: 'prompts-erase', prompts: erased }, { c, admin });
   return { id, erased };
 }
 

@@ -376,6 +376,19 @@ test('an erasure that fails is in no log, and comes again', async () => {
   expect([await rows(), (await log())[0]]).toEqual([[], 'prompts-erase']);
 });
 
+test('reading and erasing them changes nothing that a request needs, so the copies near to requests stay', async () => {
+  await putTenant({ retention: ALL });
+  await chat('Read');
+  await kept(1);
+  const near = await edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS');
+  const name = `key:${sha256(key)}`;
+  await near.put(name, 'as it was');
+  expect(contents(await samples())).toEqual(['Read']);
+  await (await admin('GET', `/tenants/${tenant}/samples`, { as: key })).text();
+  expect((await admin('DELETE', `/tenants/${tenant}/samples`)).status).toBe(200);
+  expect(await near.get(name)).toBe('as it was');
+});
+
 test('a backup has none of them', async () => {
   await putTenant({ retention: ALL });
   await chat('NOT-IN-A-BACKUP');
