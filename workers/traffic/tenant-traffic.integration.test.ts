@@ -229,6 +229,8 @@ test("a plan's policy forbids it, whatever the tenant says, and what was kept be
   await chat('Again');
   await kept(2);
   expect(contents(await samples())).toEqual(['Again', 'Before']);
+  await putTenant({ retention: ALL }, { plan: 'forbids' });
+  expect([(await ring()).againInMs, await rows()]).toEqual([null, []]);
 });
 
 test("a key's own policy forbids it for what is asked with that key", async () => {

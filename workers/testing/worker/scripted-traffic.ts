@@ -2,7 +2,7 @@
  * The kept prompts of a tenant, with an alarm that tests ring, and that can be made to fail or to
  * hang. Everything else is real.
  */
-import type { TenantObjectBinding, TenantObjectContract } from '../../objects/tenant-contracts.ts';
+import type { TenantIndexBinding, TenantObjectBinding, TenantObjectContract } from '../../objects/tenant-contracts.ts';
 import type { TenantTrafficBinding } from '../../objects/tenant-traffic-contract.ts';
 import { TenantTraffic } from '../../traffic/tenant-traffic.ts';
 import type { TrafficCall } from './traffic-call.ts';
@@ -26,7 +26,7 @@ export class ScriptedTraffic extends TenantTraffic {
   #next: 'fail' | 'hang' | null = null;
   #stays = false;
 
-  constructor(ctx: DurableObjectState, env: TenantObjectBinding) {
+  constructor(ctx: DurableObjectState, env: TenantIndexBinding & TenantObjectBinding) {
     const tenants = { wait: Promise.resolve() };
     const getByName = (name: string): TenantObjectContract => {
       const read = async (tenant: string) => {
