@@ -342,7 +342,8 @@ export function createLedger({
     spent,
     unlimited,
     time,
-  }: { id: string; total: number; time: number } & Pick<Settlement, 'spent' | 'unlimited'> & Pick<LedgerAsk, 'spender'>): void {
+  }: { id: string; total: number; time: number } & Pick<Settlement, 'spent' | 'unlimited'> &
+    Pick<LedgerAsk, 'spender'>): void {
     const charge: Charge = {
       id,
       at: time,
