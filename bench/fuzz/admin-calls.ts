@@ -27,7 +27,7 @@ const body = fc.oneof(
         keys: fc.array(
           fc.record({ id, sha256: fc.constantFrom('a'.repeat(64), 'b'.repeat(64)), scopes: fc.jsonValue() }),
         ),
-        scopes: fc.array(fc.constantFrom('inference', 'read', 'admin')),
+        scopes: fc.array(fc.constantFrom('inference', 'read', 'admin', 'prompts')),
         expires_at: fc.oneof(fc.string(), fc.constant('2030-01-01T00:00:00Z')),
         overlap_seconds: fc.oneof(fc.integer(), fc.double()),
         share: fc.double(),

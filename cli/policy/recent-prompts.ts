@@ -3,8 +3,9 @@
  * keep. They are written beside the results, because a run that was stopped goes on with the same
  * ones, and by then the edge has others.
  */
-import { access, writeFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { type Edge, goodAnswer } from './running-edge.ts';
+import { makePrivate, writePrivate } from './simulation/private-file.ts';
 import { type Messages, readPrompts } from './simulation/read-prompts.ts';
 
 /**
@@ -26,8 +27,8 @@ export async function recentPrompts(
     const lines = await latestAt(edge, { tenant, most });
     if (lines.trim() === '') throw new Error(noneYet(tenant));
     // What clients have written is for whoever ran the command.
-    await writeFile(file, lines, { mode: 0o600 });
-  }
+    await writePrivate(file, lines);
+  } else await makePrivate(file);
   return readPrompts(file);
 }
 

@@ -1,5 +1,5 @@
 /** `plimsoll policy simulate` against the Worker in workerd: compared, stopped, and gone on. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -193,8 +193,11 @@ test('takes what clients have asked of late, where the tenant lets the edge keep
     expect((await post(under.edge, '/v1/chat/completions', ask(content), 'pk-shop')).status).toBe(200);
     while (!(await latest()).includes(content)) await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  const files = ['recent.jsonl', 'recent.recent-2.jsonl'].map((file) => path.join(folder, file));
+  const modes = () => Promise.all(files.map(async (file) => (await stat(file)).mode & 0o777));
+  const widen = () => Promise.all(files.map((file) => chmod(file, 0o644)));
   const { code, stdout } = await recent();
-  expect(code).toBe(0);
+  expect([code, await modes()]).toEqual([0, [0o600, 0o600]]);
   const sums = { prompts: 2, before: { answered: 2 }, after: { answered: 1, refused: 1 }, refusedOnlyAfter: [1] };
   expect(JSON.parse(stdout.slice(stdout.indexOf('{\n')))).toMatchObject(sums);
 
@@ -202,10 +205,14 @@ test('takes what clients have asked of late, where the tenant lets the edge keep
   await post(under.edge, '/v1/chat/completions', ask('A new one'), 'pk-shop');
   while (!(await latest()).includes('A new one')) await new Promise((resolve) => setTimeout(resolve, 20));
   await writeFile(path.join(folder, 'recent.jsonl'), `${(await linesOf('recent.jsonl')).slice(0, 2).join('\n')}\n`);
+  await widen();
   const again = await recent();
+  expect(await modes()).toEqual([0o600, 0o600]);
+  await widen();
   expect(JSON.parse(again.stdout.slice(again.stdout.indexOf('{\n')))).toMatchObject(sums);
   const anew = await recent('--force');
   expect(JSON.parse(anew.stdout.slice(anew.stdout.indexOf('{\n')))).toMatchObject({ refusedOnlyAfter: [] });
+  expect(await modes()).toEqual([0o600, 0o600]);
   expect((await linesOf('recent.recent-2.jsonl')).map((line) => JSON.parse(line))).toMatchObject([
     { messages: [{ content: 'A new one' }] },
     { messages: [{ content: 'Thank you' }] },

@@ -49,6 +49,7 @@ export const simulate = () =>
     .addHelpText(
       'after',
       `
+For --recent, a key of the tenant needs the scope prompts too.
 Answers cost the tenant tokens, and wait where its limits say so. Ctrl-C stops; the same command goes on, and asks again
 for what has failed. Exits with 1 if anything has. Stored versions are compared: push a file first.`,
     )

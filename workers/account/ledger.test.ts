@@ -67,8 +67,8 @@ function startLedger({ time = NOON, store = createSqliteStore() }: { time?: numb
       return verdict;
     },
     /** Settles, and writes it down. */
-    settle(id: string, total: number) {
-      ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 } });
+    settle(id: string, total: number, { unlimited = false } = {}) {
+      ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 }, unlimited });
       ledger.save();
     },
   };
@@ -200,7 +200,7 @@ describe('a settlement that is not on disk', () => {
   test('gives back at once, and gets there with what was reserved out of it, or neither does', () => {
     const account = startLedger();
     account.reserve(limits, { id: 'a', tokens: 100 });
-    account.ledger.settle({ id: 'a', spender: SPENDER, spent });
+    account.ledger.settle({ id: 'a', spender: SPENDER, spent, unlimited: false });
     expect(account.ledger.reserve({ ...ask, id: 'b', tokens: 70 }).outcome).toBe('granted');
     expect(account.ledger.reserve({ ...ask, id: 'c', tokens: 1 }).outcome).toBe('denied');
     expect(onDisk(account)).toEqual([100, [{ id: 'a', state: 'open', tokens: 100 }]]);
@@ -219,7 +219,7 @@ describe('a settlement that is not on disk', () => {
   test('is lost with a crash: all of the reservation stays charged until it comes again', () => {
     const account = startLedger();
     account.reserve(limits, { id: 'a', tokens: 100 });
-    account.ledger.settle({ id: 'a', spender: SPENDER, spent });
+    account.ledger.settle({ id: 'a', spender: SPENDER, spent, unlimited: false });
     account.ledger.reserve({ ...ask, id: 'b', tokens: 70 });
     account.crash();
     expect(account.ledger.confirm('b')).toBe(false);
@@ -232,7 +232,7 @@ describe('a settlement that is not on disk', () => {
   test('counts once, also if it comes again before it is there, or its request does', () => {
     const account = startLedger();
     account.ledger.reserve({ ...ask, id: 'a', tokens: 100 });
-    for (let i = 0; i < 2; i++) account.ledger.settle({ id: 'a', spender: SPENDER, spent });
+    for (let i = 0; i < 2; i++) account.ledger.settle({ id: 'a', spender: SPENDER, spent, unlimited: false });
     expect(account.ledger.reserve({ ...ask, id: 'a', tokens: 100 }).outcome).toBe('granted');
     account.ledger.save();
     expect(onDisk(account)).toEqual([30, [{ id: 'a', state: 'settled', tokens: 30 }]]);
@@ -356,8 +356,16 @@ test('a budget that is no more is not told of', () => {
   settle('a', 60);
   budgets.length = 0;
   // Without limits nothing is reserved.
-  settle('b', 60);
+  settle('b', 60, { unlimited: true });
   expect(budgets).toEqual([]);
+});
+
+test('a budget is told of, though the settlement comes when its reservation is gone', () => {
+  const { reserve, settle, budgets } = startLedger();
+  reserve({ tokens_per_day: 100 }, { id: 'a', tokens: 60 });
+  settle('a', 60);
+  settle('late', 30);
+  expect(budgets.at(-1)).toMatchObject({ window: '2026-11-29', cap: 100, settled: 90 });
 });
 
 test('a renewal that comes after the lease has run out takes the place back, and the books stay right', () => {
@@ -602,7 +610,7 @@ test('agrees with the slow ledger on every step, and no limit is ever exceeded',
           // A request never spends more than was reserved for it.
           const most = slow.find(id)!;
           const total = Math.floor(((most.charged + most.credit) * step.share) / 4);
-          account.ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 } });
+          account.ledger.settle({ id, spender: SPENDER, spent: { prompt: total, completion: 0 }, unlimited: false });
           slow.settle(id, total, clock.time);
           unsettled.push(id);
         }

@@ -294,7 +294,7 @@ export function createLedger({
     }
   }
 
-  const settle: Ledger['settle'] = ({ id, spender, spent }) => {
+  const settle: Ledger['settle'] = ({ id, spender, spent, unlimited }) => {
     const time = now();
     moveTo(time);
     const total = spent.prompt + spent.completion;
@@ -304,7 +304,7 @@ export function createLedger({
     save();
     const charge = find(id);
     if (charge?.state === 'settled') return;
-    if (charge === null) return record({ id, total, spender, spent, time });
+    if (charge === null) return record({ id, total, spender, spent, unlimited, time });
     const { state, tokens: reserved } = charge;
     const charged = Math.max(0, total - repeats.paidBefore(charge));
     store.transaction(() => {
@@ -334,14 +334,16 @@ export function createLedger({
     settling.set(charge.id, { charge, spent });
   }
 
-  /** Books a request that nothing was reserved for, because its tenant has no limits. */
+  /** Books a request without a reservation: its tenant has no limits, or it came too late. */
   function record({
     id,
     total,
     spender,
     spent,
+    unlimited,
     time,
-  }: { id: string; total: number; time: number } & Pick<Settlement, 'spent'> & Pick<LedgerAsk, 'spender'>): void {
+  }: { id: string; total: number; time: number } & Pick<Settlement, 'spent' | 'unlimited'> &
+    Pick<LedgerAsk, 'spender'>): void {
     const charge: Charge = {
       id,
       at: time,
@@ -357,7 +359,8 @@ export function createLedger({
     };
     store.transaction(() => {
       insertCharge(store, charge);
-      setCaps({ caps: NO_LIMITS, operatorCaps: NO_LIMITS }, charge.day);
+      // A settlement that comes late says nothing of the limits of now.
+      if (unlimited) setCaps({ caps: NO_LIMITS, operatorCaps: NO_LIMITS }, charge.day);
       settleWindows(charge.day, { charged: total, settled: total });
       book(charge, spent);
     });

@@ -193,7 +193,9 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
       .get('/tenants/:id/samples', owner, validTenantId(), validQuery(KeptPage), async (c) =>
         readSamples(c.req.valid('query'), { c, admin }),
       )
-      .delete('/tenants/:id/samples', owner, validTenantId(), async (c) => c.json(await eraseSamples({ c, admin })))
+      .delete('/tenants/:id/samples', urgentOwner, validTenantId(), async (c) =>
+        c.json(await eraseSamples({ c, admin })),
+      )
 
       .get('/plans', operator, async (c) => c.json({ object: 'list' as const, data: await listPlans(c) }))
       .get('/plans/:id', operator, validPlanId(), async (c) => {

@@ -178,11 +178,11 @@ test('the keys of a tenant call the admin API only so often, and another tenant 
   expect(await outcome(OPERATOR_KEY, '/admin/v1/tenants/busy/keys')).toEqual(OK);
 });
 
-test('calls that are refused count too, and no flood keeps the owner from revoking the key or rolling back', async () => {
+test('calls that are refused count too, and no flood keeps the owner from revoking the key, rolling back or erasing prompts', async () => {
   await make('flooded');
   const [leaked, owner] = await Promise.all([
     newKey('flooded', { id: 'leaked' }),
-    newKey('flooded', { scopes: ['admin'] }),
+    newKey('flooded', { scopes: ['admin', 'prompts'] }),
   ]);
   const flood = () => outcome(leaked.key, '/admin/v1/tenants/flooded/keys');
   for (let called = 0; called < MOST_CALLS; called += 20) {
@@ -197,6 +197,7 @@ test('calls that are refused count too, and no flood keeps the owner from revoki
     409,
     { error: { message: expect.stringMatching('No version') } },
   ]);
+  expect((await asOwner.samples.$delete({ param: { id: 'flooded' } })).status).toBe(200);
   const revoked = await asOwner.keys[':key'].$delete({ param: { id: 'flooded', key: 'leaked' } });
   expect(revoked.status).toBe(200);
 });

@@ -2,7 +2,7 @@
 import { LRUCache } from 'lru-cache';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import { parseTenantId, type Scope } from '../objects/tenant-record.ts';
+import { parseTenantId } from '../objects/tenant-record.ts';
 import { admit, bearerToken, wrongKey } from '../request/authenticate.ts';
 import { clientAddress } from '../request/client-address.ts';
 import type { AppContext, AppEnv, Middleware, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
@@ -49,7 +49,7 @@ export function requireOperator(): Middleware<OperatorEnv> {
  */
 export function requireTenantAccess(
   directory: TenantDirectory,
-  scope: Exclude<Scope, 'inference'> | 'operator',
+  scope: 'read' | 'admin' | 'operator',
   calls: Calls,
   { urgent = false }: { urgent?: boolean } = {},
 ): Middleware<TenantAccessEnv> {
@@ -57,15 +57,17 @@ export function requireTenantAccess(
     const { isOperator, key, digest } = await whoAsks(c);
     if (!isOperator && scope === 'operator') throw needsOperator();
     if (isOperator || scope === 'operator') {
-      c.set('access', { tenant: parseTenantId(c.req.param('id')), actor: 'operator', mayInfer: true });
+      const tenant = parseTenantId(c.req.param('id'));
+      c.set('access', { tenant, actor: 'operator', mayInfer: true, mayReadPrompts: true });
     } else {
       if (await isNoKey(key)) throw wrongKey();
       const asking = { env: c.env, address: clientAddress(c.req.raw) };
       const found = await countedCall(digest, () => directory.lookupTruth(digest, asking), { calls, urgent });
       const caller = admit(found, { scope, now: Date.now() });
       if (caller.tenant !== c.req.param('id')) throw noSuchTenant();
-      const mayInfer = caller.scopes.includes('inference');
-      c.set('access', { tenant: caller.tenant, actor: `key:${caller.key}`, mayInfer });
+      const { tenant, key: id, scopes } = caller;
+      const rights = { mayInfer: scopes.includes('inference'), mayReadPrompts: scopes.includes('prompts') };
+      c.set('access', { tenant, actor: `key:${id}`, ...rights });
     }
     await next();
   };

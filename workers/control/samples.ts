@@ -1,6 +1,6 @@
 /**
- * The prompts that a tenant lets the edge keep: given out to whoever may change its policies, and
- * erased. Each time is an entry in the tenant's audit log.
+ * The prompts that a tenant lets the edge keep: given out to the operator and to the tenant's keys
+ * that have a scope for it, and erased. Each time is an entry in the tenant's audit log.
  */
 import * as z from 'zod';
 import { type Level, readLevel } from '#policies/effective.ts';
@@ -12,7 +12,7 @@ import type { TenantView } from '../objects/tenant-contracts.ts';
 import { type TenantTrafficContract, tenantTraffic } from '../objects/tenant-traffic-contract.ts';
 import { jsonLines } from './json-lines.ts';
 import { noSuchTenant } from './require-access.ts';
-import { type Admin, asking, changeOwnTenant, levelOfPlan, type TenantContext, viewOf } from './tenants.ts';
+import { type Admin, asking, levelOfPlan, noteOwnTenant, type TenantContext, viewOf } from './tenants.ts';
 
 /** One line for each prompt, as `plimsoll policy simulate --prompts` reads it. */
 export const KeptPrompt = z.strictObject({
@@ -30,25 +30,37 @@ type Reach = { c: TenantContext; admin: Admin };
 
 /**
  * The latest `limit` prompts, newest first, as JSON Lines. Throws `conflict` if a level does not
- * allow keeping any; what was kept before is erased then.
+ * allow keeping any.
  */
 export async function readSamples({ limit }: { limit: number }, { c, admin }: Reach): Promise<Response> {
+  demandPrompts(c);
   const view = await liveView(c);
   const { traffic, retention } = await demandPermission(view, { c, admin });
   const { days } = retention;
   const prompts = Math.min(limit, await asking(() => traffic.count(days)));
   // First the entry: nothing is read that the log does not tell.
-  await changeOwnTenant({ type: 'prompts-read', prompts }, { c, admin });
+  await noteOwnTenant({ type: 'prompts-read', prompts }, { c, admin });
   return jsonLines(linesOf(traffic, { days, prompts }), { event: 'samples-broken', request: c.var.requestId });
 }
 
 export async function eraseSamples({ c, admin }: Reach): Promise<z.infer<typeof SamplesErased>> {
+  demandPrompts(c);
   const { id } = await liveView(c);
   const traffic = tenantTraffic(c.env, id);
   const erased = traffic === null ? 0 : await asking(() => traffic.count(null));
-  await changeOwnTenant({ type: 'prompts-erase', prompts: erased }, { c, admin });
+  // First the erasure: the log tells of none that did not come to pass.
   await asking(async () => traffic?.erase());
+  await noteOwnTenant({ type: 'prompts-erase', prompts: erased }, { c, admin });
   return { id, erased };
+}
+
+/** Whoever may change policies does not for that learn what people have asked. */
+function demandPrompts(c: TenantContext): void {
+  if (c.var.access.mayReadPrompts) return;
+  throw new PlimsollError(
+    'permission_denied',
+    "This is about what clients have asked, so the API key needs the scope 'prompts' beside 'admin'. A key that has it can make one, or the operator.",
+  );
 }
 
 async function liveView(c: TenantContext): Promise<TenantView> {
@@ -71,7 +83,7 @@ async function demandPermission(
   ];
   const { retention } = tightenAll(levels.map(({ policy }) => policy));
   if (keepsPrompts(retention)) return { traffic, retention };
-  await asking(() => traffic.erase());
+  // What was kept stays where nobody can read it: a document may be out of reach for a moment.
   // The tenant's is the last: what is above it cannot be mended there.
   const forbids = levels.find(({ policy }) => !keepsPrompts(policy.retention))?.level ?? 'tenant';
   throw notKept(

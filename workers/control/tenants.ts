@@ -19,7 +19,7 @@ import {
   tenantObject,
 } from '../objects/tenant-contracts.ts';
 import type { Fate, NewTenant, TenantChanges, TenantDocument } from '../objects/tenant-record.ts';
-import type { KeyDraft, PolicyText, TenantChange } from '../objects/tenant-state.ts';
+import type { KeyDraft, PolicyText, TenantChange, TrafficEvent } from '../objects/tenant-state.ts';
 import type { AppContext, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 import type { TenantAnswer } from './admin-answers.ts';
@@ -179,6 +179,26 @@ export async function changed(
   make: (object: TenantObjectContract) => Promise<ChangeResult>,
   { c, admin, actor }: { c: Pick<AppContext, 'env'>; admin: Admin; actor: string },
 ): Promise<{ tenant: TenantView; changed: boolean }> {
+  const { tenant, changed, removedKeys } = await made(id, make, { c, admin });
+  if (changed || actor === OPERATOR) {
+    const keys = { current: tenant.keys.map(({ sha256 }) => sha256), removed: removedKeys };
+    await admin.directory.refresh({ tenant: id, ...keys }, c.env);
+  }
+  return { tenant, changed };
+}
+
+/** Notes in the log of the tenant in the path what changes nothing that a request needs. */
+export async function noteOwnTenant(event: TrafficEvent, { c, admin }: Reach): Promise<void> {
+  const { tenant: id, actor } = c.var.access;
+  await demandTenant(c);
+  await made(id, (object) => object.change(id, event, { actor, ifMatch: 'any' }), { c, admin });
+}
+
+async function made(
+  id: string,
+  make: (object: TenantObjectContract) => Promise<ChangeResult>,
+  { c, admin }: { c: Pick<AppContext, 'env'>; admin: Admin },
+): Promise<Extract<ChangeResult, { refused: null }>> {
   const ask = () => asking(() => make(tenantObject(c.env, id)));
   let result = await ask();
   const holder = result.refused?.holder;
@@ -198,12 +218,7 @@ export async function changed(
       ...(isAboutCurrent && { current: { etag: etagOf(current.revision), value } }),
     });
   }
-  const { tenant, removedKeys } = result;
-  if (result.changed || actor === OPERATOR) {
-    const keys = { current: tenant.keys.map(({ sha256 }) => sha256), removed: removedKeys };
-    await admin.directory.refresh({ tenant: id, ...keys }, c.env);
-  }
-  return { tenant, changed: result.changed };
+  return result;
 }
 
 /** An object that cannot be reached is no mistake of the caller. */

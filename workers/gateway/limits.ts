@@ -261,13 +261,14 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   /** The first call counts. */
   function settle(): void {
     if (state !== 'reserved' && state !== 'recording') return;
+    const unlimited = state === 'recording';
     state = 'settled';
     if (renewing !== null) clearInterval(renewing);
-    void settleAccount().then(isSettled.resolve);
+    void settleAccount(unlimited).then(isSettled.resolve);
   }
 
-  async function settleAccount(): Promise<void> {
-    const settlement = { id: requestId, spender: spender(), spent: { ...spent } };
+  async function settleAccount(unlimited: boolean): Promise<void> {
+    const settlement = { id: requestId, spender: spender(), spent: { ...spent }, unlimited };
     for (let tries = 0; ; tries++) {
       try {
         await account?.settle(settlement);

@@ -107,6 +107,14 @@ describe('a key that a key makes', () => {
     expect(create({ scopes: ['read', 'inference'] })).toBeNull();
     expect(create({ scopes: ['read'] }, byOwner, admin)).toBeNull();
     expect(create({ scopes: ['inference'] }, byOwner, admin)).toMatchObject(tooWide);
+    // Whoever may change may not for that read what people have asked, nor let another read it.
+    expect(create({ scopes: ['prompts'] }, byOwner, admin)).toMatchObject(tooWide);
+    const reads = tenantWith([
+      { ...owner, scopes: ['admin'] },
+      { ...draft('writer'), scopes: ['prompts'] },
+    ]);
+    expect(rotate('writer', owner.expires_at, byOwner, reads)).toMatchObject(tooWide);
+    expect(create({ scopes: ['prompts'] }, byOwner, tenantWith([{ ...owner, scopes: ['prompts'] }]))).toBeNull();
     // Whoever rotates a key learns the new one.
     expect(rotate('writer', owner.expires_at, byOwner, admin)).toMatchObject({ code: 'permission_denied' });
     expect(rotate('writer', null, known, admin)).toBeNull();
@@ -183,10 +191,14 @@ describe('the keys of a tenant', () => {
     });
   });
 
-  test('can always revoke a key and go back to an earlier version', () => {
+  test('can always revoke a key, go back to an earlier version and erase what was kept', () => {
     const all = [...minute, ...day];
     expect(refusal(all, { change: { type: 'key-revoke', id: 'owner' } })).toBeNull();
     expect(refusal(all, { change: { type: 'policy-rollback' } })).toMatchObject({ code: 'conflict' });
+    expect(refusal(all, { change: { type: 'prompts-erase', prompts: 1 } })).toBeNull();
+    expect(refusal(all, { change: { type: 'prompts-read', prompts: 1 } })).toMatchObject({
+      code: 'rate_limit_exceeded',
+    });
   });
 });
 

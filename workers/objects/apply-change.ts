@@ -32,9 +32,9 @@ const MOST_CHANGES_BY_KEYS = [
 ];
 /**
  * Whoever stole a key could otherwise keep its owner from taking it away. These come to an end by
- * themselves: each takes away what another change has made.
+ * themselves: each takes away what another change has made, or what requests have left.
  */
-const ALWAYS_ALLOWED: ReadonlySet<TenantChange['type']> = new Set(['key-revoke', 'policy-rollback']);
+const ALWAYS_ALLOWED: ReadonlySet<TenantChange['type']> = new Set(['key-revoke', 'policy-rollback', 'prompts-erase']);
 
 export function applyChange(state: TenantState | null, change: TenantChange, known: Known): Applied {
   const applied = consequence(state, change, known);

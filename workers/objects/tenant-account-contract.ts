@@ -105,6 +105,8 @@ export type Settlement = {
   id: string;
   spender: Spender;
   spent: Spent;
+  /** Whether nothing was reserved because the tenant has no limits. */
+  unlimited: boolean;
 };
 
 export interface TenantAccountContract {

@@ -19,9 +19,10 @@ export const MAX_KEYS = 64;
 
 /**
  * What a key may do. `inference`: the data plane. `read`: read what concerns its own tenant in the
- * admin API. `admin`: also change it.
+ * admin API. `admin`: also change it. `prompts`: with `admin`, also read and erase what clients
+ * have asked.
  */
-const SCOPES = ['inference', 'read', 'admin'] as const;
+const SCOPES = ['inference', 'read', 'admin', 'prompts'] as const;
 export const Scope = z.enum(SCOPES);
 export type Scope = z.infer<typeof Scope>;
 

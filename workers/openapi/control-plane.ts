@@ -174,13 +174,13 @@ export const CONTROL_PLANE: Operations = {
   },
   [`GET ${TENANT}/samples`]: {
     summary: 'The prompts that the tenant lets the edge keep, newest first. The audit log tells that they were read',
-    access: 'admin',
+    access: 'prompts',
     query: KeptPage,
     answers: { 'application/x-ndjson': KeptPrompt },
   },
   [`DELETE ${TENANT}/samples`]: {
     summary: 'Erase the prompts that were kept',
-    access: 'admin',
+    access: 'prompts',
     answers: json(SamplesErased),
   },
   'GET /admin/v1/plans': { summary: 'All plans', access: 'operator', answers: json(listOf(PlanAnswer)) },

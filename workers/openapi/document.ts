@@ -22,6 +22,7 @@ const KEYS: Record<Exclude<Access, 'anyone'>, string> = {
   read: "The operator's key, or a key of this tenant with the scope `read` or `admin`.",
   admin: "The operator's key, or a key of this tenant with the scope `admin`.",
   spend: "The operator's key, or a key of this tenant with the scopes `admin` and `inference`.",
+  prompts: "The operator's key, or a key of this tenant with the scopes `admin` and `prompts`.",
 };
 
 export function openApiDocument() {

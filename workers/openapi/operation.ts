@@ -3,9 +3,10 @@ import type * as z from 'zod';
 
 /**
  * Who may call it: anyone, a tenant's key, the operator's key, or the operator's and a key of the
- * tenant in the path that has the scope. `spend` is both `admin` and `inference`.
+ * tenant in the path that has the scope. `spend` is both `admin` and `inference`,
+ * `prompts` both `admin` and `prompts`.
  */
-export type Access = 'anyone' | 'key' | 'operator' | 'read' | 'admin' | 'spend';
+export type Access = 'anyone' | 'key' | 'operator' | 'read' | 'admin' | 'spend' | 'prompts';
 
 export type Operation = {
   summary: string;

@@ -16,10 +16,11 @@ export type CallerEnv = AppEnv & { Variables: { caller: Caller } };
 export type OperatorEnv = AppEnv & { Variables: { operator: 'operator' } };
 /**
  * On routes behind `requireTenantAccess`: the tenant that the route is about, who asks, as the
- * audit log names it, and whether that one may have answers drawn at the tenant's cost.
+ * audit log names it, and whether that one may have answers drawn at the tenant's cost, and read
+ * what its clients have asked.
  */
 export type TenantAccessEnv = AppEnv & {
-  Variables: { access: { tenant: string; actor: string; mayInfer: boolean } };
+  Variables: { access: { tenant: string; actor: string; mayInfer: boolean; mayReadPrompts: boolean } };
 };
 /** On routes behind `readBodyAfter`. */
 export type BodyEnv = AppEnv & { Variables: { body: string } };

@@ -55,7 +55,13 @@ describe('many keys at once from one address', () => {
     isKey,
     inKv = () => false,
     waits = true,
-  }: Record<'isKey', (key: string) => boolean> & { inKv?: (key: string) => boolean; waits?: boolean }) {
+    isolateTtlMs = 10_000,
+  }: {
+    isKey: (key: string) => boolean;
+    inKv?: (key: string) => boolean;
+    waits?: boolean;
+    isolateTtlMs?: number;
+  }) {
     const asked: string[] = [];
     const snapshot = (key: string) => ({
       ...{ tenant: 'a', key, plan: null, suspended: false, expires_at: null, scopes: ['inference'], counted: false },
@@ -81,7 +87,8 @@ describe('many keys at once from one address', () => {
         put: async () => {},
       },
     } as unknown as Env;
-    const directory = createTenantDirectory({ operatorPolicy: LOOSEST });
+    const freshness = { isolateTtlMs, kvMaxAgeMs: 60_000 };
+    const directory = createTenantDirectory({ operatorPolicy: LOOSEST, freshness });
     const outcome = (asking: Promise<unknown>) =>
       asking.then(
         (caller) => (caller === null ? 'wrong' : 'found'),
@@ -118,6 +125,20 @@ describe('many keys at once from one address', () => {
     expect(await lookup('mistyped')).toBe('wrong');
     expect(await lookup('in-kv')).toBe('found');
     expect(asked).toEqual([]);
+  });
+
+  test('shut out no key that was found in KV a while ago, though its copy is gone', async () => {
+    vi.spyOn(console, 'error').mockReturnValue();
+    let hasCopy = true;
+    const { lookup } = isolate({
+      ...{ isKey: (key) => key === 'right', inKv: (key) => hasCopy && key === 'right', waits: false },
+      // The isolate's own copy is over at once.
+      isolateTtlMs: 0,
+    });
+    expect(await lookup('right')).toBe('found');
+    for (let tried = 0; tried < MOST_WRONG_KEYS; tried++) expect(await lookup(`wrong-${tried}`)).toBe('wrong');
+    hasCopy = false;
+    expect([await lookup('one-more'), await lookup('right')]).toEqual(['rate_limit_exceeded', 'found']);
   });
 
   test.each([

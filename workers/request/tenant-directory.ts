@@ -141,6 +141,8 @@ export function createTenantDirectory({
       (await readNearCopy(keySha256, reach.env)) ??
       (await guarded(keySha256, address, () => readTruth(keySha256, reach)));
     if (snapshot === null) return null;
+    // Wherever it was found: its copy in KV may be gone when others try wrong keys.
+    provenKeys.set(keySha256, true);
     const caller = await toCaller(snapshot);
     callers.set(keySha256, { caller, expiresAtMs: now() + isolateTtlMs });
     return caller;

@@ -40,7 +40,7 @@ const admin = (method: string, route: string, { body, as = OPERATOR_KEY }: { bod
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
 async function putTenant(policy: object, { id = tenant, plan = null as string | null } = {}): Promise<void> {
-  const keys = [{ id: 'web', sha256: sha256(`pk-of-${id}`), scopes: ['inference', 'admin'] }];
+  const keys = [{ id: 'web', sha256: sha256(`pk-of-${id}`), scopes: ['inference', 'admin', 'prompts'] }];
   const body = { name: id, plan, policy: { floor: 0, budget: null, ...policy }, keys };
   const answer = await admin('PUT', `/tenants/${id}`, { body });
   expect([answer.status, await answer.text()]).toMatchObject([200, expect.any(String)]);
@@ -95,11 +95,14 @@ test('keeps nothing unless the tenant says so, and says what to set', async () =
     param: 'retention',
     message: expect.stringContaining(`"retention": { "traffic": true`),
   });
-  expect(await call('keep', prompt('Hello'))).toBe(false);
   await putTenant({ retention: { ...ALL, share: 0 } });
   expect(await chat('Hello')).toMatchObject({ status: 200 });
   expect(await refusal(`/tenants/${tenant}/samples`)).toMatchObject({ status: 409 });
-  expect(await rows()).toEqual([]);
+  // The one that is kept comes after all that might have been.
+  await putTenant({ retention: ALL });
+  await chat('Allowed');
+  await kept(1);
+  expect(contents(await samples())).toEqual(['Allowed']);
 });
 
 test('with a share of 1 it keeps what was asked, and nothing of who asked or what was answered', async () => {
@@ -220,7 +223,25 @@ test("a plan's policy forbids it, whatever the tenant says, and what was kept be
     status: 409,
     message: expect.stringContaining("The plan's policy"),
   });
-  expect(await rows()).toEqual([]);
+  // What is hidden is not lost: nobody has erased it, so no entry of the log tells of that.
+  expect(await rows()).toHaveLength(1);
+  await putTenant({ retention: ALL });
+  await chat('Again');
+  await kept(2);
+  expect(contents(await samples())).toEqual(['Again', 'Before']);
+  await putTenant({ retention: ALL }, { plan: 'forbids' });
+  expect([(await ring()).againInMs, await rows()]).toEqual([null, []]);
+});
+
+test("a key's own policy forbids it for what is asked with that key", async () => {
+  await putTenant({ retention: ALL });
+  const own = { policy: { retention: { traffic: false } } };
+  const made = await admin('POST', `/tenants/${tenant}/keys`, { body: own });
+  const { key: silent } = (await made.json()) as { key: string };
+  for (const content of ['Unheard', 'Unheard too']) expect((await chat(content, {}, silent)).status).toBe(200);
+  await chat('Heard');
+  await kept(1);
+  expect(contents(await samples())).toEqual(['Heard']);
 });
 
 test('a canary that forbids it forbids it for both sides', async () => {
@@ -310,9 +331,18 @@ test('whoever reads or erases them is in the audit log, and a key needs the scop
   await putTenant({ retention: ALL });
   await chat('Looked at');
   await kept(1);
-  const made = await admin('POST', `/tenants/${tenant}/keys`, { body: { id: 'reader', scopes: ['read'] } });
-  const { key: reader } = (await made.json()) as { key: string };
-  expect(await refusal(`/tenants/${tenant}/samples`, reader)).toMatchObject({ status: 403, code: 'permission_denied' });
+  for (const scopes of [['read'], ['prompts'], ['inference', 'read', 'admin']]) {
+    const made = await admin('POST', `/tenants/${tenant}/keys`, { body: { scopes } });
+    const { key: other } = (await made.json()) as { key: string };
+    const refused = { status: 403, code: 'permission_denied' };
+    expect(await refusal(`/tenants/${tenant}/samples`, other)).toMatchObject(refused);
+    expect((await admin('DELETE', `/tenants/${tenant}/samples`, { as: other })).status).toBe(403);
+    if (!scopes.includes('admin')) continue;
+    expect((await refusal(`/tenants/${tenant}/samples`, other)).message).toContain("'prompts'");
+    const wider = await admin('POST', `/tenants/${tenant}/keys`, { body: { scopes: ['prompts'] }, as: other });
+    expect(wider.status).toBe(403);
+  }
+  expect(await rows()).toHaveLength(1);
   const revision = async () => (await admin('GET', `/tenants/${tenant}`)).headers.get('etag');
   const before = await revision();
   expect((await admin('GET', `/tenants/${tenant}/samples`, { as: key })).status).toBe(200);
@@ -329,6 +359,36 @@ test('whoever reads or erases them is in the audit log, and a key needs the scop
   ]);
   expect(await (await admin('GET', `/tenants/${tenant}/audit/verify`)).json()).toMatchObject({ valid: true });
   expect(JSON.stringify(log)).not.toContain('Looked at');
+});
+
+test('an erasure that fails is in no log, and comes again', async () => {
+  await putTenant({ retention: ALL });
+  await chat('Still there');
+  await kept(1);
+  const log = async () => {
+    const answer = await admin('GET', `/tenants/${tenant}/audit`);
+    return ((await answer.json()) as { data: { action: string }[] }).data.map(({ action }) => action);
+  };
+  await call('stay');
+  expect((await admin('DELETE', `/tenants/${tenant}/samples`, { as: key })).status).toBe(503);
+  expect(await rows()).toHaveLength(1);
+  expect(await log()).not.toContain('prompts-erase');
+  const erased = await admin('DELETE', `/tenants/${tenant}/samples`, { as: key });
+  expect(await erased.json()).toEqual({ id: tenant, erased: 1 });
+  expect([await rows(), (await log())[0]]).toEqual([[], 'prompts-erase']);
+});
+
+test('reading and erasing them changes nothing that a request needs, so the copies near to requests stay', async () => {
+  await putTenant({ retention: ALL });
+  await chat('Read');
+  await kept(1);
+  const near = await edge.miniflare.getKVNamespace('TENANT_SNAPSHOTS');
+  const name = `key:${sha256(key)}`;
+  await near.put(name, 'as it was');
+  expect(contents(await samples())).toEqual(['Read']);
+  await (await admin('GET', `/tenants/${tenant}/samples`, { as: key })).text();
+  expect((await admin('DELETE', `/tenants/${tenant}/samples`)).status).toBe(200);
+  expect(await near.get(name)).toBe('as it was');
 });
 
 test('a backup has none of them', async () => {

@@ -6,32 +6,39 @@
  * The edge says which prompts to keep. The object asks the tenant's own object whether there is
  * such a tenant and whether its policy allows it: a copy of a policy near to requests may be a
  * minute old. While it holds prompts, it looks again every hour, and erases what has come to its
- * end, or all of it if the tenant has taken its permission back.
+ * end, or all of it if the tenant or its plan has taken the permission back.
  */
 import { DurableObject } from 'cloudflare:workers';
 import { readLevel } from '#policies/effective.ts';
 import { KEEPS_NOTHING, keepsPrompts, type Retention } from '#policies/retention.ts';
+import { joinRetention } from '#policies/tighten.ts';
 import { migrate } from '../objects/migrate.ts';
-import { type TenantObjectBinding, tenantObject } from '../objects/tenant-contracts.ts';
+import {
+  type TenantIndexBinding,
+  type TenantObjectBinding,
+  tenantIndex,
+  tenantObject,
+} from '../objects/tenant-contracts.ts';
 import { type KeptRow, MOST_KEPT_CHARACTERS, type TenantTrafficContract } from '../objects/tenant-traffic-contract.ts';
 import { logError } from '../request/log.ts';
 import { countPrompts, forgetOld, keepPrompt, latestPrompts, ownerOf, TRAFFIC_STEPS } from './kept-prompts.ts';
 
 /** What the tenant's own object says. */
-type Word = Retention & { isSuspended: boolean };
+type Word = Retention & { isSuspended: boolean; plan: string | null };
+type TrafficEnv = TenantObjectBinding & TenantIndexBinding;
 
 /** How soon the object looks again whether what it holds may still be kept. */
 const LOOK_AGAIN_MS = 60 * 60_000;
 /** How long a word counts for the next prompts. */
 const WORD_COUNTS_MS = 10_000;
 
-export class TenantTraffic extends DurableObject<TenantObjectBinding> implements TenantTrafficContract {
+export class TenantTraffic extends DurableObject<TrafficEnv> implements TenantTrafficContract {
   readonly #sql: SqlStorage;
   #word: { word: Word; untilMs: number } | null = null;
   /** Counts erasures, so that what was on its way when one came is not kept after it. */
   #erasures = 0;
 
-  constructor(ctx: DurableObjectState, env: TenantObjectBinding) {
+  constructor(ctx: DurableObjectState, env: TrafficEnv) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
     migrate(ctx.storage, TRAFFIC_STEPS);
@@ -80,8 +87,9 @@ export class TenantTraffic extends DurableObject<TenantObjectBinding> implements
     try {
       this.#word = null;
       const word = await this.#wordOf(tenant);
-      if (!keepsPrompts(word)) return await this.erase();
-      forgetOld(this.#sql, { days: word.days, now: Date.now() });
+      const allowed = joinRetention(retentionIn(word), await this.#retentionOfPlan(word));
+      if (!keepsPrompts(allowed)) return await this.erase();
+      forgetOld(this.#sql, { days: allowed.days, now: Date.now() });
     } catch (cause) {
       // An alarm that throws is tried again a few times and then never. This one rings again.
       logError({ event: 'kept-prompts-unchecked', tenant, cause });
@@ -99,18 +107,29 @@ export class TenantTraffic extends DurableObject<TenantObjectBinding> implements
     if (rings === null || rings > at) await this.ctx.storage.setAlarm(at);
   }
 
+  /** A plan that is lost or cannot be read forbids nothing here: erasing is for good. */
+  async #retentionOfPlan({ plan: id, ...own }: Word): Promise<Retention> {
+    const plan = id === null ? null : await tenantIndex(this.env).plan(id);
+    if (plan === null) return retentionIn(own);
+    const { policy, problem } = await readLevel('plan', plan.document, plan.policy_version);
+    return problem === null ? policy.retention : retentionIn(own);
+  }
+
   async #wordOf(tenant: string): Promise<Word> {
     if (this.#word !== null && this.#word.untilMs > Date.now()) return this.#word.word;
     const erasures = this.#erasures;
     const view = await tenantObject(this.env, tenant).read(tenant);
     const word =
       view === null || view.deleted_at !== null
-        ? { ...KEEPS_NOTHING, isSuspended: false }
+        ? { ...KEEPS_NOTHING, isSuspended: false, plan: null }
         : {
             ...(await readLevel('tenant', view.policy, view.policy_version)).policy.retention,
             isSuspended: view.suspended !== null,
+            plan: view.plan,
           };
     if (this.#erasures === erasures) this.#word = { word, untilMs: Date.now() + WORD_COUNTS_MS };
     return word;
   }
 }
+
+const retentionIn = ({ traffic, share, days }: Retention): Retention => ({ traffic, share, days });

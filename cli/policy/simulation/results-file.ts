@@ -4,10 +4,11 @@
  * added: where a prompt has several, because it was asked again, the last one counts.
  */
 import { createHash } from 'node:crypto';
-import { appendFile, readFile, rename, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, truncate } from 'node:fs/promises';
 import * as z from 'zod';
 import { whyNot } from '../../options/why-not.ts';
 import { Compared } from './outcome.ts';
+import { makePrivate, writePrivate } from './private-file.ts';
 import type { Messages } from './read-prompts.ts';
 
 const Head = z.strictObject({
@@ -30,7 +31,7 @@ export const digestOfPrompts = (prompts: readonly Messages[]) =>
   createHash('sha256').update(JSON.stringify(prompts)).digest('hex');
 
 /**
- * Opens the file, or makes it. Returns what it already has, by index.
+ * Opens the file, or makes it, for its owner alone. Returns what it already has, by index.
  *
  * @param force begin anew, whatever is there
  */
@@ -44,11 +45,12 @@ export async function openResults(
   const [first, ...rest] = whole.split('\n').slice(0, -1);
   if (first === undefined) {
     if (text !== '') throw strange(file, 1);
-    await writeWhole(file, `${JSON.stringify(head)}\n`);
+    await writePrivate(file, `${JSON.stringify(head)}\n`);
     return new Map();
   }
   refuseOther(file, parse(first, Head) ?? fail(strange(file, 1)), head);
   const done = rest.map((line, i) => parse(line, Compared) ?? fail(strange(file, i + 2)));
+  await makePrivate(file);
   // A line that a killed run was writing has no end. The next one must not be joined to it.
   if (whole !== text) await truncate(file, Buffer.byteLength(whole));
   return new Map(done.map((each) => [each.index, each]));
@@ -57,13 +59,6 @@ export async function openResults(
 /** Adds a line, which is on the disk when this resolves. */
 export async function appendResult(file: string, compared: Compared): Promise<void> {
   await appendFile(file, `${JSON.stringify(compared)}\n`, { flush: true });
-}
-
-/** The old file is there until the new one is whole. */
-async function writeWhole(file: string, text: string): Promise<void> {
-  const draft = `${file}.${process.pid}.tmp`;
-  await writeFile(draft, text, { flush: true });
-  await rename(draft, file);
 }
 
 function refuseOther(file: string, found: Head, wanted: Head): void {

@@ -2,7 +2,7 @@
  * The kept prompts of a tenant, with an alarm that tests ring, and that can be made to fail or to
  * hang. Everything else is real.
  */
-import type { TenantObjectBinding, TenantObjectContract } from '../../objects/tenant-contracts.ts';
+import type { TenantIndexBinding, TenantObjectBinding, TenantObjectContract } from '../../objects/tenant-contracts.ts';
 import type { TenantTrafficBinding } from '../../objects/tenant-traffic-contract.ts';
 import { TenantTraffic } from '../../traffic/tenant-traffic.ts';
 import type { TrafficCall } from './traffic-call.ts';
@@ -24,8 +24,9 @@ type Prompt = { messages: string; days: number };
 export class ScriptedTraffic extends TenantTraffic {
   readonly #tenants: { wait: Promise<void> };
   #next: 'fail' | 'hang' | null = null;
+  #stays = false;
 
-  constructor(ctx: DurableObjectState, env: TenantObjectBinding) {
+  constructor(ctx: DurableObjectState, env: TenantIndexBinding & TenantObjectBinding) {
     const tenants = { wait: Promise.resolve() };
     const getByName = (name: string): TenantObjectContract => {
       const read = async (tenant: string) => {
@@ -62,6 +63,11 @@ export class ScriptedTraffic extends TenantTraffic {
     this.#next = 'hang';
   }
 
+  /** The next erasure fails. */
+  async stay(): Promise<void> {
+    this.#stays = true;
+  }
+
   /** All is erased after a prompt has come and before it is kept. Returns whether it was. */
   async race(tenant: string, prompt: Prompt): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -70,6 +76,14 @@ export class ScriptedTraffic extends TenantTraffic {
     await this.erase();
     resolve();
     return kept;
+  }
+
+  override async erase(): Promise<void> {
+    if (this.#stays) {
+      this.#stays = false;
+      throw new Error('scripted failure of an erasure');
+    }
+    return super.erase();
   }
 
   override async keep(tenant: string, prompt: Prompt): Promise<boolean> {

@@ -39,7 +39,7 @@ export default {
       const isSettled = index % crashEvery > 0;
       const completion = isSettled ? Math.min(tokens, index % 7) : tokens;
       calm.spent += completion;
-      if (isSettled) await account.settle({ id: ask.id, spender, spent: { prompt: 0, completion } });
+      if (isSettled) await account.settle({ id: ask.id, spender, spent: { prompt: 0, completion }, unlimited: false });
     }
 
     await Promise.all(Array.from({ length: requests }, (_, index) => one(index)));
