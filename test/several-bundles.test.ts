@@ -54,8 +54,11 @@ test('it is ready once both can be asked, lists both, and suggests the last one'
     { id: 'plimsoll-demo', plimsoll: { modes: ['logits', 'layers'], available: true } },
     { id: 'tiny', plimsoll: { context_length: 96, modes: ['logits', 'layers'], available: true } },
   ]);
+  // The hints come after the ready line.
+  await expect
+    .poll(() => stack.log(), { timeout: 60_000 })
+    .toMatch(/Models:\n +plimsoll-demo +\d+ tokens, mode logits or layers\n +tiny +96 tokens/);
   expect(stack.log()).toContain('"model":"tiny"');
-  expect(stack.log()).toMatch(/Models:\n +plimsoll-demo +\d+ tokens, mode logits or layers\n +tiny +96 tokens/);
   for (const model of ['plimsoll-demo', 'tiny']) {
     expect(await ask(model)).toMatchObject({ status: 200, body: { model } });
   }
