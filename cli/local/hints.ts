@@ -24,11 +24,12 @@ export async function hints(
     dataDir: string;
   },
 ): Promise<string> {
-  const listed = await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${tenants[0]!.key}` } });
-  const models = ModelList.parse(await listed.json()).data.map(({ id, plimsoll: { context_length, modes } }) => ({
-    name: id,
-    about: `${context_length} tokens, mode ${modes.join(' or ')}`,
-  }));
+  const lists = await Promise.all(tenants.map(({ key }) => listModels(url, key)));
+  const models = lists[0]!.map(({ id, plimsoll: { context_length } }) => {
+    // A list has the modes that its key may ask for. The keys stand above.
+    const modes = lists.flatMap((list) => list.find((other) => other.id === id)?.plimsoll.modes ?? []);
+    return { name: id, about: `${context_length} tokens, mode ${[...new Set(modes)].join(' or ')}` };
+  });
   const keys = await Promise.all(
     tenants.map(async ({ key, policy }) => {
       const { floor, budget } = Policy.parse(JSON.parse(await readFile(new URL(policy, DEMO_POLICIES), 'utf8')));
@@ -50,6 +51,11 @@ ${table(models)}
 ${prompted ? demonstration(model, DEMO) : ''}
   Local state is in ${shown(dataDir)}; Ctrl-C stops everything.
 `;
+}
+
+async function listModels(url: string, key: string): Promise<ModelList['data']> {
+  const listed = await fetch(`${url}/v1/models`, { headers: { authorization: `Bearer ${key}` } });
+  return ModelList.parse(await listed.json()).data;
 }
 
 /** So small a model hardly follows its prompt (docs/models.md has the counts). */
