@@ -33,6 +33,25 @@ afterAll(() => {
   rmSync(dir, { recursive: true });
 });
 
+/** What is the same in both sittings. */
+const shared = () => ({
+  hypotheses: at('hypotheses.json'),
+  from: at('base'),
+  seeds: [],
+  sets: ['world' as const],
+  data: at('none'),
+  part: 'test' as const,
+  heldOutTopics: false,
+  share: 0.05,
+  whole: [],
+  pairs: 16,
+  maxTokens: 5,
+  served: at('recipe', BUNDLE_OUTPUT),
+  threads: 1,
+  make: true,
+  answerAgain: false,
+});
+
 test('a study on a recipe asks about topics that the recipe never saw, and reports what it learned from', async () => {
   const line = () => ({ line: { ...OPEN_LINE, floor: 0.9 } });
   // Whatever the probe says is more than this rule wants.
@@ -42,26 +61,12 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
   } as const;
   const looked = () => ({ ...line(), look: { rules, refusal: 'Refused after a look.' } });
   const options: StudyOptions = {
-    hypotheses: at('hypotheses.json'),
-    from: at('base'),
+    ...shared(),
     recipes: [at('recipe')],
     out: at('out'),
     report: at('report'),
-    seeds: [],
     methods: ['base', 'constant-matched-budget-20', 'logits-floor-0.3-budget-20', 'dpo-s', 'strict', 'open'],
-    sets: ['world'],
-    data: at('none'),
-    part: 'test',
-    heldOutTopics: false,
-    share: 0.05,
-    whole: [],
-    pairs: 16,
-    maxTokens: 5,
-    served: at('recipe', BUNDLE_OUTPUT),
     tenants: { strict: looked, balanced: line, open: line },
-    threads: 1,
-    make: true,
-    answerAgain: false,
   };
   await runStudy(options);
   expect(STUDY_RUNS.isOurs(at('out'))).toBe(true);
@@ -114,27 +119,13 @@ test('a study whose answers and runs are lost goes on from its results, and asks
   for (const name of ['out-later', 'report-later']) mkdirSync(at(name));
   const line = () => ({ line: OPEN_LINE });
   const options: StudyOptions = {
-    hypotheses: at('hypotheses.json'),
-    from: at('base'),
+    ...shared(),
     recipes: [],
     earlier: at('report/results.jsonl.gz'),
     out: at('out-later'),
     report: at('report-later'),
-    seeds: [],
     methods: ['base', 'strict', 'layers', 'base-prompted'],
-    sets: ['world'],
-    data: at('none'),
-    part: 'test',
-    heldOutTopics: false,
-    share: 0.05,
-    whole: [],
-    pairs: 16,
-    maxTokens: 5,
-    served: at('recipe', BUNDLE_OUTPUT),
     tenants: { strict: line, balanced: line, open: line },
-    threads: 1,
-    make: true,
-    answerAgain: false,
   };
   await runStudy(options);
   const { results, registration } = readResults(at('report-later/results.jsonl.gz'));
