@@ -11,14 +11,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Miniflare } from 'miniflare';
-import { startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine.ts';
-import { BackendConfig } from '#gpu-backend/server/config.ts';
-import { serveEngine } from '#gpu-backend/server/start-backend.ts';
-import { call, DRAW_SECRET, generateRequest, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
+import { call, generateRequest, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { seedDemoTenants } from '#workers/local/seed-demo-tenants.ts';
 import { startEdge } from '#workers/local/start-edge.ts';
 import { alternate, medianRatio, printMeasured } from './harness/measure.ts';
+import { startScriptedBackend } from './harness/scripted-backend.ts';
 
 const OPERATOR_KEY = 'bench-operator';
 const TOKENS = 32;
@@ -29,21 +27,7 @@ const BARE_PROXY = (upstream: string) =>
   `export default { fetch: (request) => fetch(new Request(${JSON.stringify(upstream)} + new URL(request.url).pathname, request)) };`;
 
 export async function benchEdgeLatency({ rounds }: { rounds: number }): Promise<Record<string, number>> {
-  const { receiptPrivateJwk, jwks } = await receiptKeys();
-  const engine = await startScriptedEngine({ contextLength: 512 });
-  const { bundle: _none, ...config } = BackendConfig.parse({
-    bundle: 'none',
-    port: 0,
-    directiveSecret: SECRET,
-    drawSecret: DRAW_SECRET,
-    receiptPrivateJwk,
-  });
-  const encode = (text: string) => Array.from(new TextEncoder().encode(text));
-  const backend = await serveEngine(
-    engine,
-    (messages) => ({ promptIds: encode(messages.map(({ content }) => content).join('\n')), rowPrompts: {} }),
-    config,
-  );
+  const { backend, jwks } = await startScriptedBackend({ contextLength: 512 });
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bench-'));
   const proxy = new Miniflare({
     cf: false,

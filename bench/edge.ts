@@ -18,16 +18,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Miniflare } from 'miniflare';
-import { startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine.ts';
-import { BackendConfig } from '#gpu-backend/server/config.ts';
-import { serveEngine } from '#gpu-backend/server/start-backend.ts';
-import { call, DRAW_SECRET, generateRequest, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
+import { call, generateRequest, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { adminClient } from '#workers/control/admin-client.ts';
 import { startEdge } from '#workers/local/start-edge.ts';
 import { MODEL, startGateways } from './edge/gateways.ts';
 import { startOpenAiUpstream } from './edge/openai-upstream.ts';
 import { alternate, type Measured, median, medianRatio, printMeasured } from './harness/measure.ts';
+import { startScriptedBackend } from './harness/scripted-backend.ts';
 
 const OPERATOR_KEY = 'bench-operator';
 const TOKENS = 32;
@@ -51,20 +49,7 @@ const BARE_PROXY = (upstream: string) =>
 export async function benchEdge({ rounds }: { rounds: number }): Promise<Record<string, number>> {
   const closers: (() => unknown)[] = [];
   try {
-    const { receiptPrivateJwk, jwks } = await receiptKeys();
-    const { bundle: _none, ...config } = BackendConfig.parse({
-      bundle: 'none',
-      port: 0,
-      directiveSecret: SECRET,
-      drawSecret: DRAW_SECRET,
-      receiptPrivateJwk,
-    });
-    const encode = (text: string) => Array.from(new TextEncoder().encode(text));
-    const backend = await serveEngine(
-      await startScriptedEngine({ contextLength: 1024 }),
-      (messages) => ({ promptIds: encode(messages.map(({ content }) => content).join('\n')), rowPrompts: {} }),
-      config,
-    );
+    const { backend, jwks } = await startScriptedBackend({ contextLength: 1024 });
     closers.push(() => backend.close());
     const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bench-'));
     closers.push(() => rm(dataDir, { recursive: true, force: true }));

@@ -19,15 +19,13 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine.ts';
-import { BackendConfig } from '#gpu-backend/server/config.ts';
-import { serveEngine } from '#gpu-backend/server/start-backend.ts';
-import { DRAW_SECRET, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
+import { SECRET } from '#gpu-backend/server/testing/backend-client.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { seedDemoTenants } from '#workers/local/seed-demo-tenants.ts';
 import { startEdge } from '#workers/local/start-edge.ts';
 import { quantile } from './chaos/quantile.ts';
 import { firstTokens, type Layout, NEW_CONNECTION, OPEN_CONNECTION, readRoundTrips } from './global/first-token.ts';
+import { startScriptedBackend } from './harness/scripted-backend.ts';
 
 const OPERATOR_KEY = 'bench-operator';
 const CENTRAL = 'Washington DC';
@@ -74,20 +72,7 @@ export async function benchGlobal({ rounds }: { rounds: number }): Promise<Recor
 
 /** Milliseconds from each request to its first text, one at a time, warm. */
 async function measureService(samples: number): Promise<number[]> {
-  const { receiptPrivateJwk, jwks } = await receiptKeys();
-  const { bundle: _none, ...config } = BackendConfig.parse({
-    bundle: 'none',
-    port: 0,
-    directiveSecret: SECRET,
-    drawSecret: DRAW_SECRET,
-    receiptPrivateJwk,
-  });
-  const encode = (text: string) => Array.from(new TextEncoder().encode(text));
-  const backend = await serveEngine(
-    await startScriptedEngine({ contextLength: 512 }),
-    (messages) => ({ promptIds: encode(messages.map(({ content }) => content).join('\n')), rowPrompts: {} }),
-    config,
-  );
+  const { backend, jwks } = await startScriptedBackend({ contextLength: 512 });
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bench-'));
   const edge = await startEdge({
     port: 0,

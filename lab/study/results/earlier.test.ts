@@ -61,6 +61,10 @@ describe('an earlier sitting of a study', () => {
     expect(both.seconds.training).toBe(earlier.results.seconds.training + 10);
     expect(both.judges[0]!.figures).toEqual(judges[0]!.figures);
     expect(both.missing).toEqual(['what is missing now']);
+    const planned = { ...earlier.results.methods[0]!, id: 'planned', trainedTokens: 9 };
+    const before = { ...earlier, results: { ...earlier.results, methods: [...earlier.results.methods, planned] } };
+    const now = { ...later, methods: [...later.methods, { ...planned, trainedTokens: 0 }] };
+    expect(withEarlier(now, before).methods.at(-1)).toMatchObject({ id: 'planned', trainedTokens: 0 });
   });
 
   test('is refused where the judges are others', () => {

@@ -81,7 +81,11 @@ export function withEarlier(later: StudyResults, { file, results: earlier }: Ear
   const fresh = later.runs.filter(
     ({ name, seed }) => !earlier.runs.some((run) => run.name === name && run.seed === seed),
   );
-  const tokens = new Map(earlier.methods.map(({ id, trainedTokens }) => [id, trainedTokens]));
+  // What nobody has answered may have been planned on other runs.
+  const answered = new Set(earlier.cells.map(({ method }) => method));
+  const tokens = new Map(
+    earlier.methods.flatMap(({ id, trainedTokens }) => (answered.has(id) ? [[id, trainedTokens] as const] : [])),
+  );
   return {
     ...later,
     methods: later.methods.map((method) => ({
