@@ -23,6 +23,7 @@ type StudyFlags = {
   from: string;
   recipes: string[];
   earlier?: string;
+  retrained: boolean;
   out: string;
   report: string;
   force: boolean;
@@ -69,6 +70,11 @@ export function studyCommand(): Command {
       .option(
         '--earlier <results>',
         'results.jsonl.gz of an earlier sitting of this study, whose answers are lost: what it holds is not asked again, and recipes may be missing',
+      )
+      .option(
+        '--retrained',
+        'with --earlier: a recipe may have been trained again and come out otherwise; the report says which answers are its',
+        false,
       )
       .option('--out <dir>', 'where runs and answers go', 'runs/study')
       .option('--report <dir>', 'where the report goes', 'docs/evaluation')

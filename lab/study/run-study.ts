@@ -53,6 +53,11 @@ export type StudyOptions = {
    * hold is not asked again. Recipes may be left out: then only what needs no run is asked of them.
    */
   earlier?: string | undefined;
+  /**
+   * Whether a recipe of an earlier sitting's seed may have been trained again, and come out
+   * otherwise. The results then say which answers are its.
+   */
+  retrained?: boolean | undefined;
   /** The folder for runs and answers. It must exist. */
   out: string;
   /** The folder for the report. It must exist. */
@@ -107,7 +112,11 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
   const { tokenizer } = base;
   const shipped = options.served === undefined ? undefined : await openShipped(options.served);
   const earlier = options.earlier === undefined ? null : openEarlier(options.earlier);
-  const { seeds, served, learnedFrom, heldOutTopics, sampling } = await seedsOf(options, { base, earlier, shipped });
+  const { seeds, retrained, served, learnedFrom, heldOutTopics, sampling } = await seedsOf(options, {
+    base,
+    earlier,
+    shipped,
+  });
   const contexts = seeds.map(({ seed, source }): SeedContext => {
     return { dir: path.join(out, `seed-${seed}`), seed, source, base, tokenizer, threads };
   });
@@ -182,7 +191,7 @@ export async function runStudy(options: StudyOptions): Promise<{ training: numbe
     missing: [...missing, ...(edge.missing === null ? [] : [edge.missing]), ...judging.missing],
   }).finally(judging.close);
   const results = earlier
-    ? withEarlier(judged, earlier)
+    ? withEarlier(judged, earlier, retrained)
     : { ...judged, judges: withHandLabels(judged.judges, { answered: grid.cells, judged: judged.cells }) };
   const file = path.join(options.report, RESULTS_FILE);
   const bytes = writeResults(file, { results, registration: readRegistration(out) });
@@ -199,6 +208,8 @@ type Seeds = {
     /** What it learns from, for the registration. */
     from: string;
   }[];
+  /** The digests of recipes that are not the registered ones, by seed. */
+  retrained: ReadonlyMap<number, string>;
   served: Served;
   learnedFrom: string;
   heldOutTopics: boolean;
@@ -208,7 +219,7 @@ type Seeds = {
 
 /** What the methods learn from, for each seed. */
 async function seedsOf(
-  { recipes, seeds, heldOutTopics, pairs: worldPairs }: StudyOptions,
+  { recipes, seeds, heldOutTopics, pairs: worldPairs, retrained = false }: StudyOptions,
   { base, earlier, shipped }: { base: BaseModel; earlier: Earlier | null; shipped: Shipped | undefined },
 ): Promise<Seeds> {
   const sources: RecipeSource[] = [];
@@ -223,8 +234,13 @@ async function seedsOf(
   if (earlier) {
     const served = sources[0]?.served ?? shipped?.served;
     if (served === undefined) throw new Error('--earlier: wanted --recipes or --served, to know how answers are mixed');
+    const known = seedsOfEarlier(earlier, found, { retrained });
+    const others = known.flatMap(({ seed, from, recipe }) =>
+      recipe === null || recipe.from === from ? [] : [[seed, recipe.from] as const],
+    );
     return {
-      seeds: seedsOfEarlier(earlier, found).map(({ recipe, ...seed }) => ({ ...seed, source: recipe?.source ?? null })),
+      seeds: known.map(({ recipe, ...seed }) => ({ ...seed, source: recipe?.source ?? null })),
+      retrained: new Map(others),
       served,
       learnedFrom: earlier.results.learnedFrom,
       heldOutTopics: true,
@@ -235,6 +251,7 @@ async function seedsOf(
     const { maxTokens, sampling, served, what } = sources[0]!;
     return {
       seeds: found,
+      retrained: new Map(),
       served,
       learnedFrom: what,
       heldOutTopics: true,
@@ -253,6 +270,7 @@ async function seedsOf(
   const [first] = worlds;
   return {
     seeds: worlds,
+    retrained: new Map(),
     served: first!.source.served,
     learnedFrom: first!.source.what,
     heldOutTopics,

@@ -117,15 +117,34 @@ export function intervalOf(values: readonly Measured[], bootstrap: Bootstrap): I
 
 /**
  * The seeds for which all of the methods answered. Training runs differ by seed, so methods are
- * compared within seeds.
+ * compared within seeds, and never one of a seed's first training with one of its second. A method
+ * that was not trained goes with either.
  */
 export function sharedSeeds(
   study: Study,
   { methods, set, depth }: { methods: readonly string[]; set: string; depth: number },
 ): number[] {
-  return study.results.seeds.filter((seed) =>
-    methods.every((method) => study.cells({ method, set, depth, seeds: [seed] }).length > 0),
+  return study.results.seeds.filter(
+    (seed) =>
+      methods.every((method) => study.cells({ method, set, depth, seeds: [seed] }).length > 0) &&
+      isOneTraining(study, { methods, set, depth, seed }),
   );
+}
+
+function isOneTraining(
+  study: Study,
+  { methods, set, depth, seed }: { methods: readonly string[]; set: string; depth: number; seed: number },
+): boolean {
+  const trained = methods.filter((method) => study.method(method)?.trainedTokens !== 0);
+  const trainings = trained.map(
+    (method) =>
+      study.results.retrained?.find(
+        (again) =>
+          again.seed === seed &&
+          again.cells.some((cell) => cell.method === method && cell.set === set && cell.depth === depth),
+      )?.digest ?? 'the first',
+  );
+  return new Set(trainings).size <= 1;
 }
 
 /** The set that was attacked by prefill: the first set with cells at a depth above 0. */

@@ -48,7 +48,7 @@ ${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length
 Questions by set: ${sets.map(({ label, questions }) => `${label} ${questions}`).join(', ')}.
 ${baseSentence(study)} Every run learned from ${learnedFrom}. Training took ${formatSeconds(seconds.training)}, answering
 ${formatSeconds(seconds.generating)}.
-
+${retrainedSentences(study)}
 **Intervals** cover 95 % and take in the luck of the questions and of the training runs. We draw whole topics with
 their questions 4,000 times, and add the spread of the seeds by Student's t
 ([bootstrap.ts](../../lab/study/analysis/bootstrap.ts) says why). Two methods are compared on the same questions and the
@@ -233,4 +233,23 @@ function hypothesesTable(study: Study, outcomes: readonly Outcome[]): string {
       verdict === 'missing' ? MISSING : `**${verdict}**`,
     ]),
   );
+}
+
+/** Which answers are of a second training, if there was one. */
+function retrainedSentences({ results: { retrained = [] }, method }: Study): string {
+  if (retrained.length === 0) return '';
+  const told = retrained.map(({ seed, digest, cells }) => {
+    const asked = [...Map.groupBy(cells, (cell) => cell.method)].map(([id, own]) => {
+      const sets = [...new Set(own.map(({ set }) => set))];
+      return `${method(id)?.label ?? id} on ${sets.join(', ')}`;
+    });
+    return `- seed ${seed}, \`${digest.slice(0, 12)}\`: ${asked.join('; ')}`;
+  });
+  return `
+**Trained again.** The recipes of some seeds were lost, and trained again by the same command. They came out otherwise
+than what was registered, because rounding differs from one processor to another. These answers are of the second
+training. No comparison puts them beside the first:
+
+${told.join('\n')}
+`;
 }

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { createStudy, sharedSeeds } from '../analysis/study.ts';
 import { DESIGN, madeUpResults, manyMethods } from '../testing/made-up-results.ts';
 import { openEarlier, seedsOfEarlier, withEarlier } from './earlier.ts';
 import type { Registration } from './registration.ts';
@@ -36,14 +37,46 @@ describe('an earlier sitting of a study', () => {
   test('takes only the very recipes that its seeds learned from', () => {
     const [one, two] = DESIGN.seeds;
     const recipe = { ...two!, dir: 'runs/two' };
-    expect(seedsOfEarlier(earlier, [recipe])).toEqual([
+    expect(seedsOfEarlier(earlier, [recipe], { retrained: false })).toEqual([
       { ...one, recipe: null },
       { ...two, recipe },
     ]);
-    expect(() => seedsOfEarlier(earlier, [{ ...recipe, from: 'another' }])).toThrow(
+    expect(() => seedsOfEarlier(earlier, [{ ...recipe, from: 'another' }], { retrained: false })).toThrow(
       /runs\/two: found a recipe of seed 8 with the digest another, .* was measured with two/,
     );
-    expect(() => seedsOfEarlier(earlier, [{ ...recipe, seed: 4 }])).toThrow(/no such seed/);
+    expect(() => seedsOfEarlier(earlier, [{ ...recipe, seed: 4 }], { retrained: true })).toThrow(/no such seed/);
+  });
+
+  test('takes a recipe that was trained again where that may be, and says which cells are its', () => {
+    const [one, two] = DESIGN.seeds;
+    const recipe = { ...two!, from: 'another', dir: 'runs/two' };
+    expect(seedsOfEarlier(earlier, [recipe], { retrained: true })).toEqual([
+      { ...one, recipe: null },
+      { ...two, recipe },
+    ]);
+    const digests = new Map([[8, 'another']]);
+    const ids = ['layers', 'dpo-both', 'base'];
+    const seedOfAll = results.cells.find(({ method }) => method === 'layers')!.seed;
+    const cells = ids.map((id) => ({ ...results.cells.find(({ method }) => method === id)!, seed: 8, depth: 5 }));
+    const [layers, dpo, base] = cells;
+    const none: StudyResults = { ...results, cells: [] };
+    const first = withEarlier({ ...none, cells: [dpo!, base!] }, { ...earlier, results: none });
+    const both = withEarlier({ ...none, cells: [layers!] }, { ...earlier, results: first }, digests);
+    expect(both.retrained).toEqual([
+      { seed: 8, digest: 'another', cells: [{ method: 'layers', set: layers!.set, depth: 5 }] },
+    ]);
+    const file = written('again.jsonl.gz', both);
+    const study = createStudy({ ...openEarlier(file).results, seeds: [seedOfAll, 8] });
+    const shared = (...methods: string[]) => sharedSeeds(study, { methods, set: layers!.set, depth: 5 });
+    expect(shared('layers')).toEqual([8]);
+    expect(shared('layers', 'dpo-both')).toEqual([]);
+    // The base was not trained, so it goes with either.
+    const untrained = study.results.methods.map((method) =>
+      method.id === 'base' ? { ...method, trainedTokens: 0 } : { ...method, trainedTokens: 9 },
+    );
+    const asTrained = createStudy({ ...study.results, methods: untrained });
+    expect(sharedSeeds(asTrained, { methods: ['layers', 'base'], set: layers!.set, depth: 5 })).toEqual([8]);
+    expect(sharedSeeds(asTrained, { methods: ['dpo-both', 'base'], set: layers!.set, depth: 5 })).toEqual([8]);
   });
 
   test('keeps its cells, runs and hand labels beside what came later', () => {

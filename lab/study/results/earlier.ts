@@ -10,7 +10,7 @@ import {
   readRegistration,
   writeRegistration,
 } from './registration.ts';
-import type { CellName, StudyResults } from './results.ts';
+import type { CellName, Retrained, StudyResults } from './results.ts';
 import { readResults } from './results-file.ts';
 
 export type Earlier = {
@@ -36,19 +36,22 @@ export function openEarlier(file: string): Earlier {
 
 /**
  * The seeds of the earlier registration, each with the recipe that is the very one it learned from,
- * or null. Throws if a recipe is none of them: a seed that was trained again, and came out
- * otherwise, is another seed.
+ * or null. Throws if a recipe is none of them, unless it was trained again and the results may say
+ * so.
+ *
+ * @param retrained whether a recipe of a registered seed may have come out otherwise
  */
 export function seedsOfEarlier<T extends { seed: number; from: string; dir: string }>(
   { file, registration }: Earlier,
   recipes: readonly T[],
+  { retrained }: { retrained: boolean },
 ): (Design['seeds'][number] & { recipe: T | null })[] {
   const { seeds } = registration.design;
   for (const { seed, from, dir } of recipes) {
     const wanted = seeds.find((other) => other.seed === seed)?.from;
-    if (wanted === from) continue;
+    if (wanted === from || (retrained && wanted !== undefined)) continue;
     throw new Error(
-      `${dir}: found a recipe of seed ${seed} with the digest ${from}, ${file} was measured with ${wanted ?? 'no such seed'}: leave this folder out`,
+      `${dir}: found a recipe of seed ${seed} with the digest ${from}, ${file} was measured with ${wanted ?? 'no such seed'}: leave this folder out, or say --retrained`,
     );
   }
   return seeds.map((each) => ({ ...each, recipe: recipes.find(({ seed }) => seed === each.seed) ?? null }));
@@ -65,10 +68,36 @@ export function goOn(dir: string, { registration }: Earlier, now: Registered): v
 const BY_HAND = /^hand labels/;
 
 /**
+ * The cells that were answered with recipes which were trained again: those of the earlier sitting
+ * and of this one, by seed and digest.
+ *
+ * @param digests of this sitting's recipes that are not the registered ones, by seed
+ * @param cells that this sitting answered
+ */
+export function retrainedCells(
+  earlier: StudyResults,
+  { digests, cells }: { digests: ReadonlyMap<number, string>; cells: readonly CellName[] },
+): Retrained[] | undefined {
+  const all = [...(earlier.retrained ?? [])];
+  for (const [seed, digest] of digests) {
+    const own = cells.filter((cell) => cell.seed === seed).map(({ method, set, depth }) => ({ method, set, depth }));
+    if (own.length === 0) continue;
+    const before = all.find((other) => other.seed === seed && other.digest === digest);
+    if (before === undefined) all.push({ seed, digest, cells: own });
+    else all[all.indexOf(before)] = { ...before, cells: [...before.cells, ...own] };
+  }
+  return all.length === 0 ? undefined : all;
+}
+
+/**
  * Both sittings as one. Throws if the answers were not judged alike: what the judges are worth on
  * their own held-out data has to be the same to four digits.
  */
-export function withEarlier(later: StudyResults, { file, results: earlier }: Earlier): StudyResults {
+export function withEarlier(
+  later: StudyResults,
+  { file, results: earlier }: Earlier,
+  digests: ReadonlyMap<number, string> = new Map(),
+): StudyResults {
   for (const { name, figures } of later.judges) {
     const before = earlier.judges.find((judge) => judge.name === name)?.figures ?? {};
     for (const [figure, value] of Object.entries(figures)) {
@@ -93,6 +122,7 @@ export function withEarlier(later: StudyResults, { file, results: earlier }: Ear
       trainedTokens: tokens.get(method.id) || method.trainedTokens,
     })),
     learnedFrom: earlier.learnedFrom,
+    retrained: retrainedCells(earlier, { digests, cells: later.cells }),
     cells: [...earlier.cells, ...later.cells],
     runs: [...earlier.runs, ...fresh],
     judges: earlier.judges,

@@ -62,6 +62,15 @@ const Head = z.strictObject({
   ),
   judges: z.array(z.strictObject({ name: z.string(), what: z.string(), figures: Numbers })),
   seconds: z.strictObject({ training: z.number(), generating: z.number() }),
+  retrained: z
+    .array(
+      z.strictObject({
+        seed: z.number(),
+        digest: z.string(),
+        cells: z.array(z.strictObject({ method: z.string(), set: z.string(), depth: z.int().min(0) })),
+      }),
+    )
+    .optional(),
   missing: z.array(z.string()),
   base: z.strictObject({ parameters: z.number(), steps: z.number().nullable() }),
 });

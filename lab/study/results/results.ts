@@ -110,6 +110,17 @@ export type TrainedRun = {
 export const STUDY_KINDS = ['world', 'recipes'] as const;
 export type StudyKind = (typeof STUDY_KINDS)[number];
 
+/**
+ * A seed whose recipe was lost and trained again, and came out otherwise: on another processor
+ * rounding differs. Its cells never stand beside those of the first training in one comparison.
+ */
+export type Retrained = {
+  seed: number;
+  /** Of the second training. The registration has that of the first. */
+  digest: string;
+  cells: Omit<CellName, 'seed'>[];
+};
+
 export type StudyResults = {
   study: StudyKind;
   /** SHA-256 of the bundle that ships, in hex. null: each seed's own bundle was asked instead. */
@@ -128,6 +139,8 @@ export type StudyResults = {
   judges: { name: string; what: string; figures: Record<string, number> }[];
   /** The time of all training steps and of all generations, summed over the grid. */
   seconds: { training: number; generating: number };
+  /** Left out if no recipe was trained again. */
+  retrained?: Retrained[] | undefined;
   /** What is missing from the full grid, in words. Empty if nothing is. */
   missing: string[];
   /** The bundle's base. */
