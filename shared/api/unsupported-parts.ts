@@ -27,7 +27,7 @@ export function refuseOtherParts(body: unknown, table: Unsupported): void {
       const param = `messages[${i}].content[${j}].type`;
       throw new PlimsollError(
         'unsupported_value',
-        `${KINDS[type]} are not supported by this server: expected '${param}' to be "text", found "${type}".`,
+        `${KINDS[type]} are not supported by this server. Invalid value for '${param}': expected "text", found "${type}".`,
         { param },
       );
     }
