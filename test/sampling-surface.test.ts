@@ -32,7 +32,8 @@ const POLICIES = {
     ...{ floor: 0.1, budget: null },
     categories: { any_harm: { action: 'refuse', floor: 1, ramp: { from: 0.2, full: 0.5 } } },
   },
-  counted: { floor: 0, budget: null, limits: { tokens_per_day: 100_000 } },
+  free: { floor: 0, budget: null },
+  counted: { floor: 0, budget: null, limits: { tokens_per_minute: 100_000 } },
   tried: { floor: 0, budget: null, limits: { tries_per_prompt_per_minute: 5 } },
 };
 
@@ -198,7 +199,9 @@ const receiptOf = (token: string | undefined): Promise<Receipt> => verifyReceipt
 
 describe('what shapes an answer reaches the gate', () => {
   test('biases, masks, penalties and ends do what they say', async () => {
-    expect(textOf(await chat({ logit_bias: { 120: 100 }, max_tokens: 5 }))).toBe('xxxxx');
+    expect(textOf(await chat({ logit_bias: { 120: 100 }, max_tokens: 5 }, 'pk-free'))).toBe('xxxxx');
+    // A budget has the last word.
+    expect(textOf(await chat({ logit_bias: { 120: 100 }, max_tokens: 5 }))).not.toBe('xxxxx');
     expect(textOf(await chat({ allowed_token_ids: [97, 98] }))).toMatch(/^[ab]{16}$/);
     expect(textOf(await chat({ top_k: 1 }))).toBe(textOf(await chat({ temperature: 0 })));
     expect(textOf(await chat({ min_p: 1, seed: 9 }))).toBe(textOf(await chat({ temperature: 0 })));
@@ -336,7 +339,10 @@ describe('several answers', () => {
       for (const line of lines) line.breakAfter = after;
       const again = await chat(asked);
       for (const line of lines) line.breakAfter = null;
-      expect(lines.reduce((sum, { broken }) => sum + broken, 0), `after ${after}`).toBeGreaterThan(before);
+      expect(
+        lines.reduce((sum, { broken }) => sum + broken, 0),
+        `after ${after}`,
+      ).toBeGreaterThan(before);
       expect(again.choices.map(({ message }) => message.content)).toEqual(
         whole.choices.map(({ message }) => message.content),
       );
@@ -364,12 +370,25 @@ describe('several answers', () => {
   });
 
   test('are reserved and charged for, and are no way round a limit of tries', async () => {
-    const { usage } = await chat({ n: 3 }, 'pk-counted');
-    const left = await post('chat/completions', { ...CHAT, n: 1 }, 'pk-counted');
-    await left.text();
-    const day = await adminClient(edge.url, OPERATOR_KEY).usage.$get({ query: { tenant: 'counted' } } as never);
-    expect(day.status).toBe(200);
-    expect(usage.completion_tokens).toBe(48);
+    const spending = async (route: string, body: object) => {
+      const answer = await post(route, { ...CHAT, ...body }, 'pk-counted');
+      const { usage } = (await answer.json()) as ChatCompletion;
+      return { usage, left: Number(answer.headers.get('x-ratelimit-remaining-tokens')) };
+    };
+    // 22 bytes of prompt, what a template adds, and 16 tokens for each answer.
+    const prompt = 22 + 64 + 16;
+    const three = await spending('chat/completions', { n: 3 });
+    expect(three.left).toBe(100_000 - prompt - 3 * 16);
+    expect(three.usage.completion_tokens).toBe(48);
+    const one = await spending('chat/completions', {});
+    expect(one.left).toBe(100_000 - three.usage.total_tokens - prompt - 16);
+    const plain = { messages: undefined, prompt: ['ab', 'cde'], n: 2, max_tokens: 4 };
+    const two = await spending('completions', plain);
+    expect(two.left).toBe(100_000 - three.usage.total_tokens - one.usage.total_tokens - 2 * 80 - 5 - 16);
+    expect(two.usage).toMatchObject({ prompt_tokens: 5, completion_tokens: 16 });
+    const last = await spending('chat/completions', {});
+    const spent = three.usage.total_tokens + one.usage.total_tokens + two.usage.total_tokens;
+    expect(last.left).toBe(100_000 - spent - prompt - 16);
     const tried = await refusal('chat/completions', { ...CHAT, n: 2 }, 'pk-tried');
     expect(tried).toMatchObject({ status: 400, code: 'unsupported_value', param: 'n' });
   });
@@ -414,7 +433,9 @@ describe('plain completions', () => {
     expect(all.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
     for (const [i, prompt] of prompts.entries()) {
       const alone = await complete({ prompt, n: 2, max_tokens: 6 });
-      expect(all.choices.slice(2 * i, 2 * i + 2).map(({ text }) => text)).toEqual(alone.choices.map(({ text }) => text));
+      expect(all.choices.slice(2 * i, 2 * i + 2).map(({ text }) => text)).toEqual(
+        alone.choices.map(({ text }) => text),
+      );
     }
     expect(all.usage).toMatchObject({ prompt_tokens: prompts.join('').length, completion_tokens: 24 });
     const digests = new Set<string>();
@@ -467,6 +488,19 @@ describe('plain completions', () => {
       expect(found, JSON.stringify(prompt)).toMatchObject({ status: 403, code: 'policy_refused' });
     }
     expect((await complete({ prompt: 'Hello' }, 'pk-careful')).choices).toHaveLength(1);
+  });
+
+  test('have receipts that can be held against the request', async () => {
+    const asked = { model: 'scripted', prompt: ['One', 'Two'], seed: 7, n: 2 };
+    const all = await complete(asked);
+    for (const { plimsoll, text } of all.choices) {
+      const evidence = { jwks: keys.jwks, prompt: JSON.stringify(asked), answer: text };
+      const { checks } = await inspectReceipt((plimsoll ?? all.plimsoll).receipt!, evidence);
+      expect(checks.filter(({ verdict }) => verdict !== 'holds')).toEqual([]);
+      const other = { ...evidence, prompt: JSON.stringify({ ...asked, prompt: 'Three' }) };
+      const held = await inspectReceipt((plimsoll ?? all.plimsoll).receipt!, other);
+      expect(held.checks.find(({ name }) => name === 'prompt')?.verdict).toBe('fails');
+    }
   });
 
   test('go on elsewhere after a break, and are kept', async () => {

@@ -91,7 +91,7 @@ export function createApp({
     // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that
     // leaving it out does not compile.
     .post('/v1/chat/completions', metered, keepPrompts(), (c) => complete(c))
-    .post('/v1/completions', metered, (c) => completePrompts(c))
+    .post('/v1/completions', metered, keepPrompts(), (c) => completePrompts(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))

@@ -56,12 +56,8 @@ export const generationFields = {
   stream_options: z
     .strictObject({
       include_usage: z.boolean().nullish(),
-      /** Padding against eavesdroppers. Taken, and listed among what was ignored if it asks for it. */
+      /** Padding against eavesdroppers. There is none; who asks for it reads so in a header. */
       include_obfuscation: z.boolean().nullish(),
     })
     .nullish(),
 };
-
-const Shared = z.object(generationFields);
-/** What both kinds of request have. */
-export type GenerationFields = z.infer<typeof Shared>;

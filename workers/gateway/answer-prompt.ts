@@ -43,7 +43,7 @@ import { toldAgain } from './told-again.ts';
 /** Without `set`, a context that has room for more is one of these, too. */
 export type Metered = Pick<AppContext<MeterEnv>, 'env' | 'var' | 'req' | 'executionCtx'>;
 
-export type AnswererParts = {
+type AnswererParts = {
   decide: Decide;
   pool: BackendPool;
   classifierVersion: string;
@@ -52,7 +52,7 @@ export type AnswererParts = {
 };
 
 /** A prompt that may be asked, with the policy that decides about it. */
-export type Prepared = {
+type Prepared = {
   asked: Asked;
   caller: Caller;
   trace: Trace;

@@ -132,7 +132,12 @@ describe('an invalid chat request is refused, and the error names the field', ()
 
   const parts = (part: object) => ({ role: 'user', content: [{ type: 'text', text: 'What is this?' }, part] });
   test.each<[string, object, string, RegExp]>([
-    ['an image', parts({ type: 'image_url', image_url: { url: 'https://a.example/b.png' } }), 'content[1].type', /^Images/],
+    [
+      'an image',
+      parts({ type: 'image_url', image_url: { url: 'https://a.example/b.png' } }),
+      'content[1].type',
+      /^Images/,
+    ],
     ['sound', parts({ type: 'input_audio', input_audio: { data: '', format: 'wav' } }), 'content[1].type', /^Sounds/],
     ['a file', parts({ type: 'file', file: { file_id: 'f' } }), 'content[1].type', /^Files/],
     ['a call of a tool', { role: 'assistant', content: 'x', tool_calls: [{ id: 'c' }] }, 'tool_calls', /tool calls/],
@@ -213,6 +218,7 @@ describe('an incomplete body', () => {
 
   const ROUTES = [
     ['POST /v1/chat/completions', 'pk-demo-open'],
+    ['POST /v1/completions', 'pk-demo-open'],
     ['POST /v1/moderations', 'pk-demo-open'],
     ['PUT /admin/v1/tenants/acme', OPERATOR_KEY],
     ['POST /admin/v1/pool/drain', OPERATOR_KEY],
@@ -272,6 +278,7 @@ describe('keys', () => {
   ])('%s is a 401 on every route that needs a key', async (_name, headers) => {
     for (const [method, route] of [
       ['POST', '/v1/chat/completions'],
+      ['POST', '/v1/completions'],
       ['POST', '/v1/moderations'],
       ['GET', '/v1/models'],
       ['GET', '/v1/models/scripted'],
@@ -336,6 +343,7 @@ describe('routes', () => {
     ['GET', '/v1/chat/completions', 'POST'],
     ['DELETE', '/v1/models', 'GET'],
     ['DELETE', '/v1/models/scripted', 'GET'],
+    ['GET', '/v1/completions', 'POST'],
     ['PUT', '/v1/moderations', 'POST'],
     ['POST', '/healthz', 'GET'],
     ['POST', '/livez', 'GET'],

@@ -6,7 +6,7 @@ import type { TokenLogprob } from '#shared/protocol/token-logprob.ts';
 const IMPOSSIBLE = -9999;
 
 /** The text of a token alone. One that is part of a character reads as U+FFFD. */
-export function tokenText(bytes: readonly number[] | null): string {
+function tokenText(bytes: readonly number[] | null): string {
   return bytes === null ? '' : new TextDecoder().decode(Uint8Array.from(bytes));
 }
 

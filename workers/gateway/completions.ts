@@ -1,6 +1,7 @@
 /**
  * `POST /v1/completions`: answers to prompts without turns. Each prompt is decided on, answered,
- * kept and resumed by itself, as a chat is, and all of them are one request to the tenant's account.
+ * kept and resumed by itself, as a chat is, and all of them are one request to the tenant's
+ * account.
  */
 import {
   type CompletionRequest,
@@ -10,7 +11,8 @@ import {
   promptsOf,
 } from '#shared/api/completion-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { Asked } from '#shared/protocol/generate-body.ts';
+import { MAX_PROMPTS_CHARS } from '#shared/api/text-limits.ts';
+import { askedOfPrompt } from '#shared/protocol/asked-of.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { allowedMembers } from './allowed.ts';
@@ -37,7 +39,8 @@ export function completions({ prepare, decideOn, begin }: Answerer, { pool }: { 
     const perPrompt = completion.n ?? 1;
     return namingPrompt(async () => {
       const texts = await textsOf(prompts, { completion, c, pool });
-      const asked = prompts.map((prompt, i) => askedOf(completion, { prompt, text: texts[i] ?? '' }));
+      demandBoundedWork(texts);
+      const asked = prompts.map((prompt, i) => askedOfPrompt(completion, { prompt, text: texts[i] ?? '' }));
       const prepared = await Promise.all(asked.map((one) => prepare(one, c)));
       const costs = prepared.map(({ cost }) => cost);
       const reserved = c.var.meter.reserve(await costOfAll(costs));
@@ -72,20 +75,6 @@ export function completions({ prepare, decideOn, begin }: Answerer, { pool }: { 
   };
 }
 
-/** A prompt as the pipeline of all requests takes it; what is classified is its text. */
-export function askedOf(
-  { best_of: _, logprobs, echo, prompt: _all, ...shared }: CompletionRequest,
-  { prompt, text }: { prompt: OnePrompt; text: string },
-): Asked {
-  return {
-    ...shared,
-    messages: [{ role: 'user', content: text }],
-    prompt,
-    ...(logprobs != null && { logprobs: true, top_logprobs: logprobs }),
-    ...(echo === true && { echo }),
-  };
-}
-
 /** What the prompts say. A backend tells the text of ids. */
 async function textsOf(
   prompts: readonly OnePrompt[],
@@ -96,6 +85,17 @@ async function textsOf(
   const members = allowedMembers(await poolMembers(pool, c, { model }), c.var.caller.policy, model);
   const { directiveKey } = c.var.config;
   return decodePrompts({ model, prompts: ids }, { members, requestId: c.var.requestId, directiveKey });
+}
+
+/** Each text is read up to a length of its own, and all of them together are bounded, too. */
+function demandBoundedWork(texts: readonly string[]): void {
+  const characters = texts.reduce((sum, { length }) => sum + length, 0);
+  if (texts.length === 1 || characters <= MAX_PROMPTS_CHARS) return;
+  throw new PlimsollError(
+    'string_above_max_length',
+    `'prompt' has ${characters} characters in ${texts.length} prompts: expected at most ${MAX_PROMPTS_CHARS}.`,
+    { param: 'prompt' },
+  );
 }
 
 /** If one cannot begin, none goes on. */
@@ -131,7 +131,10 @@ async function merged(
     known[i] = answer;
     return yield* answer.events;
   }
-  const first = await all[0].begun;
+  const first = await all[0].begun.catch((thrown: unknown) => {
+    cancelAll(all);
+    throw thrown;
+  });
   return {
     ...first,
     events: mergeAnswers(

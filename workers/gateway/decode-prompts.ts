@@ -1,13 +1,14 @@
 /**
  * The text of prompts that come as token ids: only a backend has the tokenizer. The edge classifies
- * it like any text, so ids get no looser line than what they say. If no backend can tell, nothing is
- * answered.
+ * it like any text, so ids get no looser line than what they say. If no backend can tell, nothing
+ * is answered.
  */
+import { contextLengthExceeded } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { DECODE_PATH, DecodeAnswer, type DecodeRequest, decodeKey, signDecodeOrder } from '#shared/protocol/decode.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import type { PoolMember } from './backend-pool.ts';
 import { backendRefusal } from './backend-refusal.ts';
+import { isOnlyHelpful, type PoolMember } from './pool-member.ts';
 import { membersServing } from './served-models.ts';
 
 const TIMEOUT_MS = 10_000;
@@ -24,9 +25,10 @@ export async function decodePrompts(
   const digest = await sha256Hex(body);
   const key = await decodeKey(directiveKey);
   // The helpfulness pool may be other people's: what it says decides nothing about the line.
-  const able = membersServing(members, asked.model).filter(
-    ({ serves }) => serves.length === 0 || serves.includes('safety'),
-  );
+  const able = membersServing(members, asked.model).filter((member) => !isOnlyHelpful(member));
+  const context = Math.max(0, ...able.map(({ contextLength }) => contextLength));
+  const longest = Math.max(...asked.prompts.map(({ length }) => length));
+  if (able.length > 0 && longest >= context) throw contextLengthExceeded(longest, context);
   let lastCause: unknown;
   for (const { url } of able.toSorted((a, b) => Number(b.alive) - Number(a.alive))) {
     try {
