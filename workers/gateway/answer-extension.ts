@@ -37,7 +37,7 @@ export type BegunAnswer = AboutAnswer & {
 };
 
 /** What is known of an answer before it begins. */
-export type AboutAnswer = { extension: EarlyExtension; decided: Decided };
+type AboutAnswer = { extension: EarlyExtension; decided: Decided };
 
 /** By which policy the answer was decided, and what the edge's classifier had found. */
 export type Decided = { policy: Policy; signals: SignalValues };

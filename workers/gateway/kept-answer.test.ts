@@ -67,7 +67,12 @@ test('what was written is read again, and becomes the same text, tokens and rece
 
 describe('of several answers', () => {
   const other = 'Another one.';
-  const second = async (): Promise<Receipt> => ({ ...receipt, choice: 1, choices: 2, answer_digest: await sha256Hex(other) });
+  const second = async (): Promise<Receipt> => ({
+    ...receipt,
+    choice: 1,
+    choices: 2,
+    answer_digest: await sha256Hex(other),
+  });
   const likely = { id: 1, bytes: [65], lp: -1, top: [] };
   async function two() {
     const [a, b] = [{ ...receipt, choices: 2 }, await second()];
@@ -93,7 +98,10 @@ describe('of several answers', () => {
       texts[choice] += text;
       listed[choice]! += logprobs.length;
     }
-    expect([texts, listed]).toEqual([[TEXT, other], [2, 1]]);
+    expect([texts, listed]).toEqual([
+      [TEXT, other],
+      [2, 1],
+    ]);
     expect(next.value).toMatchObject({ receipt: { choice: 0 }, more: [{ receipt: { choice: 1 } }] });
   });
 

@@ -2,7 +2,11 @@ import { expect, test } from 'vitest';
 import type { Frame } from '#shared/protocol/generate.ts';
 import { onlyChoice, splitChoices } from './split-choices.ts';
 
-const text = (text: string, choice?: number): Frame => ({ type: 'text', text, ...(choice !== undefined && { choice }) });
+const text = (text: string, choice?: number): Frame => ({
+  type: 'text',
+  text,
+  ...(choice !== undefined && { choice }),
+});
 
 /** Batches of frames, and whether anybody has left them. */
 function source(batches: readonly Frame[][], { breaks = false } = {}) {
