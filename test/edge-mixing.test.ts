@@ -138,6 +138,7 @@ describe('with whole rows', () => {
       { temperature: 1 },
       { temperature: 0 },
       { temperature: 0.8, top_p: 0.9, stop: ['e'], seed: 11 },
+      { min_p: 0.05, top_k: 20, presence_penalty: 0.5, logit_bias: { 101: -5 }, min_tokens: 4 },
     ]) {
       const mixed = await answered(await ask(edge, sampling));
       const logits = await answered(await ask(edge, { ...sampling, plimsoll: { mode: 'logits', trace: 'tokens' } }));
@@ -152,6 +153,22 @@ describe('with whole rows', () => {
       expect(mixed.plimsoll!.spent).toBeCloseTo(logits.plimsoll!.spent!, 6);
       expect(mixed.plimsoll!.weights!.mean).toBeCloseTo(logits.plimsoll!.weights!.mean, 6);
     }
+  });
+
+  test('log-probabilities are those that a backend would list, and several answers are refused', async () => {
+    const edge = await startWorker([await startBackend('all')]);
+    const listed = { logprobs: true, top_logprobs: 2 };
+    const mixed = await answered(await ask(edge, listed));
+    const logits = await answered(await ask(edge, { ...listed, plimsoll: { mode: 'logits', trace: 'tokens' } }));
+    const [own, theirs] = [mixed, logits].map(({ choices }) => choices[0].logprobs!.content);
+    expect(own!.map(({ bytes }) => bytes)).toEqual(theirs!.map(({ bytes }) => bytes));
+    for (const [i, { logprob, top_logprobs }] of own!.entries()) {
+      expect(logprob).toBeCloseTo(theirs![i]!.logprob, 5);
+      expect(top_logprobs.map(({ token }) => token)).toEqual(theirs![i]!.top_logprobs.map(({ token }) => token));
+    }
+    const several = await ask(edge, { n: 2 });
+    expect(several.status).toBe(400);
+    expect(await several.json()).toMatchObject({ error: { code: 'unsupported_value', param: 'n' } });
   });
 
   test('the receipt is the edge’s, names both backends, and can be checked by anyone', async () => {

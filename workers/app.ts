@@ -8,9 +8,11 @@ import type { Classifier } from '#shared/classify/classify.ts';
 import { HEARTBEAT_PATH } from '#shared/protocol/heartbeat.ts';
 import { createAdminApi } from './control/admin-api.ts';
 import { createAnswerCache } from './gateway/answer-cache.ts';
+import { createPromptAnswerer } from './gateway/answer-prompt.ts';
 import { DEFAULT_TIMEOUTS, type Timeouts } from './gateway/attempt.ts';
 import { createBackendPool } from './gateway/backend-pool.ts';
 import { chatCompletions } from './gateway/chat-completions.ts';
+import { completions } from './gateway/completions.ts';
 import { createDecide } from './gateway/decide.ts';
 import { frontPage } from './gateway/front-page.ts';
 import { health } from './gateway/health.ts';
@@ -78,7 +80,9 @@ export function createApp({
   const key = authenticate(directory);
   const keyAndBody = readBodyAfter(key, bodyPatience);
   const metered = meterAfter(keyAndBody);
-  const complete = chatCompletions({ decide, pool, classifierVersion, timeouts, findAnswer });
+  const answerer = createPromptAnswerer({ decide, pool, classifierVersion, timeouts, findAnswer });
+  const complete = chatCompletions(answerer);
+  const completePrompts = completions(answerer, { pool });
   const list = listModels(pool);
   const retrieve = retrieveModel(pool);
   const moderate = moderations(classifier);
@@ -87,6 +91,7 @@ export function createApp({
     // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that
     // leaving it out does not compile.
     .post('/v1/chat/completions', metered, keepPrompts(), (c) => complete(c))
+    .post('/v1/completions', metered, keepPrompts(), (c) => completePrompts(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))

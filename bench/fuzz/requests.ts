@@ -39,21 +39,32 @@ const message = fc.record({
     fc.oneof(anyText, fc.array(fc.record({ type: or(fc.constant('text')), text: or(anyText) }), { minLength: 1 })),
   ),
 });
+const within = (min: number, max: number) => or(fc.double({ min, max, noNaN: true }));
+/** What chats and plain completions both take. */
+const generation = {
+  model: or(fc.constant('scripted')),
+  max_tokens: or(fc.integer({ min: 1, max: 40 })),
+  stop: or(fc.oneof(clean, fc.array(clean, { maxLength: 4 }))),
+  seed: or(fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n }), fc.integer())),
+  temperature: within(0, 2),
+  top_p: within(0, 1),
+  top_k: or(fc.integer({ min: -1, max: 50 })),
+  presence_penalty: within(-2, 2),
+  logit_bias: or(fc.dictionary(or(fc.nat({ max: 300 })).map(String), within(-100, 100), { maxKeys: 4 })),
+  allowed_token_ids: or(fc.array(or(fc.nat({ max: 300 })), { minLength: 1, maxLength: 4 })),
+  n: or(fc.integer({ min: 1, max: 3 })),
+  stream: or(fc.boolean()),
+  stream_options: or(fc.record({ include_usage: or(fc.boolean()) })),
+  user: anything,
+};
 const anyChat = fc.record(
   {
-    model: or(fc.constant('scripted')),
+    ...generation,
     messages: or(fc.array(or(message), { minLength: 1, maxLength: 6 })),
-    max_tokens: or(fc.integer({ min: 1, max: 40 })),
     max_completion_tokens: or(fc.constantFrom(null, 4)),
-    stop: or(fc.oneof(clean, fc.array(clean, { maxLength: 4 }))),
-    seed: or(fc.oneof(fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n }), fc.integer())),
-    temperature: or(fc.double({ min: 0, max: 2, noNaN: true })),
-    top_p: or(fc.double({ min: 0, max: 1, noNaN: true })),
-    n: or(fc.constant(1)),
-    stream: or(fc.boolean()),
-    stream_options: or(fc.record({ include_usage: or(fc.boolean()) })),
+    logprobs: or(fc.boolean()),
+    top_logprobs: or(fc.nat({ max: 20 })),
     tools: or(fc.constant([])),
-    user: anything,
     plimsoll: or(
       fc.record(
         {
@@ -68,10 +79,25 @@ const anyChat = fc.record(
   },
   { requiredKeys: ['model', 'messages'] },
 );
-/** Mostly without the one pair of fields that exclude each other. */
-const chat = fc
-  .tuple(anyChat, fc.nat({ max: 20 }))
-  .map(([{ stream_options, ...rest }, n]) => (rest.stream === true || n === 0 ? { ...rest, stream_options } : rest));
+const anyCompletion = fc.record(
+  {
+    ...generation,
+    prompt: or(fc.oneof(anyText, fc.array(or(anyText), { minLength: 1, maxLength: 3 }))),
+    logprobs: or(fc.nat({ max: 20 })),
+    best_of: or(fc.constant(1)),
+  },
+  { requiredKeys: ['model', 'prompt'] },
+);
+/** Mostly without the pairs of fields that exclude each other. */
+const consistent = (request: fc.Arbitrary<{ stream?: unknown; stream_options?: unknown; logprobs?: unknown }>) =>
+  fc.tuple(request, fc.nat({ max: 20 })).map(([{ stream_options, ...rest }, n]) => {
+    const options = rest.stream === true || n === 0 ? { stream_options } : {};
+    return rest.logprobs === true || n === 1
+      ? { ...rest, ...options }
+      : { ...rest, ...options, top_logprobs: undefined };
+  });
+const chat = consistent(anyChat);
+const completion = consistent(anyCompletion).map((request) => ({ ...request, top_logprobs: undefined }));
 const moderation = fc.record({ input: or(fc.oneof(anyText, fc.array(or(anyText)))), model: anything });
 
 /** JSON as other languages write it: integers have all their digits. */
@@ -99,6 +125,7 @@ const to = (route: string, request: fc.Arbitrary<unknown>) => {
 };
 const bodyCase = fc.oneof(
   { weight: 3, arbitrary: to('/v1/chat/completions', chat) },
+  { weight: 2, arbitrary: to('/v1/completions', completion) },
   { weight: 1, arbitrary: to('/v1/moderations', moderation) },
 );
 
@@ -168,6 +195,7 @@ const headerValue = fc.oneof(
 const headerCase = fc.record({
   route: fc.constantFrom(
     'POST /v1/chat/completions',
+    'POST /v1/completions',
     'POST /v1/moderations',
     'GET /v1/models',
     'GET /v1/models/scripted',

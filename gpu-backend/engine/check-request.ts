@@ -48,7 +48,7 @@ export function checkRequest(request: EngineRequest, terms: Terms): void {
   }
   if (minTokens > most) {
     const message = `min_tokens is ${minTokens}, but the answer may have at most ${most} tokens.`;
-    throw new PlimsollError('invalid_request', message, { param: 'min_tokens' });
+    throw new PlimsollError('invalid_value', message, { param: 'min_tokens' });
   }
   refuseUnknownIds(sampling.allowedIds ?? [], { param: 'allowed_token_ids', vocabSize });
   refuseUnknownIds(sampling.logitBias?.keys() ?? [], { param: 'logit_bias', vocabSize });
@@ -75,7 +75,7 @@ function refuseUnknownIds(
   for (const id of ids) {
     if (Number.isSafeInteger(id) && id >= 0 && id < vocabSize) continue;
     const message = `${param ?? 'The answer to be resumed'} has the token id ${id}, but the model's ids are 0 to ${vocabSize - 1}.`;
-    throw new PlimsollError('invalid_request', message, { param });
+    throw new PlimsollError(param === null ? 'invalid_request' : 'invalid_value', message, { param });
   }
 }
 

@@ -21,6 +21,8 @@ import type { SignReceipt } from './receipt-signer.ts';
 export type AnswerContext = {
   directive: Directive;
   request: GenerateRequest;
+  /** Which of the request's answers are drawn here: from this one on, and how many. */
+  choices: { first: number; count: number };
   info: EngineInfo;
   backendId: string;
   /** The id of the secret that the draws depend on. */
@@ -46,9 +48,10 @@ export async function* answerFrames(
   const { resume: state, ...directive } = context.directive;
   const about = { directive, bundle: info.digest, draws, backend: backendId, resume };
   const parts = state === null ? [] : partsBefore(state);
-  const answers = Array.from({ length: context.request.n }, (_, choice) => ({
+  const { first, count } = context.choices;
+  const answers = Array.from({ length: count }, (_, i) => ({
     digest: createHash('sha256'),
-    mark: frameMarks(context.frameKey, { ...about, parts, choice }),
+    mark: frameMarks(context.frameKey, { ...about, parts, choice: first + i }),
   }));
   let finished = false;
   let outcome = 'ended';
@@ -102,7 +105,7 @@ export async function* answerFrames(
 async function receiptOf(
   end: Extract<EngineEvent, { type: 'end' }>,
   answerDigest: string,
-  { directive, request, info, backendId, draws }: AnswerContext,
+  { directive, request, choices, info, backendId, draws }: AnswerContext,
 ): Promise<Parameters<SignReceipt>[0]> {
   const { resume } = directive;
   const to = end.usage.completion_tokens;
@@ -134,7 +137,7 @@ async function receiptOf(
     ran: end.ran,
     usage: end.usage,
     finish_reason: end.finish_reason,
-    choice: end.choice ?? 0,
+    choice: choices.first + (end.choice ?? 0),
     choices: request.n,
     seed: request.seed,
     max_tokens: request.max_tokens,

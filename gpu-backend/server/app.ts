@@ -8,9 +8,11 @@ import { bodyLimit } from 'hono/body-limit';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import type { BackendMode, Mode } from '#shared/line/line.ts';
+import { DECODE_PATH } from '#shared/protocol/decode.ts';
 import { type DrawSecrets, drawKeysOf, drawSecretById } from '#shared/protocol/derive-draw-key.ts';
-import { DIRECTIVE_HEADER, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
+import { DIRECTIVE_HEADER, type Directive, verifyDirectiveUnderAny } from '#shared/protocol/directive.ts';
 import type { Role } from '#shared/protocol/expert-directive.ts';
+import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { splitBody, verifyResume } from '#shared/protocol/resume.ts';
 import { SCORE_PATH } from '#shared/protocol/score.ts';
 import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
@@ -18,9 +20,11 @@ import { createTracing } from '#shared/trace/tracing.ts';
 import { stateOf } from '../engine/answer-state.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
+import { decodeRoute } from './decode-route.ts';
 import { drainRoute } from './drain-route.ts';
 import type { Drains } from './drains.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
+import { type EncodeRaw, encodeAsked } from './encode-raw.ts';
 import { engineRequest } from './engine-request.ts';
 import { frameKeys } from './frame-keys.ts';
 import { frameStream } from './frame-stream.ts';
@@ -36,6 +40,8 @@ import { createUsedDirectives } from './used-directives.ts';
 export type AppOptions = {
   engine: Engine;
   encodePrompt: EncodePrompt;
+  /** null or left out: it takes no prompts without turns. */
+  encodeRaw?: EncodeRaw | null | undefined;
   /** A directive may be signed with any of them. */
   directiveKeys: readonly [Uint8Array, ...Uint8Array[]];
   /** Newest first. null: it answers nothing itself. */
@@ -69,7 +75,17 @@ export type AppOptions = {
 type Traced = { Variables: { log: Log } };
 
 export function createApp(options: AppOptions): Hono<Traced> {
-  const { engine, encodePrompt, directiveKeys, drawSecrets, sign, backendId, created, bodyLimitBytes } = options;
+  const {
+    engine,
+    encodePrompt,
+    encodeRaw = null,
+    directiveKeys,
+    drawSecrets,
+    sign,
+    backendId,
+    created,
+    bodyLimitBytes,
+  } = options;
   const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING, scoring = null } = options;
   const { serves = [], answers = true } = options;
   const draining = () => drains.isDraining;
@@ -145,18 +161,19 @@ export function createApp(options: AppOptions): Hono<Traced> {
       const draws = secret.id;
       const resumed = await verifyResume(directive, { ids, bundle, draws, key: frameKey.check });
       const resume = resumed && stateOf(resumed);
-      const prompt = encodePrompt(request.messages);
+      const prompt = encodeAsked(request, { encodePrompt, encodeRaw });
       const { promptIds } = prompt;
       const keyOf = drawKeysOf(secret, { directive, bundle, promptIds, request });
-      const furtherKeys = Array.from({ length: request.n - 1 }, (_, i) => keyOf(1 + i));
-      const keys = await Promise.all([keyOf(0), ...furtherKeys]);
+      const choices = choicesHere(request, directive);
+      const furtherKeys = Array.from({ length: choices.count - 1 }, (_, i) => keyOf(choices.first + 1 + i));
+      const keys = await Promise.all([keyOf(choices.first), ...furtherKeys]);
       // The body may have taken long to come.
       refuseWhileDraining();
       const events = engine.generate(engineRequest(request, { directive, prompt, keys, resume }), { signal });
       // The first event decides: an HTTP error, or an answer that has begun.
       const first = await events.next();
       const { info } = engine;
-      const answer = { directive, request, info, backendId, draws, frameKey: frameKey.make, resume };
+      const answer = { directive, request, choices, info, backendId, draws, frameKey: frameKey.make, resume };
       const context = { ...answer, sign, metrics: measured, signal, log: about, over };
       return frameStream(answerFrames(again(first, events), context), () => left.abort(new Error('the client left')));
     } catch (thrown) {
@@ -182,6 +199,12 @@ export function createApp(options: AppOptions): Hono<Traced> {
     SCORE_PATH,
     bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }),
     scoreRoute({ scoring, info: () => engine.info, directiveKeys, refuseWhileDraining }),
+  );
+
+  app.post(
+    DECODE_PATH,
+    bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }),
+    decodeRoute({ decode: encodeRaw?.decode ?? null, info: () => engine.info, directiveKeys }),
   );
 
   app.get('/healthz', (c) => {
@@ -235,6 +258,17 @@ export function offeredModes(
   { serves, answers }: { serves: readonly Role[]; answers: boolean },
 ): Mode[] {
   return [...(answers ? modes : []), ...(serves.length > 0 ? (['edge'] as const) : [])];
+}
+
+/**
+ * Which of the request's answers are drawn here: all of them, or the one that goes on. The MAC of
+ * its state names it, so no other can be asked for.
+ */
+function choicesHere({ n }: GenerateRequest, { resume }: Directive): { first: number; count: number } {
+  if (resume === null) return { first: 0, count: n };
+  const first = resume.choice ?? 0;
+  if (first < n) return { first, count: 1 };
+  throw new PlimsollError('directive_invalid', `The directive goes on with answer ${first} of ${n}.`);
 }
 
 /**

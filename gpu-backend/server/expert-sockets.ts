@@ -198,7 +198,8 @@ async function tellRows(
   const asked = engineRequest(
     {
       ...request,
-      ...{ stop: [], ignore_eos: true, min_tokens: 0 },
+      // Whoever draws from the rows knows what they say about tokens.
+      ...{ stop: [], ignore_eos: true, min_tokens: 0, logprobs: false, top_logprobs: 0 },
       // Whoever does not know the draws guesses the likeliest token.
       ...(draw === null && { temperature: 0 }),
     },
@@ -277,9 +278,9 @@ function checkAsked(request: GenerateRequest, model: string): void {
       param: 'model',
     });
   }
-  const { n, echo, logprobs } = request;
-  if (n > 1 || echo || logprobs) {
-    throw new PlimsollError('invalid_request', 'Rows are given for one answer, without echo and log-probabilities.');
+  const { n, echo, prompt } = request;
+  if (n > 1 || echo || prompt !== null) {
+    throw new PlimsollError('invalid_request', 'Rows are given for one answer to messages, without an echo.');
   }
 }
 

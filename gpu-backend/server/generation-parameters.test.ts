@@ -208,7 +208,7 @@ test.each<[object, string, RegExp]>([
   const { refusal, engine } = await asking();
   expect(await refusal(changes)).toMatchObject({
     status: 400,
-    code: 'invalid_request',
+    code: 'invalid_value',
     param,
     message: expect.stringMatching(message),
   });

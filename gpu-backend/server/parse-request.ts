@@ -14,7 +14,9 @@ export function parseRequest(body: Uint8Array): GenerateRequest {
   const { path, message } = parsed.error.issues[0]!;
   const param = shortened(path.join('.')) || null;
   const what = shortened(message);
-  throw new PlimsollError('invalid_request', param === null ? what : `${param}: ${what}`, { param });
+  // OpenAI's name for a field that is wrong.
+  const code = param === null ? 'invalid_request' : 'invalid_value';
+  throw new PlimsollError(code, param === null ? what : `${param}: ${what}`, { param });
 }
 
 /** Names in it may be the caller's, as long and as many as it likes. */

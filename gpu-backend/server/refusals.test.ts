@@ -58,14 +58,14 @@ describe('a request that cannot be answered gets an error', () => {
     [
       'a wrong type',
       JSON.stringify({ ...generateRequest(), temperature: 'hot' }),
-      { status: 400, code: 'invalid_request', param: 'temperature' },
+      { status: 400, code: 'invalid_value', param: 'temperature' },
     ],
     [
       'an unknown field',
       JSON.stringify({ ...generateRequest(), floor: 0 }),
       { status: 400, code: 'invalid_request', message: expect.stringContaining('floor') },
     ],
-    ['a field out of range', generateRequest({ top_p: 0 }), { status: 400, code: 'invalid_request', param: 'top_p' }],
+    ['a field out of range', generateRequest({ top_p: 0 }), { status: 400, code: 'invalid_value', param: 'top_p' }],
     [
       'another model',
       generateRequest({ model: 'other' }),

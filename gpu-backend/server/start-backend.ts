@@ -33,6 +33,7 @@ import { chooseSpeculation } from './choose-speculation.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { createDrains } from './drains.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
+import { type EncodeRaw, rawEncoder } from './encode-raw.ts';
 import { serveExperts } from './expert-sockets.ts';
 import { type Log, logTo } from './log.ts';
 import { publicTokensOf, readSystemPrompts } from './public-prefixes.ts';
@@ -114,6 +115,7 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
     await tryEngine(engine, encodePrompt);
     const { mtimeMs } = await stat(path.join(config.bundle, 'plimsoll.json'));
     const { manifest } = head;
+    const encodeRaw = rawEncoder(head, { contextLength: context.tokens, looks: head.manifest.probes !== undefined });
     const scorer = createScorer({ dir: config.bundle, threads, contextLength: context.tokens });
     return await serveEngine(engine, encodePrompt, config, {
       log,
@@ -122,6 +124,7 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
       sampling: head.sampling,
       registering: config,
       vocabulary: bundleVocabulary(head),
+      encodeRaw,
     });
   } catch (error) {
     await engine.close();
@@ -172,6 +175,7 @@ export async function serveEngine(
     scoring: given = null,
     registering,
     vocabulary,
+    encodeRaw,
   }: {
     log?: Log;
     created?: number;
@@ -180,6 +184,8 @@ export async function serveEngine(
     registering?: RegisterConfig | undefined;
     /** Without it, no edge can mix this backend's experts itself. */
     vocabulary?: Vocabulary;
+    /** Without it, it takes no prompts without turns. */
+    encodeRaw?: EncodeRaw;
   } = {},
 ): Promise<Backend> {
   const { oldDirectiveSecrets = [], oldDrawSecrets = [] } = config;
@@ -200,6 +206,7 @@ export async function serveEngine(
     serves,
     answers: (config.serves ?? 'all') === 'all',
     encodePrompt,
+    encodeRaw,
     directiveKeys,
     drawSecrets,
     sign: config.receiptPrivateJwk && (await receiptSigner(config.receiptPrivateJwk)),

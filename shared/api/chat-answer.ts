@@ -1,6 +1,7 @@
 /** OpenAI's chat answers, whole and streamed, with Plimsoll's extension. */
 import * as z from 'zod';
 import { SentExtension } from './plimsoll-extension.ts';
+import { ChatLogprobs } from './token-logprobs.ts';
 
 /**
  * Why an answer ended. `stop`: by itself or at a stop string. `length`: at its token limit.
@@ -44,17 +45,19 @@ const head = {
   system_fingerprint: z.string(),
 };
 
+const Choice = z.strictObject({
+  index: z.int().min(0),
+  message: z.strictObject({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+  logprobs: ChatLogprobs.nullable(),
+  finish_reason: FinishReason,
+  /** Of a further answer. That of the first is beside `choices`. */
+  plimsoll: SentExtension.optional(),
+});
+
 export const ChatCompletion = z.strictObject({
   ...head,
   object: z.literal('chat.completion'),
-  choices: z.tuple([
-    z.strictObject({
-      index: z.literal(0),
-      message: z.strictObject({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
-      logprobs: z.null(),
-      finish_reason: FinishReason,
-    }),
-  ]),
+  choices: z.tuple([Choice], Choice),
   usage: Usage,
   plimsoll: SentExtension,
 });
@@ -67,14 +70,16 @@ export const ChatCompletionChunk = z.strictObject({
   choices: z
     .array(
       z.strictObject({
-        index: z.literal(0),
+        index: z.int().min(0),
         delta: z.strictObject({
           role: z.literal('assistant').optional(),
           content: z.string().optional(),
           refusal: z.null().optional(),
         }),
-        logprobs: z.null(),
+        logprobs: ChatLogprobs.nullable(),
         finish_reason: FinishReason.nullable(),
+        /** Of a further answer, where it has ended. */
+        plimsoll: SentExtension.optional(),
       }),
     )
     .max(1),

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { GenerateRequest } from '#shared/protocol/generate.ts';
-import { ChatRequest, parseChatRequest } from './chat-request.ts';
+import { ChatRequest, ignoredInChat, parseChatRequest } from './chat-request.ts';
 import { ERROR_CODES, PlimsollError } from './errors.ts';
 
 /** Requests that are nearly right: each known field may hold any JSON value. */
@@ -51,27 +51,31 @@ test('accepts any 64-bit seed unchanged, and refuses a larger one', () => {
   expect(() => seedOf('9223372036854775807')).toThrow(/'seed'/);
 });
 
-test('takes every parameter of generation or refuses it by name, and ignores none', () => {
-  const elsewhere = ['expert_logprobs', 'model', 'messages', 'max_tokens', 'stop', 'seed', 'temperature', 'top_p'];
-  const asked: Record<string, unknown> = {
-    top_k: 5,
-    min_p: 0.1,
-    presence_penalty: 1,
-    frequency_penalty: 1,
-    repetition_penalty: 1.1,
-    logit_bias: { 7: 1 },
-    allowed_token_ids: [7],
-    min_tokens: 1,
-    ignore_eos: true,
-    n: 2,
-    logprobs: true,
-    top_logprobs: 1,
-    echo: true,
-  };
+test('takes every parameter of generation that a chat has', () => {
+  const elsewhere = ['expert_logprobs', 'messages', 'prompt', 'echo'];
   const parameters = Object.keys(GenerateRequest.shape).filter((name) => !elsewhere.includes(name));
-  expect(parameters.filter((name) => !(name in asked))).toEqual([]);
-  for (const name of parameters) {
-    const body = { model: 'm', messages: [{ role: 'user', content: '?' }], [name]: asked[name] };
-    expect(() => parseChatRequest(body)).toThrow(`'${name}' is not supported`);
-  }
+  expect(parameters.filter((name) => !(name in ChatRequest.shape))).toEqual([]);
+  const chat = { model: 'm', messages: [{ role: 'user', content: '?' }] };
+  expect(() => parseChatRequest({ ...chat, echo: true })).toThrow(/'echo' is not supported/);
+});
+
+test('names what it ignores, and only that', () => {
+  const body = {
+    model: 'm',
+    messages: [
+      { role: 'user', content: '?', name: 'Ann' },
+      { role: 'assistant', content: '!', annotations: [], refusal: null, tool_calls: null, function_call: null },
+      { role: 'user', content: '?', name: 'Bob' },
+    ],
+    ...{ user: 'u', metadata: {}, store: false, service_tier: 'flex', seed: 1, prompt_cache_key: 'k', tools: [] },
+    ...{ stream: true, stream_options: { include_obfuscation: true }, safety_identifier: null, unheard_of: null },
+  };
+  expect(ignoredInChat(body)).toEqual([
+    'user',
+    'service_tier',
+    'prompt_cache_key',
+    'messages[].name',
+    'stream_options.include_obfuscation',
+  ]);
+  expect(parseChatRequest(body).messages[0]).toEqual({ role: 'user', content: '?' });
 });

@@ -1,12 +1,16 @@
 /**
- * OpenAI's chat request. We read only the fields this server acts on. Unknown fields are ignored,
- * since OpenAI's clients send many. Known fields that we cannot honour are refused by name: an
- * answer without the requested tools or log-probabilities would be a wrong answer.
+ * OpenAI's chat request, with vLLM's parameters. Known fields that we cannot honour are refused by
+ * name: an answer without the requested tools would be a wrong answer. So are fields that nobody
+ * knows, and those that change nothing are ignored (ignored-fields.ts).
  */
 import * as z from 'zod';
 import { PlimsollError } from './errors.ts';
-import { describeFound, parseRequest } from './invalid-request.ts';
+import { generationFields, MOST_TOP_LOGPROBS } from './generation-fields.ts';
+import { ignoredFields } from './ignored-fields.ts';
+import { parseRequest } from './invalid-request.ts';
 import { RequestExtension } from './plimsoll-extension.ts';
+import { refuseUnsupported, type Unsupported, VLLM_UNSUPPORTED } from './unsupported-fields.ts';
+import { refuseOtherParts } from './unsupported-parts.ts';
 import { repaired, wellFormed } from './well-formed.ts';
 
 const text = repaired;
@@ -29,102 +33,73 @@ const RequestMessage = z.object({
 /** More turns than any conversation has, but too few to turn a small body into a lot of work. */
 export const MAX_MESSAGES = 2048;
 
-const INT64 = 2n ** 63n;
-/**
- * Any 64-bit integer. The JSON parser returns a bigint if a number cannot hold it, and we pass it
- * on as decimal digits.
- */
-const seed = z.union([
-  z.int(),
-  z
-    .bigint()
-    .min(-INT64)
-    .max(INT64 - 1n)
-    .transform(String),
-]);
-
-const stopString = wellFormed.min(1);
-
 export const ChatRequest = z.object({
   model: wellFormed.min(1),
   messages: z.array(RequestMessage).min(1).max(MAX_MESSAGES),
-  max_tokens: z.int().min(1).nullish(),
+  ...generationFields,
   max_completion_tokens: z.int().min(1).nullish(),
-  stop: z.union([stopString.transform((stop) => [stop]), z.array(stopString).max(4)]).nullish(),
-  seed: seed.nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().min(0).max(1).nullish(),
-  // Only values that ask for nothing (see UNSUPPORTED). They override the model's own defaults.
-  top_k: z.literal([0, -1]).nullish(),
-  min_p: z.literal(0).nullish(),
-  repetition_penalty: z.literal(1).nullish(),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(MOST_TOP_LOGPROBS).nullish(),
   plimsoll: RequestExtension.nullish(),
 });
 export type ChatRequest = z.infer<typeof ChatRequest>;
 
-const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
-const isNever = () => false;
-
-const only = (neutral: unknown) => ({
-  asksForNothing: (value: unknown) => value === neutral,
-  expected: String(neutral),
-});
-
-/** Fields we cannot honour. Null and values that ask for nothing are allowed. */
-const UNSUPPORTED: Record<string, { asksForNothing: (value: unknown) => boolean; expected: string }> = {
-  n: only(1),
-  best_of: only(1),
-  tools: { asksForNothing: isEmpty, expected: 'no tools' },
-  tool_choice: { asksForNothing: (value) => value === 'none' || value === 'auto', expected: '"none"' },
-  functions: { asksForNothing: isEmpty, expected: 'no functions' },
-  function_call: { asksForNothing: (value) => value === 'none' || value === 'auto', expected: '"none"' },
-  logprobs: only(false),
-  top_logprobs: only(0),
-  logit_bias: { asksForNothing: isEmpty, expected: 'an empty object' },
-  presence_penalty: only(0),
-  frequency_penalty: only(0),
-  // vLLM's, where -1 also means all tokens.
-  top_k: { asksForNothing: (value) => value === 0 || value === -1, expected: '0' },
-  min_p: only(0),
-  repetition_penalty: only(1),
-  min_tokens: only(0),
-  ignore_eos: only(false),
-  allowed_token_ids: { asksForNothing: isNever, expected: 'the field left out' },
-  echo: only(false),
-  response_format: {
-    asksForNothing: (value) => typeof value === 'object' && value !== null && 'type' in value && value.type === 'text',
-    expected: '{"type":"text"}',
-  },
-  modalities: {
-    asksForNothing: (value) => Array.isArray(value) && value.every((modality) => modality === 'text'),
-    expected: '["text"]',
-  },
-  audio: { asksForNothing: isNever, expected: 'the field left out' },
-  prediction: { asksForNothing: isNever, expected: 'the field left out' },
-  web_search_options: { asksForNothing: isNever, expected: 'the field left out' },
+/** Fields that we cannot honour. Null and values that ask for nothing are allowed. */
+const UNSUPPORTED: Unsupported = {
+  tools: { neutral: 'empty', expected: 'no tools' },
+  tool_choice: { neutral: ['none', 'auto'], expected: '"none"' },
+  functions: { neutral: 'empty', expected: 'no functions' },
+  function_call: { neutral: ['none', 'auto'], expected: '"none"' },
+  response_format: { neutral: { type: 'text' }, expected: '{"type":"text"}' },
+  modalities: { neutral: [['text']], expected: '["text"]' },
+  audio: 'never',
+  prediction: 'never',
+  web_search_options: 'never',
+  moderation: 'never',
+  reasoning_effort: { neutral: ['none'], expected: '"none"' },
+  reasoning: 'never',
+  verbosity: { neutral: ['medium'], expected: '"medium"' },
+  best_of: { neutral: [1], expected: '1' },
+  echo: { neutral: [false], expected: 'false' },
+  suffix: 'never',
+  ...VLLM_UNSUPPORTED,
 };
 
+/** The same for each message. */
+const UNSUPPORTED_IN_MESSAGES: Unsupported = {
+  tool_calls: { neutral: 'empty', expected: 'no tool calls' },
+  function_call: 'never',
+  tool_call_id: 'never',
+  audio: 'never',
+  refusal: { neutral: [''], expected: 'null' },
+};
+
+const KNOWN = [...Object.keys(ChatRequest.shape), ...Object.keys(UNSUPPORTED)];
+const KNOWN_IN_MESSAGES = [...Object.keys(RequestMessage.shape), ...Object.keys(UNSUPPORTED_IN_MESSAGES)];
+
+/** @returns what the request asks for and does not get, because it changes nothing about answers */
+export function ignoredInChat(body: unknown): string[] {
+  return ignoredFields(body, { known: KNOWN, messageFields: KNOWN_IN_MESSAGES });
+}
+
 export function parseChatRequest(body: unknown): ChatRequest {
-  if (typeof body === 'object' && body !== null) refuseUnsupported(body);
+  refuseUnsupported(body, UNSUPPORTED);
+  refuseOtherParts(body, UNSUPPORTED_IN_MESSAGES);
+  ignoredInChat(body);
   const chat = parseRequest(ChatRequest, body);
-  if (chat.stream_options != null && chat.stream !== true) {
-    throw new PlimsollError('invalid_value', "'stream_options' is only allowed when 'stream' is true.", {
-      param: 'stream_options',
+  checkStreamOptions(chat);
+  if ((chat.top_logprobs ?? 0) > 0 && chat.logprobs !== true) {
+    throw new PlimsollError('invalid_value', "'top_logprobs' is only allowed when 'logprobs' is true.", {
+      param: 'top_logprobs',
     });
   }
   return chat;
 }
 
-function refuseUnsupported(body: object): void {
-  for (const [field, { asksForNothing, expected }] of Object.entries(UNSUPPORTED)) {
-    const value: unknown = (body as Record<string, unknown>)[field];
-    if (value === undefined || value === null || asksForNothing(value)) continue;
-    throw new PlimsollError(
-      asksForNothing === isNever ? 'unsupported_parameter' : 'unsupported_value',
-      `'${field}' is not supported by this server: expected ${expected}, found ${describeFound(value)}.`,
-      { param: field },
-    );
-  }
+/** Throws if there are options for a stream, and none was asked for. */
+export function checkStreamOptions({ stream, stream_options }: Pick<ChatRequest, 'stream' | 'stream_options'>): void {
+  if (stream_options == null || stream === true) return;
+  throw new PlimsollError('invalid_value', "'stream_options' is only allowed when 'stream' is true.", {
+    param: 'stream_options',
+  });
 }

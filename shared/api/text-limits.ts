@@ -6,6 +6,9 @@
  */
 export const MAX_READ_CHARS = 64_000;
 
+/** The most characters in all prompts of one request for completions, if it has several. */
+export const MAX_PROMPTS_CHARS = 128_000;
+
 /** The most texts in one moderation request. */
 export const MAX_MODERATION_TEXTS = 128;
 /** The most characters in all texts of one moderation request together. */

@@ -37,15 +37,20 @@ type Vouched = { part: Part; spent: number | null; weights: RunningWeights; ran:
 
 export class AnswerAccount {
   readonly #key: CryptoKey;
+  readonly #choice: number;
   readonly #ids = new IdBytes();
   #part: Part | null = null;
   #vouched: Vouched | null = null;
   #secondLook: LookReport | null = null;
   #pending: TokenFrame[] = [];
 
-  /** @param key see `importFrameKey` */
-  constructor(key: CryptoKey) {
+  /**
+   * @param key see `importFrameKey`
+   * @param choice which of the request's answers this is, from 0
+   */
+  constructor(key: CryptoKey, { choice = 0 }: { choice?: number } = {}) {
     this.#key = key;
+    this.#choice = choice;
   }
 
   /** How many tokens have been vouched for. */
@@ -111,7 +116,7 @@ export class AnswerAccount {
       this.#ids.push(token.id);
       weights = addWeight(weights, token.weight);
     }
-    part.context ??= await contextOf(part, secondLook);
+    part.context ??= await contextOf(part, { secondLook, choice: this.#choice });
     const { mac, ran } = mark;
     const { spent } = tokens.at(-1)!;
     const account = { position: weights.count, spent, weights, ran };
@@ -149,6 +154,7 @@ export class AnswerAccount {
       weights: { min, mean, max },
       ran,
       mac,
+      ...(this.#choice > 0 && { choice: this.#choice }),
     };
   }
 
@@ -162,8 +168,10 @@ export class AnswerAccount {
   }
 }
 
-function contextOf({ directive, start, from, before }: Part, secondLook: LookReport | null): Promise<MacBytes> {
+function contextOf(
+  { directive, start, from, before }: Part,
+  about: { secondLook: LookReport | null; choice: number },
+): Promise<MacBytes> {
   const { bundle, draws, backend } = start;
-  // The edge asks for one answer.
-  return macBytesOf({ directive, bundle, draws, backend, from, parts: before, choice: 0, secondLook });
+  return macBytesOf({ directive, bundle, draws, backend, from, parts: before, ...about });
 }

@@ -42,6 +42,7 @@ const SHAPING: Partial<{ [K in keyof GenerateRequest]: (n: number) => GenerateRe
   logit_bias: (n) => ({ [n]: 0.5 }),
   allowed_token_ids: (n) => [n],
   min_tokens: (n) => n + 1,
+  prompt: (n) => [n],
 };
 const SHAPING_NOTHING: Partial<GenerateRequest> = {
   model: 'an alias',

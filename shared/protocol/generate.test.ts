@@ -16,6 +16,7 @@ const problemsOf = (changes: object) =>
 test('what is left out is neutral', () => {
   expect(GenerateRequest.parse(plain)).toEqual({
     ...plain,
+    prompt: null,
     top_k: 0,
     min_p: 0,
     presence_penalty: 0,

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
 import { MAX_MESSAGES } from '#shared/api/chat-request.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
+import { LogitBias, MOST_CHOICES, MOST_TOP_LOGPROBS } from '#shared/api/generation-fields.ts';
 import { LookReport, TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
@@ -39,9 +40,12 @@ export type Seed = z.infer<typeof Seed>;
 
 const tokenId = z.int().min(0);
 const nats = (most: number) => z.number().min(-most).max(most);
-const MOST_BIASES = 1024;
 /** No vocabulary has more tokens. */
 const MOST_ALLOWED = 300_000;
+
+/** A prompt without turns: its text, or its tokens' ids. No template is put around it. */
+export const RawPrompt = z.union([wellFormed, z.array(tokenId).min(1)]);
+export type RawPrompt = z.infer<typeof RawPrompt>;
 
 /**
  * What each parameter does to the mixture, to the safety expert that the budget measures against,
@@ -50,7 +54,10 @@ const MOST_ALLOWED = 300_000;
 export const GenerateRequest = z
   .strictObject({
     model: wellFormed.min(1),
-    messages: z.array(Message).min(1).max(MAX_MESSAGES),
+    /** Empty if there is a `prompt` in their place. */
+    messages: z.array(Message).max(MAX_MESSAGES),
+    /** null: the prompt is the messages. */
+    prompt: RawPrompt.nullable().default(null),
     /** The most tokens to draw. null: as many as still fit in the context. */
     max_tokens: z.int().min(1).nullable(),
     /** The answer ends before the first of these texts. */
@@ -70,10 +77,7 @@ export const GenerateRequest = z
     frequency_penalty: nats(2).default(0),
     repetition_penalty: Sampling.shape.repetition_penalty.default(PLAIN_SAMPLING.repetition_penalty),
     /** Nats to add, by token id. */
-    logit_bias: z
-      .record(z.string().regex(/^(0|[1-9]\d{0,8})$/, 'expected a token id'), nats(100))
-      .refine((bias) => Object.keys(bias).length <= MOST_BIASES, `expected at most ${MOST_BIASES} token ids`)
-      .default({}),
+    logit_bias: LogitBias.default({}),
     /** The only tokens that the answer may consist of, its end included. null: any. */
     allowed_token_ids: z.array(tokenId).min(1).max(MOST_ALLOWED).nullable().default(null),
     /** Nothing ends an answer with fewer tokens, neither its experts nor a stop string. */
@@ -81,11 +85,11 @@ export const GenerateRequest = z
     /** Go on after the experts end the answer, up to `max_tokens`. */
     ignore_eos: z.boolean().default(false),
     /** How many answers to draw. Each has draws, a budget and a receipt of its own. */
-    n: z.int().min(1).max(128).default(1),
+    n: z.int().min(1).max(MOST_CHOICES).default(1),
     /** Each token frame has the token's bytes. */
     logprobs: z.boolean().default(false),
     /** How many of the likeliest tokens each token frame lists. Only with `logprobs`. */
-    top_logprobs: z.int().min(0).max(20).default(0),
+    top_logprobs: z.int().min(0).max(MOST_TOP_LOGPROBS).default(0),
     /**
      * Say what each expert itself gives a token. If not, `lp_s` and `lp_h` of tokens are null. The
      * receipt's digest of the prompt covers this like every field that is sent.
@@ -94,9 +98,10 @@ export const GenerateRequest = z
     /** Send the prompt's text first; with `logprobs`, its tokens' log-probabilities too. */
     echo: z.boolean().default(false),
   })
-  .superRefine(({ min_tokens, max_tokens, logprobs, top_logprobs }, { addIssue }) => {
+  .superRefine(({ messages, prompt, min_tokens, max_tokens, logprobs, top_logprobs }, { addIssue }) => {
     const refuse = (path: keyof GenerateRequest, message: string) =>
       addIssue({ code: 'custom', path: [path], message });
+    if ((messages.length === 0) !== (prompt !== null)) refuse('messages', 'expected either messages or a prompt');
     if (max_tokens !== null && min_tokens > max_tokens) {
       refuse('min_tokens', `expected at most max_tokens (${max_tokens}), found ${min_tokens}`);
     }

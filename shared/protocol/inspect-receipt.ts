@@ -5,8 +5,8 @@
  */
 import { decodeJwt, decodeProtectedHeader, type JSONWebKeySet, errors as joseErrors } from 'jose';
 import * as z from 'zod';
-import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
+import { askedIn } from './asked-of.ts';
 import {
   type CachedReceipt,
   digestOfMessages,
@@ -14,7 +14,7 @@ import {
   type EdgeReceipt,
   verifyEdgeReceipt,
 } from './edge-receipt.ts';
-import { generateBody } from './generate-body.ts';
+import { type Asked, generateBody } from './generate-body.ts';
 import { crossedLine } from './line-held.ts';
 import { RECEIPT_TYP, type Receipt, verifyReceipt } from './receipt.ts';
 import { sha256Hex } from './sha256.ts';
@@ -85,9 +85,9 @@ async function inspectEdge(token: string, { jwks, prompt, answer, first }: Evide
   const fits = async (text: string, digest: string) => (await sha256Hex(text)) === digest;
   checks.push(
     await compared('prompt', prompt, async (text) => {
-      const chat = chatOf(text);
       const { messages_digest: digest } = receipt;
-      return (chat !== null && (await digestOfMessages(chat.messages)) === digest) || (await fits(text, digest));
+      const isOf = async ({ messages }: Asked) => (await digestOfMessages(messages)) === digest;
+      return (await anyOf(askedBy(text), isOf)) || (await fits(text, digest));
     }),
   );
   if (kind === 'refusal') {
@@ -184,15 +184,16 @@ function promptCheck(receipt: Receipt, prompt: string | undefined): Promise<Chec
 
 /** Each body that the edge may have sent for this request, given what the receipt says. */
 function bodiesOf(text: string, { sampling, seed, max_tokens, finish_reason, usage }: Receipt): string[] {
-  const chat = chatOf(text);
-  if (chat === null || sampling === null) return [];
+  if (sampling === null) return [];
   // The receipt names the limit that was in force, which may be the policy's. An older one does
   // not, but an answer that ended at a limit has as many tokens as the limit.
   const guessed = finish_reason === 'length' ? [null, usage.completion_tokens] : [null];
   const limits = max_tokens === undefined ? guessed : [max_tokens];
-  return limits.flatMap((maxTokensOfPolicy) =>
-    (['none', 'tokens'] as const).map((trace) =>
-      JSON.stringify(generateBody(chat, { maxTokensOfPolicy, trace, defaults: sampling, seed: () => seed })),
+  return askedBy(text).flatMap((asked) =>
+    limits.flatMap((maxTokensOfPolicy) =>
+      (['none', 'tokens'] as const).map((trace) =>
+        JSON.stringify(generateBody(asked, { maxTokensOfPolicy, trace, defaults: sampling, seed: () => seed })),
+      ),
     ),
   );
 }
@@ -230,11 +231,11 @@ async function anyOf<T>(values: readonly T[], holds: (value: T) => Promise<boole
   return false;
 }
 
-function chatOf(text: string): ReturnType<typeof parseChatRequest> | null {
+function askedBy(text: string): Asked[] {
   try {
-    return parseChatRequest(parseExactly(text));
+    return askedIn(parseExactly(text));
   } catch {
-    return null;
+    return [];
   }
 }
 

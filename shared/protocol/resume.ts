@@ -39,6 +39,8 @@ export const ResumeState = z.strictObject({
   weights: z.strictObject(WeightSummary.shape),
   ran: Ran,
   mac: z.string().regex(/^[\w-]{43}$/),
+  /** Which of the request's answers goes on; only this one is drawn. Left out for the first. */
+  choice: z.int().min(1).exactOptional(),
 });
 export type ResumeState = z.infer<typeof ResumeState>;
 
@@ -93,8 +95,7 @@ export async function verifyResume(
   if (ids.length !== position || (await sha256Hex(bytes.bytes())) !== resume.ids_digest) {
     throw notVouched('the ids are not those of the directive');
   }
-  // Of several answers, none is resumed.
-  const about = { bundle, draws, backend, from, parts, choice: 0, secondLook };
+  const about = { bundle, draws, backend, from, parts, choice: resume.choice ?? 0, secondLook };
   const context = await macBytesOf({ directive: { ...directive, id }, ...about });
   const account = { position, spent, weights, ran };
   if (!(await isVouched(account, { mac, ids: bytes, context, key }))) {

@@ -2,9 +2,8 @@
  * How a policy lets a request shape its answer: how many answers, what is said about tokens, and
  * what pulls the draws away from the model's own.
  *
- * The body is read as it came, because most of these fields are not supported yet and parsing would
- * refuse them first. A client of a tenant that may not use one reads that, and not that it should
- * wait for a later version.
+ * `bias` is also about what may be said at all, and about when an answer may end: with both, a
+ * client makes experts say what they would not.
  */
 import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -21,6 +20,8 @@ const FIELDS: Readonly<Record<string, Field>> = {
   top_logprobs: { part: 'logprobs', asksForNothing: only(0) },
   logit_bias: { part: 'bias', asksForNothing: isEmpty },
   allowed_token_ids: { part: 'bias', asksForNothing: () => false },
+  min_tokens: { part: 'bias', asksForNothing: only(0) },
+  ignore_eos: { part: 'bias', asksForNothing: only(false) },
   presence_penalty: { part: 'penalties', asksForNothing: only(0) },
   frequency_penalty: { part: 'penalties', asksForNothing: only(0) },
   repetition_penalty: { part: 'penalties', asksForNothing: only(1) },

@@ -17,7 +17,7 @@ import type { Caller } from '../request/tenant-directory.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import { answerKey, drawsNothing } from './answer-key.ts';
 import { readCacheWishes } from './cache-wishes.ts';
-import { isWorthKeeping, replay, toKept } from './kept-answer.ts';
+import { deltasOf, isWorthKeeping, replay, toKept } from './kept-answer.ts';
 import type { KeptAnswers } from './kept-answers.ts';
 import type { PoolMember } from './pool-member.ts';
 import type { AnswerEvents } from './read-answer.ts';
@@ -112,13 +112,14 @@ export function createAnswerCache(kept: KeptAnswers): AnswerCache {
     }
 
     async function keep({ head: { systemFingerprint }, deltas, end }: MadeAnswer): Promise<void> {
-      const { receipt } = end;
-      if (!isWorthKeeping(receipt, deltas)) return;
+      const { receipt, more = [] } = end;
+      const receipts = [receipt, ...more.map((other) => other.receipt)];
+      if (!receipts.every((one, choice) => isWorthKeeping(one, deltasOf(deltas, choice)))) return;
       try {
         // Another backend than planned may have answered, with another probe or without one.
         const looked = receipt.second_look?.version ?? null;
         const made = await answerKey({ ...parts, bundle: receipt.bundle, draws: receipt.draws, probe: looked });
-        const tokensToo = request.expert_logprobs === true;
+        const tokensToo = request.expert_logprobs === true || request.logprobs === true;
         const about = { key: made, keptAtMs: Date.now(), systemFingerprint, tokensToo };
         c.executionCtx.waitUntil(kept.put(toKept({ deltas, end }, about)));
       } catch (cause) {

@@ -18,7 +18,7 @@ import type {
 import type { SignalValues } from '#shared/line/rules.ts';
 import type { Mixed, Receipt } from '#shared/protocol/receipt.ts';
 import { needsHelpful } from './mix-answer.ts';
-import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
+import type { AnswerEnd, AnswerEvents, ChoiceEnd } from './read-answer.ts';
 import { refusalText } from './refusal-text.ts';
 
 export type Trace = NonNullable<RequestExtension['trace']>;
@@ -29,18 +29,21 @@ type EarlyExtension = Pick<AnswerExtension, 'policy' | 'classifier' | 'categorie
 /** The fields that a whole answer and every chunk of a stream share. */
 type CompletionHead = Pick<ChatCompletion, 'id' | 'created' | 'model' | 'system_fingerprint'>;
 
-export type BegunAnswer = {
+export type BegunAnswer = AboutAnswer & {
   events: AnswerEvents;
   head: CompletionHead;
-  extension: EarlyExtension;
-  decided: Decided;
+  /** The same about one of several answers, where they are to several prompts. */
+  aboutOf?: (choice: number) => AboutAnswer;
 };
+
+/** What is known of an answer before it begins. */
+type AboutAnswer = { extension: EarlyExtension; decided: Decided };
 
 /** By which policy the answer was decided, and what the edge's classifier had found. */
 export type Decided = { policy: Policy; signals: SignalValues };
 
 /** What a client reads at the end in the place of an answer; nothing unless it was refused. */
-export function textOfRefusal({ receipt }: AnswerEnd, { policy }: Pick<Decided, 'policy'>): string {
+export function textOfRefusal({ receipt }: Pick<ChoiceEnd, 'receipt'>, { policy }: Pick<Decided, 'policy'>): string {
   if (receipt.finish_reason !== 'content_filter') return '';
   const because = receipt.second_look?.because ?? null;
   return refusalText(because, refusalWords(policy, because));
@@ -51,9 +54,29 @@ export function shadowOf({ policy, signals }: Decided, { second_look }: Pick<Rec
   return shadowReports(policy, { edge: signals, backend: second_look?.categories ?? null });
 }
 
+/** One of a request's answers, once it has ended. */
+export type EndedChoice = AboutAnswer & { end: ChoiceEnd };
+
+/** All of them, in their order. */
+export function endedChoices(answer: BegunAnswer, { more = [], ...first }: AnswerEnd): EndedChoice[] {
+  const aboutOf = answer.aboutOf ?? (() => answer);
+  return [first, ...more].map((end, choice) => {
+    const { extension, decided } = aboutOf(choice);
+    return { extension, decided, end };
+  });
+}
+
+/** A trace's tokens as they are sent: rivals of each only if the trace asks for them. */
+export function tracedTokens(tokens: readonly TokenTrace[], { top }: { top: number }): TokenTrace[] {
+  return tokens.map(({ top: rivals, ...token }) => ({
+    ...token,
+    ...(top > 0 && rivals && { top: rivals.slice(0, top) }),
+  }));
+}
+
 export function finalExtension(
   known: EarlyExtension,
-  { end, decided, trace, tokens }: { end: AnswerEnd; decided: Decided; trace: Trace; tokens: TokenTrace[] },
+  { end, decided, trace, tokens }: { end: ChoiceEnd; decided: Decided; trace: Trace; tokens: TokenTrace[] },
 ): SentExtension {
   const { receipt, receiptToken, edgeReceipt } = end;
   const cache = { ...known.cache, ...(edgeReceipt !== undefined && { receipt: edgeReceipt }) };

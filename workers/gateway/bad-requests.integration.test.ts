@@ -81,37 +81,73 @@ describe('an invalid chat request is refused, and the error names the field', ()
   });
 
   test.each<[string, unknown]>([
-    ['n', 2],
     ['best_of', 2],
-    ['top_k', 5],
-    ['min_p', 0.1],
-    ['repetition_penalty', 1.2],
-    ['min_tokens', 5],
-    ['ignore_eos', true],
-    ['allowed_token_ids', [1, 2]],
     ['echo', true],
     ['tools', [{ type: 'function' }]],
     ['tool_choice', 'required'],
     ['functions', [{}]],
-    ['logprobs', true],
-    ['top_logprobs', 3],
-    ['logit_bias', { 50256: -100 }],
-    ['presence_penalty', 0.5],
-    ['frequency_penalty', 0.5],
     ['response_format', { type: 'json_object' }],
     ['modalities', ['text', 'audio']],
+    ['reasoning_effort', 'high'],
+    ['verbosity', 'low'],
+    ['stop_token_ids', [7]],
+    ['bad_words', ['no']],
+    ['chat_template_kwargs', { thinking: true }],
+    ['length_penalty', 2],
+    ['use_beam_search', true],
+    ['return_tokens_as_token_ids', true],
     ['audio', { voice: 'alloy' }],
     ['prediction', { type: 'content' }],
     ['web_search_options', {}],
+    ['moderation', {}],
+    ['reasoning', {}],
+    ['guided_json', { type: 'object' }],
+    ['guided_regex', 'a*'],
+    ['structured_outputs', { json: {} }],
+    ['chat_template', '{{ 1 }}'],
+    ['prompt_logprobs', 1],
   ])('%s is refused, not ignored, because it cannot be honoured', async (param, value) => {
     const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), [param]: value });
     const { code, message } = await expectError(answer, { param });
     expect(message).toMatch(/not supported/);
     expect(code).toBe(
-      /^(audio|prediction|web_search_options|allowed_token_ids)$/.test(param)
+      /^(audio|prediction|web_search_options|moderation|reasoning|guided_\w+|structured_outputs|chat_template|prompt_logprobs)$/.test(
+        param,
+      )
         ? 'unsupported_parameter'
         : 'unsupported_value',
     );
+  });
+
+  test.each<[string, unknown, RegExp]>([
+    ['temprature', 0, /Did you mean 'temperature'/],
+    ['max_token', 5, /Did you mean 'max_tokens'/],
+    ['tempreature', 0, /Did you mean 'temperature'/],
+    ['of_the_future', { a: 1 }, /'of_the_future'\. A field that this server does not know/],
+  ])('%s is unknown, and nobody knows what it would change', async (param, value, message) => {
+    const answer = await post(under.edge, '/v1/chat/completions', { ...ask('Hi'), [param]: value });
+    const error = await expectError(answer, { param, code: 'unknown_parameter' });
+    expect(error.message).toMatch(message);
+  });
+
+  const parts = (part: object) => ({ role: 'user', content: [{ type: 'text', text: 'What is this?' }, part] });
+  test.each<[string, object, string, RegExp]>([
+    [
+      'an image',
+      parts({ type: 'image_url', image_url: { url: 'https://a.example/b.png' } }),
+      'content[1].type',
+      /^Images/,
+    ],
+    ['sound', parts({ type: 'input_audio', input_audio: { data: '', format: 'wav' } }), 'content[1].type', /^Sounds/],
+    ['a file', parts({ type: 'file', file: { file_id: 'f' } }), 'content[1].type', /^Files/],
+    ['a call of a tool', { role: 'assistant', content: 'x', tool_calls: [{ id: 'c' }] }, 'tool_calls', /tool calls/],
+    ['an answer in sound', { role: 'assistant', content: 'x', audio: { id: 'a' } }, 'audio', /not supported/],
+    ['a misspelt field', { role: 'user', content: 'x', prefix: true }, 'prefix', /Unrecognized/],
+  ])('%s in a message is refused by name', async (_name, message, field, text) => {
+    const answer = await post(under.edge, '/v1/chat/completions', { model: 'scripted', messages: [user, message] });
+    const error = await expectError(answer, { param: `messages[1].${field}` });
+    expect(error.message).toMatch(text);
+    expect(answer.status).toBe(400);
   });
 
   test.each<[string, unknown]>([
@@ -122,6 +158,14 @@ describe('an invalid chat request is refused, and the error names the field', ()
     ['invalid_type', { model: 'scripted', messages: 'Hi' }],
     ['invalid_value', { model: 'scripted', messages: [{ ...user, role: 'tool' }] }],
     ['invalid_value', { ...ask('Hi'), stream_options: {} }],
+    ['invalid_value', { ...ask('Hi'), top_logprobs: 2 }],
+    ['integer_below_min_value', { ...ask('Hi'), n: 0 }],
+    ['integer_above_max_value', { ...ask('Hi'), n: 129 }],
+    ['integer_above_max_value', { ...ask('Hi'), logprobs: true, top_logprobs: 21 }],
+    ['decimal_above_max_value', { ...ask('Hi'), presence_penalty: 3 }],
+    ['decimal_below_min_value', { ...ask('Hi'), logit_bias: { 7: -101 } }],
+    ['invalid_type', { ...ask('Hi'), logprobs: 5 }],
+    ['unknown_parameter', { ...ask('Hi'), stream: true, stream_options: { usage: true } }],
     ['decimal_above_max_value', { ...ask('Hi'), temperature: 3 }],
     ['decimal_below_min_value', { ...ask('Hi'), plimsoll: { floor: -1 } }],
     ['integer_below_min_value', { ...ask('Hi'), max_tokens: 0 }],
@@ -174,6 +218,7 @@ describe('an incomplete body', () => {
 
   const ROUTES = [
     ['POST /v1/chat/completions', 'pk-demo-open'],
+    ['POST /v1/completions', 'pk-demo-open'],
     ['POST /v1/moderations', 'pk-demo-open'],
     ['PUT /admin/v1/tenants/acme', OPERATOR_KEY],
     ['POST /admin/v1/pool/drain', OPERATOR_KEY],
@@ -233,6 +278,7 @@ describe('keys', () => {
   ])('%s is a 401 on every route that needs a key', async (_name, headers) => {
     for (const [method, route] of [
       ['POST', '/v1/chat/completions'],
+      ['POST', '/v1/completions'],
       ['POST', '/v1/moderations'],
       ['GET', '/v1/models'],
       ['GET', '/v1/models/scripted'],
@@ -297,6 +343,7 @@ describe('routes', () => {
     ['GET', '/v1/chat/completions', 'POST'],
     ['DELETE', '/v1/models', 'GET'],
     ['DELETE', '/v1/models/scripted', 'GET'],
+    ['GET', '/v1/completions', 'POST'],
     ['PUT', '/v1/moderations', 'POST'],
     ['POST', '/healthz', 'GET'],
     ['POST', '/livez', 'GET'],

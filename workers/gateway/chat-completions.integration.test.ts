@@ -182,7 +182,7 @@ describe('what reaches the backend', () => {
       ],
       ...{ max_tokens: 9, max_completion_tokens: 8, stop: 'to', seed: 42, temperature: 0, top_p: 0.5 },
       ...{ n: 1, user: 'u', metadata: { a: 'b' }, store: false, tools: [], logprobs: false, presence_penalty: 0 },
-      ...{ response_format: { type: 'text' }, parallel_tool_calls: true, of_the_future: 1, stream: null },
+      ...{ response_format: { type: 'text' }, parallel_tool_calls: true, stream: null },
     });
     expect(request).toEqual({
       model: 'scripted',

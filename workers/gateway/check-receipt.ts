@@ -33,12 +33,15 @@ export async function checkReceipt(
     directive,
     start,
     asked,
+    choice = 0,
     probe,
   }: {
     jwks: JSONWebKeySet;
     directive: Directive;
     start: StartFrame;
-    asked: Pick<GenerateBody, 'seed' | 'max_tokens' | keyof Sampling>;
+    asked: Pick<GenerateBody, 'seed' | 'max_tokens' | 'n' | keyof Sampling>;
+    /** Which of the request's answers it is for, from 0. */
+    choice?: number;
     /** The version of the probe that must have looked; null if unknown. */
     probe: string | null;
   },
@@ -74,9 +77,8 @@ export async function checkReceipt(
     parts: account.parts(),
     mixed: undefined,
     draws: start.draws,
-    // The edge asks for one answer.
-    choice: 0,
-    choices: 1,
+    choice,
+    choices: asked.n ?? 1,
     prompt_digest: directive.digest,
     answer_digest: await sha256Hex(text),
     seed: asked.seed,

@@ -6,8 +6,8 @@
 import { inCanary } from '#policies/canary.ts';
 import { keepsPrompts, type Retention } from '#policies/retention.ts';
 import { joinRetention } from '#policies/tighten.ts';
-import { parseChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { askedIn } from '#shared/protocol/asked-of.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { tenantTraffic } from '../objects/tenant-traffic-contract.ts';
 import type { AppContext, Middleware } from '../request/context.ts';
@@ -48,8 +48,11 @@ export function keepPrompts(): Middleware<MeterEnv> {
     // The request's id is the edge's own, so nobody chooses what is kept, and no content decides.
     if (!inCanary(await sha256Hex(`plimsoll kept prompts ${requestId}`), share)) return;
     if (bound.take(caller.tenant) !== null) return;
-    const { messages } = parseChatRequest(parseJson(body));
-    await tenantTraffic(env, caller.tenant)?.keep(caller.tenant, { messages: JSON.stringify(messages), days });
+    // Of several plain prompts, the first stands for the request. Ids without text are not kept.
+    const [asked] = askedIn(parseJson(body));
+    if (asked === undefined || Array.isArray(asked.prompt)) return;
+    const messages = JSON.stringify(asked.messages);
+    await tenantTraffic(env, caller.tenant)?.keep(caller.tenant, { messages, days });
   }
 }
 

@@ -65,6 +65,56 @@ test('what was written is read again, and becomes the same text, tokens and rece
   expect([text, tokens, next.value.receipt]).toEqual([TEXT, 7, receipt]);
 });
 
+describe('of several answers', () => {
+  const other = 'Another one.';
+  const second = async (): Promise<Receipt> => ({
+    ...receipt,
+    choice: 1,
+    choices: 2,
+    answer_digest: await sha256Hex(other),
+  });
+  const likely = { id: 1, bytes: [65], lp: -1, top: [] };
+  async function two() {
+    const [a, b] = [{ ...receipt, choices: 2 }, await second()];
+    const more = [{ receiptToken: await signReceipt(b, key), receipt: b }];
+    const end = { receiptToken: await signReceipt(a, key), receipt: a, more };
+    const deltas = [
+      { text: '', tokens: [], echo: { text: 'Ahoy' } },
+      { text: TEXT.slice(0, 5), tokens: [token('')], logprobs: [likely] },
+      { text: other, tokens: [token('')], logprobs: [likely], choice: 1 },
+      { text: TEXT.slice(5), tokens: [token('')], logprobs: [likely] },
+    ];
+    return toKept({ deltas, end }, { key: 'k', keptAtMs: 1_000, systemFingerprint: 'fp_1', tokensToo: true });
+  }
+
+  test('each is read again with its own receipt, and so are the prompt and the log-probabilities', async () => {
+    const events = replay((await readKept(writeKept(await two()), about))!);
+    const texts = ['', ''];
+    const listed = [0, 0];
+    let next = await events.next();
+    expect(next.value).toMatchObject({ echo: { text: 'Ahoy' } });
+    for (; !next.done; next = await events.next()) {
+      const { choice = 0, text, logprobs = [] } = next.value;
+      texts[choice] += text;
+      listed[choice]! += logprobs.length;
+    }
+    expect([texts, listed]).toEqual([
+      [TEXT, other],
+      [2, 1],
+    ]);
+    expect(next.value).toMatchObject({ receipt: { choice: 0 }, more: [{ receipt: { choice: 1 } }] });
+  });
+
+  test('none is believed if one is another’s, or is missing', async () => {
+    const { moreTokens: _, ...alone } = JSON.parse(writeKept(await two()));
+    expect(await readKept(JSON.stringify(alone), about)).toBeNull();
+    const { receiptToken, moreTokens, ...rest } = JSON.parse(writeKept(await two()));
+    const swapped = { ...rest, receiptToken: moreTokens[0], moreTokens: [receiptToken] };
+    expect(await readKept(JSON.stringify(swapped), about)).toBeNull();
+    expect(await readKept(writeKept(await two()).replace(other, 'Another two.'), about)).toBeNull();
+  });
+});
+
 test('a short answer is one piece, and has tokens only for whoever is told of them', async () => {
   expect((await kept()).deltas).toEqual([{ text: TEXT, tokens: [] }]);
 });

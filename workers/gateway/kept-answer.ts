@@ -10,6 +10,7 @@ import { effectiveFloor } from '#shared/gate/effective-weight.ts';
 import type { Line } from '#shared/line/line.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { EchoedPrompt, TokenLogprob } from '#shared/protocol/token-logprob.ts';
 import type { AnswerEnd, AnswerEvents, TextDelta } from './read-answer.ts';
 
 /** As it is written down outside of the isolate. */
@@ -17,11 +18,21 @@ const Written = z.strictObject({
   key: z.string(),
   keptAtMs: z.number(),
   systemFingerprint: z.string(),
-  deltas: z.array(z.strictObject({ text: z.string(), tokens: z.array(TokenTrace) })),
+  deltas: z.array(
+    z.strictObject({
+      text: z.string(),
+      tokens: z.array(TokenTrace),
+      logprobs: z.array(TokenLogprob).exactOptional(),
+      choice: z.int().min(1).exactOptional(),
+      echo: EchoedPrompt.exactOptional(),
+    }),
+  ),
   receiptToken: z.string(),
+  /** Of the request's other answers, in order. */
+  moreTokens: z.array(z.string()).exactOptional(),
 });
 
-export type KeptAnswer = z.infer<typeof Written> & { receipt: Receipt };
+export type KeptAnswer = z.infer<typeof Written> & { receipt: Receipt; moreReceipts?: Receipt[] };
 
 /** Each piece of a stream costs far more than its letters, so pieces are joined up to this size. */
 const PIECE_CHARS = 64;
@@ -35,20 +46,40 @@ export function toKept(
 ): KeptAnswer {
   const { tokensToo, ...rest } = about;
   const pieces: TextDelta[] = [];
-  for (const { text, tokens } of deltas) {
-    const last = pieces.at(-1);
+  /** The piece of each answer that more may be joined to. */
+  const open = new Map<number, TextDelta>();
+  for (const { text, tokens, logprobs, choice = 0, echo } of deltas) {
+    const last = open.get(choice);
     const told = tokensToo ? tokens : [];
-    if (last === undefined || last.text.length >= PIECE_CHARS) pieces.push({ text, tokens: [...told] });
-    else {
-      last.text += text;
-      last.tokens.push(...told);
+    if (last === undefined || last.text.length >= PIECE_CHARS || echo !== undefined) {
+      const likely = logprobs && { logprobs: [...logprobs] };
+      const piece: TextDelta = {
+        text,
+        tokens: [...told],
+        ...likely,
+        ...(choice > 0 && { choice }),
+        ...(echo && { echo }),
+      };
+      pieces.push(piece);
+      if (echo === undefined) open.set(choice, piece);
+      continue;
     }
+    last.text += text;
+    last.tokens.push(...told);
+    if (logprobs !== undefined) last.logprobs = [...(last.logprobs ?? []), ...logprobs];
   }
-  return { ...rest, deltas: pieces, receiptToken: end.receiptToken, receipt: end.receipt };
+  const { more = [], ...first } = end;
+  return {
+    ...{ ...rest, deltas: pieces, receiptToken: first.receiptToken, receipt: first.receipt },
+    ...(more.length > 0 && {
+      moreTokens: more.map(({ receiptToken }) => receiptToken),
+      moreReceipts: more.map(({ receipt }) => receipt),
+    }),
+  };
 }
 
 /** The text for outside of the isolate. */
-export function writeKept({ receipt: _, ...written }: KeptAnswer): string {
+export function writeKept({ receipt: _, moreReceipts: _others, ...written }: KeptAnswer): string {
   return JSON.stringify(written satisfies z.infer<typeof Written>);
 }
 
@@ -71,20 +102,39 @@ export async function readKept(
 ): Promise<KeptAnswer | null> {
   try {
     const written = Written.parse(JSON.parse(text));
+    if (written.key !== key) return null;
+    const { moreTokens = [] } = written;
     const receipt = await verifyReceipt(written.receiptToken, jwks);
-    const answer = written.deltas.map((delta) => delta.text).join('');
-    const { probe, ...rest } = asked;
-    const names = Object.keys(rest) as (keyof typeof rest)[];
-    const isRight =
-      written.key === key &&
-      names.every((name) => receipt[name] === rest[name]) &&
-      (receipt.second_look?.version ?? null) === probe &&
-      isWorthKeeping(receipt, written.deltas) &&
-      receipt.answer_digest === (await sha256Hex(answer));
-    return isRight ? { ...written, receipt } : null;
+    const moreReceipts = await Promise.all(moreTokens.map((token) => verifyReceipt(token, jwks)));
+    const receipts = [receipt, ...moreReceipts];
+    for (const [choice, receipt] of receipts.entries()) {
+      const own = deltasOf(written.deltas, choice);
+      const isRight =
+        isOfChoice(receipt, { choice, choices: receipts.length }) &&
+        isAsAsked(receipt, asked) &&
+        isWorthKeeping(receipt, own) &&
+        receipt.answer_digest === (await sha256Hex(own.map((delta) => delta.text).join('')));
+      if (!isRight) return null;
+    }
+    return { ...written, receipt, ...(moreReceipts.length > 0 && { moreReceipts }) };
   } catch {
     return null;
   }
+}
+
+/** What belongs to one of a request's answers. */
+export function deltasOf(deltas: readonly TextDelta[], choice: number): TextDelta[] {
+  return deltas.filter((delta) => (delta.choice ?? 0) === choice);
+}
+
+function isOfChoice(receipt: Receipt, { choice, choices }: Pick<Receipt, 'choice' | 'choices'>): boolean {
+  return receipt.choice === choice && receipt.choices === choices;
+}
+
+function isAsAsked(receipt: Receipt, { probe, ...rest }: AskedOf): boolean {
+  // The cast: a record's keys lose their type.
+  const names = Object.keys(rest) as (keyof typeof rest)[];
+  return names.every((name) => receipt[name] === rest[name]) && (receipt.second_look?.version ?? null) === probe;
 }
 
 /** Nats. Spending is a sum of many small floats. */
@@ -126,7 +176,9 @@ function isClosedByFault(deltas: readonly TextDelta[], line: Line): boolean {
   return false;
 }
 
-export async function* replay({ deltas, receiptToken, receipt }: KeptAnswer): AnswerEvents {
+export async function* replay(kept: KeptAnswer): AnswerEvents {
+  const { deltas, receiptToken, receipt, moreTokens = [], moreReceipts = [] } = kept;
   yield* deltas;
-  return { receiptToken, receipt };
+  const more = moreReceipts.map((receipt, i) => ({ receiptToken: moreTokens[i] ?? '', receipt }));
+  return { receiptToken, receipt, ...(more.length > 0 && { more }) };
 }

@@ -7,9 +7,10 @@
  * request ends before its first token. A prompt and its answer never have more tokens than the
  * model's context, and that needs no allowance.
  */
-import type { ChatRequest } from '#shared/api/chat-request.ts';
 import { utf8Bytes } from '#shared/api/context-length.ts';
 import { lesser } from '#shared/line/order.ts';
+import { type Asked, mostTokensAsked } from '#shared/protocol/generate-body.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { promptDigest } from '../request/prompt-digest.ts';
 import { isOnlyHelpful, type PoolMember } from './pool-member.ts';
 
@@ -23,32 +24,57 @@ export type Cost = {
   model: string;
   /** The most tokens of the prompt. */
   prompt: number;
-  /** The most tokens of prompt and answer together. */
+  /** The most tokens of prompt and answers together. */
   total: number;
   /** The most tokens of both that the model takes. */
   context: number;
-  /** The most tokens of the answer. */
+  /** The most tokens of all answers. */
   answer: number;
   /** A digest of the prompt as a reader sees it. */
   digest: string;
+  /** How many answers are drawn to it, which are as many tries. */
+  tries: number;
 };
 
 export async function costOf(
-  { model, messages, max_tokens, max_completion_tokens }: ChatRequest,
+  asked: Asked,
   { members, maxTokensOfPolicy }: { members: readonly PoolMember[]; maxTokensOfPolicy: number | null },
 ): Promise<Cost> {
+  const { model, messages, prompt: raw } = asked;
   const serving = members.filter((member) => member.model === model && !isOnlyHelpful(member));
-  const context = Math.max(0, ...serving.map(({ contextLength }) => contextLength));
+  const longest = Math.max(0, ...serving.map(({ contextLength }) => contextLength));
   const bytes = utf8Bytes(messages.map(({ content }) => content));
-  const prompt = Math.min(context, bytes + TEMPLATE_TOKENS + MESSAGE_TOKENS * messages.length);
-  const asked = lesser(max_tokens ?? null, max_completion_tokens ?? null);
-  const answer = Math.min(context, lesser(asked, maxTokensOfPolicy) ?? context);
+  const most = Array.isArray(raw) ? raw.length : bytes + TEMPLATE_TOKENS + MESSAGE_TOKENS * messages.length;
+  const prompt = Math.min(longest, most);
+  const one = Math.min(longest, lesser(mostTokensAsked(asked), maxTokensOfPolicy) ?? longest);
+  const tries = asked.n ?? 1;
+  // Each answer fits into the context with the prompt, which is read once.
+  const others = (tries - 1) * one;
   return {
     model: serving.length > 0 ? model : 'unknown',
     prompt,
-    answer,
-    context,
-    total: Math.min(context, prompt + answer),
+    answer: one + others,
+    context: longest + others,
+    total: Math.min(longest, prompt + one) + others,
     digest: await promptDigest(messages),
+    tries,
+  };
+}
+
+/** What several prompts of one request can cost together. */
+export async function costOfAll(costs: readonly Cost[]): Promise<Cost> {
+  const [first] = costs;
+  if (first === undefined) throw new Error('found no prompt');
+  if (costs.length === 1) return first;
+  const sum = (part: 'prompt' | 'total' | 'context' | 'answer' | 'tries') =>
+    costs.reduce((all, cost) => all + cost[part], 0);
+  return {
+    model: first.model,
+    prompt: sum('prompt'),
+    total: sum('total'),
+    context: sum('context'),
+    answer: sum('answer'),
+    digest: await sha256Hex(JSON.stringify(costs.map(({ digest }) => digest))),
+    tries: sum('tries'),
   };
 }

@@ -105,3 +105,12 @@ export function durationText(ms: number): string {
   const rest = `${minutes % 60}m${seconds % 60}s`;
   return minutes < 60 ? rest : `${Math.floor(minutes / 60)}h${rest}`;
 }
+
+/** Where tries of one prompt are limited, a request is one try. */
+export function severalTries({ tries }: { tries: number }): PlimsollError {
+  return new PlimsollError(
+    'unsupported_value',
+    `'n' times the number of prompts is not allowed to be more than 1 here, because the tenant's policy limits how often a prompt may be tried: found ${tries}.`,
+    { param: 'n' },
+  );
+}

@@ -18,6 +18,7 @@ import { unheard } from './pool-member.ts';
 const COSTS: Record<string, 'tokens' | 'nothing'> = {
   'GET /': 'nothing',
   'POST /v1/chat/completions': 'tokens',
+  'POST /v1/completions': 'tokens',
   'GET /v1/models': 'nothing',
   'GET /v1/models/:id{.+}': 'nothing',
   // The classifier runs at the edge.

@@ -22,8 +22,16 @@ import { logError } from '../request/log.ts';
 import { onAbort } from '../request/on-abort.ts';
 import { within } from '../request/within.ts';
 import type { BegunAnswer } from './answer-extension.ts';
+import { usageOf } from './answer-usage.ts';
 import type { Cost } from './limits-cost.ts';
-import { answerTooCostly, limitExceeded, promptTooCostly, rateLimitHeaders, retryHeaders } from './limits-errors.ts';
+import {
+  answerTooCostly,
+  limitExceeded,
+  promptTooCostly,
+  rateLimitHeaders,
+  retryHeaders,
+  severalTries,
+} from './limits-errors.ts';
 import { limitsOfPolicy } from './limits-of-policy.ts';
 import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
 
@@ -46,11 +54,15 @@ type Meter = {
    * Call this first, and wait for it before any backend is asked. Throws if a limit is in the way.
    */
   reserve(cost: Cost): Promise<void>;
-  /** Call this once a backend has counted the prompt, and before the client gets a token. */
+  /**
+   * Call this once a backend has counted the prompt, and before the client gets a token; for each
+   * prompt, if there are several.
+   */
   promptCounted(tokens: number): Promise<void>;
   /**
-   * Counts what the answer costs, to its end. `signal` says that the client has left. An answer
-   * that was made for another request is free: that one pays for it.
+   * Counts what the answer costs, to its end; of several prompts, call it for each. `signal` says
+   * that the client has left. An answer that was made for another request is free: that one pays
+   * for it.
    */
   follow(begun: Promise<BegunAnswer>, signal: AbortSignal, options?: { isFree?: boolean }): Promise<BegunAnswer>;
 };
@@ -92,6 +104,8 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   let state: 'idle' | 'reserved' | 'recording' | 'settled' = 'idle';
   let cost: Cost | null = null;
   let isFollowed = false;
+  /** How many answers are under way. */
+  let followed = 0;
   let confirmed: Promise<boolean> | null = null;
   let renewing: ReturnType<typeof setInterval> | null = null;
   const isSettled = Promise.withResolvers<void>();
@@ -101,6 +115,8 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
 
   async function reserve(asked: Cost): Promise<void> {
     cost = asked;
+    // The account counts requests. Several answers at once would be tries that nobody counts.
+    if (asked.tries > 1 && limits.tries_per_prompt_per_minute !== null) throw severalTries(asked);
     const isUnlimited = Object.keys(NO_LIMITS).every((name) => limits[name as keyof Limits] === null);
     if (isUnlimited && idempotency === null && !caller.counted) {
       // Nothing can be in the way, for this request or because of it. So nobody waits for the
@@ -177,17 +193,18 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   }
 
   async function promptCounted(tokens: number): Promise<void> {
-    spent.prompt = tokens;
+    spent.prompt += tokens;
+    const { prompt } = spent;
     await untilConfirmed();
-    if (cost === null || tokens <= cost.prompt) return;
+    if (cost === null || prompt <= cost.prompt) return;
     // A prompt that is longer than the context: the context has grown since we heard of it.
-    const most = tokens > cost.context ? Number.POSITIVE_INFINITY : cost.context;
-    const needed = Math.min(most, tokens + cost.answer);
+    const most = prompt > cost.context ? Number.POSITIVE_INFINITY : cost.context;
+    const needed = Math.min(most, prompt + cost.answer);
     const denial = await growTo(needed);
     if (denial === null) return;
     // No more than was reserved may be charged, though the backend has read all of the prompt.
-    spent.prompt = Math.min(tokens, room);
-    throw promptTooCostly(denial.limit, { ...denial, more: needed - room, tokens });
+    spent.prompt = Math.min(spent.prompt, room);
+    throw promptTooCostly(denial.limit, { ...denial, more: needed - room, tokens: prompt });
   }
 
   /** Makes the reservation larger. Returns the limit that is in the way, or null. */
@@ -222,17 +239,24 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     { isFree = false }: { isFree?: boolean } = {},
   ): Promise<BegunAnswer> {
     isFollowed = true;
+    followed++;
     onAbort(signal, settle);
     return begun.then(
       (answer) => ({ ...answer, events: count(answer.events, isFree) }),
       (thrown: unknown) => {
-        settle();
+        over();
         throw thrown;
       },
     );
   }
 
+  function over(): void {
+    followed--;
+    if (followed === 0) settle();
+  }
+
   async function* count(events: AnswerEvents, isFree: boolean): AnswerEvents {
+    let own = 0;
     try {
       let next = await events.next();
       for (; !next.done; next = await events.next()) {
@@ -247,14 +271,15 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
           throw thrown;
         });
         spent.completion += length;
+        own += length;
         yield next.value;
       }
-      // The receipt is what the client can check, so it is what the client pays.
-      const { usage } = next.value.receipt;
-      if (!isFree) Object.assign(spent, { prompt: usage.prompt_tokens, completion: usage.completion_tokens });
+      // The receipts are what the client can check, so they are what the client pays. They name the
+      // prompt's tokens as they were counted.
+      if (!isFree) spent.completion += usageOf(next.value).completion_tokens - own;
       return next.value;
     } finally {
-      settle();
+      over();
     }
   }
 

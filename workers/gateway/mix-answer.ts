@@ -15,7 +15,15 @@ import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { LookReport, TokenTrace } from '#shared/api/plimsoll-extension.ts';
-import { addWeight, type DrawKey, type GatePolicy, type GateStep, NO_WEIGHTS, startGate } from '#shared/gate/index.ts';
+import {
+  addWeight,
+  type DrawKey,
+  type GatePolicy,
+  type GateStep,
+  LOG_ZERO,
+  NO_WEIGHTS,
+  startGate,
+} from '#shared/gate/index.ts';
 import type { Line } from '#shared/line/line.ts';
 import type { ExpertRow } from '#shared/protocol/expert-messages.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
@@ -23,6 +31,7 @@ import type { Receipt } from '#shared/protocol/receipt.ts';
 import { requestedSampling } from '#shared/protocol/requested-sampling.ts';
 import { lineAfterLook, type SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { TokenLogprob } from '#shared/protocol/token-logprob.ts';
 import { within } from '../request/within.ts';
 import { drawMixed } from './draw-mixed.ts';
 import type { ExpertRows } from './expert-rows.ts';
@@ -55,7 +64,7 @@ export type MixOptions = {
   onAlone: (why: unknown) => void;
 };
 
-type Drawn = { text: string; tokens: TokenTrace[] };
+type Drawn = { text: string; tokens: TokenTrace[]; logprobs?: TokenLogprob[] };
 
 /** Yields what the client may read, and returns what came of it. Closes both experts in the end. */
 export async function* mixAnswer(options: MixOptions): AsyncGenerator<Drawn, MixedEnd, void> {
@@ -104,6 +113,9 @@ export async function* mixAnswer(options: MixOptions): AsyncGenerator<Drawn, Mix
         policy,
         sampling: sampling.next({ saysSomething: text.saysSomething }),
         state,
+        ...(request.logprobs && {
+          report: { topLogprobs: request.top_logprobs, experts: request.expert_logprobs },
+        }),
       });
       safety.drawn();
       if (isMixed) helpful?.drawn();
@@ -121,7 +133,8 @@ export async function* mixAnswer(options: MixOptions): AsyncGenerator<Drawn, Mix
         helpful?.take();
       }
       answer += said.text;
-      yield { text: said.text, tokens: [traceOf(step, said.text, request)] };
+      const logprobs = request.logprobs && [logprobOf(step, vocabulary)];
+      yield { text: said.text, tokens: [traceOf(step, said.text, request)], ...(logprobs && { logprobs }) };
     }
     const rest = text.flush();
     answer += rest;
@@ -196,5 +209,21 @@ function traceOf(step: GateStep, text: string, { expert_logprobs: tells }: Gener
     lp_h: tells ? toLogprob(step.logprobHelpful) : null,
     lp: toLogprob(step.logprob),
     spent: toNats(step.spent),
+    ...(step.top && {
+      top: step.top.map(({ token, logprob, logprobSafety = LOG_ZERO, logprobHelpful = LOG_ZERO }) => ({
+        id: token,
+        lp: toLogprob(logprob),
+        lp_s: tells ? toLogprob(logprobSafety) : null,
+        lp_h: tells ? toLogprob(logprobHelpful) : null,
+      })),
+    }),
   };
+}
+
+function logprobOf({ token, logprob, top = [] }: GateStep, { bytesOf }: Vocabulary): TokenLogprob {
+  const likely = (id: number, lp: number) => {
+    const bytes = bytesOf(id);
+    return { id, bytes: bytes ? [...bytes] : null, lp: toLogprob(lp) };
+  };
+  return { ...likely(token, logprob), top: top.map((rival) => likely(rival.token, rival.logprob)) };
 }

@@ -12,18 +12,32 @@ import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import type { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
+import type { EchoedPrompt, TokenLogprob } from '#shared/protocol/token-logprob.ts';
 import type { BackendAnswer } from './attempt.ts';
 import type { SeenAnswer } from './check-receipt.ts';
+import { toEchoed, toLogprob } from './frame-logprobs.ts';
 import { brokenOff } from './read-frames.ts';
 import { mayAskAgain } from './resume-elsewhere.ts';
 
-export type TextDelta = { text: string; tokens: TokenTrace[] };
-export type AnswerEnd = {
+export type TextDelta = {
+  text: string;
+  tokens: TokenTrace[];
+  /** One for each of the tokens, if the request wants them. */
+  logprobs?: TokenLogprob[];
+  /** Which of the request's answers it belongs to, from 0. Left out for the first. */
+  choice?: number;
+  /** The prompt, before anything else, if the request wants it. It belongs to every answer. */
+  echo?: EchoedPrompt;
+};
+/** How one of a request's answers has ended. */
+export type ChoiceEnd = {
   receiptToken: string;
   receipt: Receipt;
   /** The edge's own receipt, if the answer was made for another request. */
   edgeReceipt?: string | undefined;
 };
+/** The end of the first answer, and of the others in their order. */
+export type AnswerEnd = ChoiceEnd & { more?: readonly ChoiceEnd[] };
 /** Returns the end once the answer is complete, and throws if the answer breaks. */
 export type AnswerEvents = AsyncGenerator<TextDelta, AnswerEnd, void>;
 
@@ -42,21 +56,33 @@ export async function* readAnswer(
     account,
     goOn,
     checkReceipt,
+    echo = false,
   }: {
     account: AnswerAccount;
     goOn: GoOn;
+    /** Whether the prompt was asked for. */
+    echo?: boolean;
     /** @param last the backend that signed */
     checkReceipt: (seen: SeenAnswer, last: BackendAnswer) => Promise<Receipt>;
   },
 ): AnswerEvents {
   let backend = first;
   let answer = '';
+  let isEchoed = false;
   for (;;) {
     await account.begin(backend);
     let part: EndOfPart;
     try {
-      part = yield* readPart(backend.frames, account, (text) => {
-        answer += text;
+      part = yield* readPart(backend.frames, account, {
+        onText: (text) => {
+          answer += text;
+        },
+        // Another backend that begins anew sends it again.
+        takesEcho: () => {
+          const isWanted = echo && !isEchoed;
+          isEchoed = true;
+          return isWanted;
+        },
       });
     } catch (thrown) {
       if (!mayAskAgain(thrown)) throw thrown;
@@ -84,7 +110,7 @@ type EndOfPart = {
 async function* readPart(
   frames: AsyncIterable<Frame[]>,
   account: AnswerAccount,
-  onText: (text: string) => void,
+  { onText, takesEcho }: { onText: (text: string) => void; takesEcho: () => boolean },
 ): AsyncGenerator<TextDelta, EndOfPart, void> {
   let end: EndFrame | undefined;
   let rest = '';
@@ -98,11 +124,11 @@ async function* readPart(
           throw brokenOff(`a ${frame.type} frame after the start`);
         // It has shown that the backend is at work. There is nothing in it for the client.
         if (frame.type === 'reading') continue;
-        // The edge asks for one answer and no echo.
-        if (frame.type === 'echo' || ('choice' in frame && frame.choice !== undefined)) {
-          throw brokenOff('a frame that was not asked for');
-        }
-        if (frame.type === 'end') end = frame;
+        // Those of several answers are told apart before (split-choices.ts).
+        if ('choice' in frame && frame.choice !== undefined) throw brokenOff('a frame that was not asked for');
+        if (frame.type === 'echo') {
+          if (takesEcho()) yield { text: '', tokens: [], echo: toEchoed(frame) };
+        } else if (frame.type === 'end') end = frame;
         else if (frame.type === 'error') error = frame;
         else if (frame.type === 'text') rest += frame.text;
         else if (rest !== '') throw brokenOff('a token after the last text');
@@ -113,7 +139,8 @@ async function* readPart(
       if (vouched.length > 0) {
         const text = vouched.map((token) => token.text).join('');
         onText(text);
-        yield { text, tokens: vouched.map(toTrace) };
+        const logprobs = vouched[0]?.bytes === undefined ? undefined : vouched.map(toLogprob);
+        yield { text, tokens: vouched.map(toTrace), ...(logprobs && { logprobs }) };
       }
       if (error !== undefined) throw new PlimsollError(error.code, error.message);
       if (end !== undefined && account.isBehind) {

@@ -18,7 +18,14 @@ async function eventsOf(texts: readonly string[], about: { model: string; trace:
   // The cast: only an answer's end looks at the rest.
   const begun = { events: deltas(), head, extension: {}, decided: { policy: STRICTEST, signals: {} } } as BegunAnswer;
   const events: string[] = [];
-  const options = { trace: about.trace, includeUsage: about.usage, onError: () => {} };
+  const options = {
+    trace: about.trace,
+    top: 0,
+    logprobs: null,
+    choices: 1,
+    includeUsage: about.usage,
+    onError: () => {},
+  };
   for await (const event of streamAnswer(Promise.resolve(begun), options)) events.push(event);
   return { head, events };
 }

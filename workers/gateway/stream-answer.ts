@@ -4,14 +4,23 @@
  * summary is on the last chunk before `[DONE]`. A stream that breaks ends with an `error` event
  * instead, and never with `[DONE]`.
  */
-import type { ChatCompletionChunk } from '#shared/api/chat-answer.ts';
+import type { ChatCompletionChunk, Usage } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
-import type { SentExtension } from '#shared/api/plimsoll-extension.ts';
-import { type BegunAnswer, finalExtension, type Trace, textOfRefusal } from './answer-extension.ts';
-import type { AnswerEnd } from './read-answer.ts';
+import type { SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
+import type { ChatLogprobs } from '#shared/api/token-logprobs.ts';
+import {
+  type BegunAnswer,
+  type EndedChoice,
+  endedChoices,
+  finalExtension,
+  textOfRefusal,
+  tracedTokens,
+} from './answer-extension.ts';
+import { usageOf } from './answer-usage.ts';
+import { chatLogprobs } from './chat-logprobs.ts';
+import type { Wishes } from './wishes.ts';
 
-type StreamOptions = {
-  trace: Trace;
+type StreamOptions = Wishes & {
   includeUsage: boolean;
   onError: (error: PlimsollError) => void;
 };
@@ -21,25 +30,34 @@ type Delta = ChatCompletionChunk['choices'][number]['delta'];
 /** The text of each event. It never throws: an error becomes the last event. */
 export async function* streamAnswer(
   begun: Promise<BegunAnswer>,
-  { trace, includeUsage, onError }: StreamOptions,
+  { onError, ...options }: StreamOptions,
 ): AsyncGenerator<string, void, void> {
   try {
     const answer = await begun;
-    const { events, decided } = answer;
-    const { delta, textDelta, end } = writeChunks(answer, { trace, includeUsage });
-    const traced = (tokens: SentExtension['tokens']) => (trace === 'tokens' ? { tokens } : undefined);
+    const { trace, top, logprobs: listed, choices } = options;
+    const { delta, textDelta, end } = writeChunks(answer, options);
+    const traced = (tokens: TokenTrace[]) =>
+      trace === 'tokens' ? { plimsoll: { tokens: tracedTokens(tokens, { top }) } } : {};
 
-    yield delta({ role: 'assistant', content: '', refusal: null }, traced([]));
-    let next = await events.next();
-    for (; !next.done; next = await events.next()) {
-      const { text, tokens } = next.value;
-      if (trace === 'tokens') yield delta({ content: text }, traced(tokens));
-      // Some events are not worth a chunk, such as a token whose text is still held back.
-      else if (text !== '') yield textDelta(text);
+    for (let index = 0; index < choices; index++) {
+      yield delta({ role: 'assistant', content: '', refusal: null }, { index, ...traced([]) });
     }
-    const refusal = textOfRefusal(next.value, decided);
-    if (refusal !== '') yield delta({ content: refusal }, traced([]));
-    yield end(next.value);
+    let next = await answer.events.next();
+    for (; !next.done; next = await answer.events.next()) {
+      const { text, tokens, logprobs: likely = [], choice: index = 0 } = next.value;
+      if (trace === 'tokens' || listed !== null) {
+        const logprobs = listed === null ? null : chatLogprobs(likely, { top: listed });
+        yield delta({ content: text }, { index, logprobs, ...traced(tokens) });
+      }
+      // Some events are not worth a chunk, such as a token whose text is still held back.
+      else if (text !== '') yield textDelta(text, index);
+    }
+    const ended = endedChoices(answer, next.value);
+    for (const [index, { end, decided }] of ended.entries()) {
+      const refusal = textOfRefusal(end, decided);
+      if (refusal !== '') yield delta({ content: refusal }, { index, ...traced([]) });
+    }
+    yield end(ended, usageOf(next.value));
   } catch (thrown) {
     const error = toPlimsollError(thrown);
     onError(error);
@@ -48,10 +66,7 @@ export async function* streamAnswer(
 }
 
 /** What makes the events of one answer. */
-function writeChunks(
-  { head, extension, decided }: BegunAnswer,
-  { trace, includeUsage }: Pick<StreamOptions, 'trace' | 'includeUsage'>,
-) {
+function writeChunks({ head }: BegunAnswer, { trace, includeUsage }: Pick<StreamOptions, 'trace' | 'includeUsage'>) {
   const { id, ...shared } = head;
 
   const chunk = (rest: Pick<ChatCompletionChunk, 'choices' | 'usage'>, plimsoll?: SentExtension): string =>
@@ -64,22 +79,41 @@ function writeChunks(
       ...(plimsoll !== undefined && { plimsoll }),
     } satisfies ChatCompletionChunk);
 
-  const delta = (delta: Delta, plimsoll?: SentExtension): string =>
-    chunk({ choices: [{ index: 0, delta, logprobs: null, finish_reason: null }] }, plimsoll);
+  const delta = (
+    delta: Delta,
+    { index, logprobs = null, plimsoll }: { index: number; logprobs?: ChatLogprobs | null; plimsoll?: SentExtension },
+  ): string => chunk({ choices: [{ index, delta, logprobs, finish_reason: null }] }, plimsoll);
 
   // Nearly all events are text and nothing else, and all but the text of them is the same. No text
   // inside the JSON can look like this field: its quotes would be escaped.
-  const [before, after] = delta({ content: '' }).split('"content":""');
-  const textDelta = (text: string): string => `${before}"content":${JSON.stringify(text)}${after}`;
+  const around: (readonly [string, string])[] = [];
+  const aroundText = (index: number) => {
+    const [before = '', after = ''] = delta({ content: '' }, { index }).split('"content":""');
+    around[index] = [before, after];
+    return around[index];
+  };
+  const textDelta = (text: string, index: number): string => {
+    const [before, after] = around[index] ?? aroundText(index);
+    return `${before}"content":${JSON.stringify(text)}${after}`;
+  };
 
-  const end = (end: AnswerEnd): string => {
-    const { finish_reason, usage } = end.receipt;
-    const summary = finalExtension(extension, { end, decided, trace, tokens: [] });
-    const choices = [{ index: 0 as const, delta: {}, logprobs: null, finish_reason }];
+  const end = (ended: readonly EndedChoice[], usage: Usage): string => {
+    const summaries = ended.map(({ end, extension, decided }) =>
+      finalExtension(extension, { end, decided, trace, tokens: [] }),
+    );
     const traced = trace === 'tokens' ? { tokens: [] } : undefined;
-    return includeUsage
-      ? chunk({ choices }, traced) + chunk({ choices: [], usage }, summary) + DONE
-      : chunk({ choices }, summary) + DONE;
+    const finished = ended.map(({ end }, index) => {
+      const plimsoll = summaries[index]!;
+      const { finish_reason } = end.receipt;
+      return { index, delta: {}, logprobs: null, finish_reason, ...(index > 0 && { plimsoll }) };
+    });
+    // The summary of the first answer is on the last chunk.
+    const chunks = finished.map((choice, index) => {
+      const isLast = index === finished.length - 1 && !includeUsage;
+      return chunk({ choices: [choice] }, isLast ? summaries[0] : traced);
+    });
+    const last = includeUsage ? chunk({ choices: [], usage }, summaries[0]) : '';
+    return chunks.join('') + last + DONE;
   };
 
   return { delta, textDelta, end };

@@ -7,7 +7,7 @@ import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { type Decided, shadowOf } from './answer-extension.ts';
 import { countShadow } from './count-shadow.ts';
 import type { SignEdgeReceipt } from './edge-receipt.ts';
-import type { AnswerEvents } from './read-answer.ts';
+import type { AnswerEvents, ChoiceEnd } from './read-answer.ts';
 
 /**
  * The same events. At their end there is a receipt of the edge's own, which says that this request
@@ -32,15 +32,19 @@ export async function* toldAgain(
   },
 ): AnswerEvents {
   const end = yield* events;
-  const { receipt, receiptToken } = end;
-  countShadow(shadowOf(decided, receipt), { request, tenant, policy });
-  const edgeReceipt = await sign?.({
-    kind: 'cached',
-    how,
-    ...{ request, tenant, key, policy, classifier },
-    messages_digest: await digestOfMessages(messages),
-    first: { request: receipt.request, receipt_digest: await sha256Hex(receiptToken) },
-    answer_digest: receipt.answer_digest,
-  });
-  return { ...end, edgeReceipt };
+  const { more, ...first } = end;
+  countShadow(shadowOf(decided, first.receipt), { request, tenant, policy });
+  const told = async (choice: ChoiceEnd): Promise<ChoiceEnd> => {
+    const { receipt, receiptToken } = choice;
+    const edgeReceipt = await sign?.({
+      kind: 'cached',
+      how,
+      ...{ request, tenant, key, policy, classifier },
+      messages_digest: await digestOfMessages(messages),
+      first: { request: receipt.request, receipt_digest: await sha256Hex(receiptToken) },
+      answer_digest: receipt.answer_digest,
+    });
+    return { ...choice, edgeReceipt };
+  };
+  return { ...(await told(first)), ...(more && { more: await Promise.all(more.map(told)) }) };
 }

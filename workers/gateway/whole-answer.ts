@@ -1,31 +1,79 @@
-/** An answer sent whole. */
+/** A chat answer sent whole. */
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
-import { type BegunAnswer, finalExtension, type Trace, textOfRefusal } from './answer-extension.ts';
+import type { EchoedPrompt, TokenLogprob } from '#shared/protocol/token-logprob.ts';
+import {
+  type BegunAnswer,
+  type EndedChoice,
+  endedChoices,
+  finalExtension,
+  textOfRefusal,
+  tracedTokens,
+} from './answer-extension.ts';
+import { usageOf } from './answer-usage.ts';
+import { chatLogprobs } from './chat-logprobs.ts';
+import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
+import type { Wishes } from './wishes.ts';
 
-export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trace: Trace }): Promise<ChatCompletion> {
-  const { events, head, extension, decided } = await begun;
-  const { id, ...shared } = head;
-  let content = '';
-  const tokens: TokenTrace[] = [];
-  let next = await events.next();
-  for (; !next.done; next = await events.next()) {
-    content += next.value.text;
-    tokens.push(...next.value.tokens);
-  }
-  const end = next.value;
-  const { finish_reason, usage } = end.receipt;
-  content += textOfRefusal(end, decided);
-  const message = { role: 'assistant' as const, content, refusal: null };
+export async function wholeAnswer(begun: Promise<BegunAnswer>, wishes: Wishes): Promise<ChatCompletion> {
+  const { trace, logprobs, top } = wishes;
+  const answer = await begun;
+  const { id, ...shared } = answer.head;
+  const { said, end } = await gather(answer.events);
+  const choiceOf = ({ end, extension, decided }: EndedChoice, index: number) => {
+    const { text, tokens, logprobs: likely } = said(index);
+    const content = text + textOfRefusal(end, decided);
+    const plimsoll = finalExtension(extension, { end, decided, trace, tokens: tracedTokens(tokens, { top }) });
+    return {
+      choice: {
+        index,
+        message: { role: 'assistant' as const, content, refusal: null },
+        logprobs: logprobs === null ? null : chatLogprobs(likely, { top: logprobs }),
+        finish_reason: end.receipt.finish_reason,
+        ...(index > 0 && { plimsoll }),
+      },
+      plimsoll,
+    };
+  };
+  // The cast: there is an end, so there is a first choice.
+  const [first, ...others] = endedChoices(answer, end).map(choiceOf) as NonEmpty<ReturnType<typeof choiceOf>>;
   return {
     id,
     object: 'chat.completion',
     ...shared,
-    choices: [{ index: 0, message, logprobs: null, finish_reason }],
-    usage,
-    plimsoll: finalExtension(extension, { end, decided, trace, tokens }),
+    choices: [first.choice, ...others.map(({ choice }) => choice)],
+    usage: usageOf(end),
+    plimsoll: first.plimsoll,
   };
+}
+
+type NonEmpty<T> = [T, ...T[]];
+
+/** What one answer has said. */
+type Said = { text: string; tokens: TokenTrace[]; logprobs: TokenLogprob[] };
+
+/** Reads all events to their end. */
+export async function gather(
+  events: AnswerEvents,
+): Promise<{ said: (choice: number) => Said; echoes: Map<number, EchoedPrompt>; end: AnswerEnd }> {
+  const all = new Map<number, Said>();
+  const echoes = new Map<number, EchoedPrompt>();
+  const said = (choice: number) => {
+    const known = all.get(choice) ?? { text: '', tokens: [], logprobs: [] };
+    all.set(choice, known);
+    return known;
+  };
+  let next = await events.next();
+  for (; !next.done; next = await events.next()) {
+    const { choice = 0, text, tokens, logprobs = [], echo } = next.value;
+    const own = said(choice);
+    own.text += text;
+    own.tokens.push(...tokens);
+    own.logprobs.push(...logprobs);
+    if (echo !== undefined) echoes.set(choice, echo);
+  }
+  return { said, echoes, end: next.value };
 }
 
 /**
@@ -33,7 +81,7 @@ export async function wholeAnswer(begun: Promise<BegunAnswer>, { trace }: { trac
  * error is written in its place.
  */
 export async function* wholeAnswerText(
-  answer: Promise<ChatCompletion>,
+  answer: Promise<object>,
   { onError }: { onError: (error: PlimsollError) => void },
 ): AsyncGenerator<string, void, void> {
   try {

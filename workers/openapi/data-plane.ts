@@ -2,6 +2,8 @@
 import * as z from 'zod';
 import { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import { ChatRequest } from '#shared/api/chat-request.ts';
+import { Completion, CompletionChunk } from '#shared/api/completion-answer.ts';
+import { CompletionRequest } from '#shared/api/completion-request.ts';
 import { Model, ModelList } from '#shared/api/models.ts';
 import { Moderation, ModerationRequest } from '#shared/api/moderation.ts';
 import { CACHE_STATES } from '#shared/api/plimsoll-extension.ts';
@@ -11,6 +13,16 @@ import { json, type Operations } from './operation.ts';
 const KeySet = z
   .looseObject({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string() })) })
   .describe('a JSON Web Key Set');
+
+const ASKED_HEADERS = {
+  'Cache-Control': 'no-cache, no-store or max-age: whether an answer that was made before will do',
+  'Idempotency-Key': 'the same for a request that is sent again, which is then charged once',
+};
+const ANSWER_HEADERS = {
+  'x-plimsoll-cache': z.enum(CACHE_STATES),
+  'x-plimsoll-ignored': z.string().describe('fields of the request that changed nothing').optional(),
+  age: z.int().min(0).optional(),
+};
 
 export const DATA_PLANE: Operations = {
   'GET /': {
@@ -22,12 +34,17 @@ export const DATA_PLANE: Operations = {
     summary: "OpenAI's chat completions, within the tenant's line",
     access: 'key',
     body: ChatRequest,
-    takes: {
-      'Cache-Control': 'no-cache, no-store or max-age: whether an answer that was made before will do',
-      'Idempotency-Key': 'the same for a request that is sent again, which is then charged once',
-    },
-    gives: { 'x-plimsoll-cache': z.enum(CACHE_STATES), age: z.int().min(0).optional() },
+    takes: ASKED_HEADERS,
+    gives: ANSWER_HEADERS,
     answers: { 'application/json': ChatCompletion, 'text/event-stream': ChatCompletionChunk },
+  },
+  'POST /v1/completions': {
+    summary: "OpenAI's completions of plain prompts, within the tenant's line",
+    access: 'key',
+    body: CompletionRequest,
+    takes: ASKED_HEADERS,
+    gives: ANSWER_HEADERS,
+    answers: { 'application/json': Completion, 'text/event-stream': CompletionChunk },
   },
   'GET /v1/models': { summary: 'The models', access: 'key', answers: json(ModelList) },
   'GET /v1/models/:id{.+}': { summary: 'One model', access: 'key', answers: json(Model) },

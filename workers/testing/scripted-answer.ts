@@ -41,7 +41,9 @@ export function writeScript(directive: Directive, asked: GenerateRequest, { endl
     const held = longestOpenStop(pending, asked.stop);
     const frame = tokenFrame(position, pending.slice(0, pending.length - held), directive);
     const { id, lp, lp_s, lp_h } = frame;
-    frames.push({ ...frame, ...(asked.top_logprobs > 0 && { top: [{ id, bytes: null, lp, lp_s, lp_h }] }) });
+    const bytes = [...new TextEncoder().encode(word)];
+    const top = asked.top_logprobs > 0 ? [{ id, bytes, lp, lp_s, lp_h }] : [];
+    frames.push({ ...frame, ...(asked.logprobs && { bytes, top }) });
     pending = pending.slice(pending.length - held);
   }
   if (pending !== '') frames.push({ type: 'text', text: pending });

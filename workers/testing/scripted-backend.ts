@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { LookReport } from '#shared/api/plimsoll-extension.ts';
-import { PLAIN_SAMPLING, type Sampling, withPlain } from '#shared/api/sampling.ts';
+import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { NO_WEIGHTS } from '#shared/gate/index.ts';
 import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import type { Mode } from '#shared/line/line.ts';
@@ -20,11 +20,11 @@ import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/pr
 import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
 import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
 import { type Script, writeScript } from './scripted-answer.ts';
+import { scriptedReceipt } from './scripted-receipt.ts';
 
 const DRAWS = 'scripted';
 export const PROBE_VERSION = '0123456789ab';
@@ -154,7 +154,8 @@ export async function startScriptedBackend({
     if (behaviour === 'refuse-as-a-proxy-would') return void response.writeHead(502).end('<h1>Bad Gateway</h1>');
     if (behaviour === 'die-before-start') return void request.socket.destroy();
     if (asked.model !== backend.model) throw new PlimsollError('model_not_found', 'Not here.', { param: 'model' });
-    const words = asked.messages.flatMap(({ content }) => content.split(' ')).length;
+    const texts = asked.prompt === null ? asked.messages.map(({ content }) => content) : [String(asked.prompt)];
+    const words = texts.flatMap((text) => text.split(' ')).length;
     const promptTokens = behaviour === 'count-many' ? 150 : words;
     if (promptTokens > contextLength) {
       throw new PlimsollError(
@@ -223,6 +224,41 @@ export async function startScriptedBackend({
       await sleep(200);
     }
 
+    const choices = resumed === null ? [...Array(asked.n).keys()] : [resumed.state.choice ?? 0];
+    for (const [i, choice] of choices.entries()) {
+      const remaining = choices.length - 1 - i;
+      await writeChoice({ directive, asked, promptTokens, resumed, response, send, choice, remaining });
+      if (!isOpen || response.writableEnded || response.destroyed) return;
+    }
+    response.end();
+  }
+
+  /** One of the request's answers. They come one after the other, and all say the same. */
+  async function writeChoice({
+    directive,
+    asked,
+    promptTokens,
+    resumed,
+    response,
+    send,
+    choice,
+    remaining,
+  }: {
+    directive: Directive;
+    asked: GenerateRequest;
+    promptTokens: number;
+    resumed: Awaited<ReturnType<typeof verifyResume>>;
+    response: ServerResponse;
+    send: (frame: Frame) => void;
+    choice: number;
+    remaining: number;
+  }): Promise<void> {
+    const { behaviour } = backend;
+    const isOpen = () => !response.closed;
+    const untilClosed = async () => {
+      while (isOpen()) await sleep(5);
+    };
+    const whose = resumed === null && choice > 0 ? { choice } : {};
     const found = resumed === null ? look(directive, backend.probe) : resumed.state.second_look;
     const second_look = behaviour === 'hide-the-look' ? null : found;
     const after = second_look && lineAfterLook(directive.line, directive.second_look!, second_look.categories);
@@ -237,7 +273,7 @@ export async function startScriptedBackend({
     const parts = resumed === null ? [] : partsBefore(resumed.state);
     const resume = resumed?.state ?? null;
     const { resume: _, ...signed } = directive;
-    const about = { directive: signed, bundle: backend.bundle, draws: DRAWS, backend: name, parts, from, choice: 0 };
+    const about = { directive: signed, bundle: backend.bundle, draws: DRAWS, backend: name, parts, from, choice };
     const mark = markFrames(frameKey, { ...about, secondLook: second_look, resume, ids: resumed?.ids ?? [] });
     let weights = resume === null ? NO_WEIGHTS : { count: from, ...resume.weights };
     for (const frame of script.frames) {
@@ -247,14 +283,14 @@ export async function startScriptedBackend({
         continue;
       }
       if (behaviour === 'answer-slowly' || behaviour === 'answer-forever') await sleep(10);
-      if (!isOpen) return;
+      if (!isOpen()) return;
       if (frame.type === 'token') {
         const marked = mark(frame);
         weights = marked.weights;
         written.push(frame);
         const isForged = behaviour === 'wrong-mac-midway' && written.length - from > 3;
-        send({ ...frame, mark: isForged ? { ...marked.mark, mac: 'A'.repeat(43) } : marked.mark });
-      } else send(frame);
+        send({ ...frame, ...whose, mark: isForged ? { ...marked.mark, mac: 'A'.repeat(43) } : marked.mark });
+      } else send({ ...frame, ...whose });
       text += frame.text;
       if (written.length - from < 3 || !behaviour.endsWith('-midway')) continue;
       // We wait a moment, so that what was written is sent before the connection closes.
@@ -276,34 +312,13 @@ export async function startScriptedBackend({
       total_tokens: promptTokens + written.length,
       prompt_tokens_details: { cached_tokens: behaviour === 'find-more-than-asked' ? promptTokens + 1 : 1 },
     };
+    const spent = written.at(-1)?.spent ?? 0;
     const receipt: Receipt = {
-      request: directive.request,
-      directive: directive.id,
-      tenant: directive.tenant,
-      key: directive.key,
-      policy: directive.policy,
-      classifier: directive.classifier,
-      model: backend.model,
-      bundle: backend.bundle,
-      experts: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
-      backend: name,
-      parts:
-        parts.length === 0
-          ? []
-          : [
-              ...parts,
-              {
-                backend: name,
-                directive: directive.id,
-                from,
-                to: written.length,
-                spent: written.at(-1)?.spent ?? 0,
-              },
-            ],
-      draws: DRAWS,
-      line,
-      signed_line: await digestOfSignedLine(directive),
-      second_look,
+      ...(await scriptedReceipt({
+        ...{ directive, asked, model: backend.model, bundle: backend.bundle, draws: DRAWS, line, second_look, choice },
+        before: parts,
+        own: { backend: name, from, to: written.length, spent },
+      })),
       weights: isRefused
         ? { min: 0, mean: 0, max: 0 }
         : {
@@ -311,20 +326,13 @@ export async function startScriptedBackend({
             mean: weights.mean,
             max: weights.max,
           },
-      spent: behaviour === 'overspend' ? (directive.line.budget ?? 0) + 0.01 : (written.at(-1)?.spent ?? 0),
+      spent: behaviour === 'overspend' ? (directive.line.budget ?? 0) + 0.01 : spent,
       ran: {
         safety: behaviour === 'leave-safety-out' ? written.length - 1 : written.length,
         helpfulness: written.length,
       },
       usage,
       finish_reason: script.finishReason,
-      choice: 0,
-      choices: 1,
-      top_k: null,
-      seed: asked.seed,
-      max_tokens: asked.max_tokens,
-      sampling: withPlain(asked),
-      prompt_digest: directive.digest,
       answer_digest: await sha256Hex(behaviour === 'say-other-words' ? `${text}!` : text),
     };
     const { privateKey } = behaviour === 'forge-receipt' ? forger : receiptKey;
@@ -333,6 +341,8 @@ export async function startScriptedBackend({
     firstReceipt ??= jws;
     send({
       type: 'end',
+      ...whose,
+      ...(remaining > 0 && { remaining }),
       finish_reason: script.finishReason,
       usage,
       weights: receipt.weights,
@@ -342,7 +352,6 @@ export async function startScriptedBackend({
       receipt: behaviour === 'replay-receipt' ? firstReceipt : jws,
     });
     if (behaviour === 'go-on-after-end') send({ type: 'text', text: ' And one thing more.' });
-    response.end();
   }
 
   const backend = {

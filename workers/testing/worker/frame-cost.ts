@@ -97,9 +97,11 @@ export default {
     const decided = { policy: STRICTEST, signals: {} };
     const begun = Promise.resolve({ events, head, extension, decided });
     const onError = (error: unknown) => console.error(error);
-    const texts = streamAnswer(begun, { trace: 'none', includeUsage: false, onError });
+    const texts = streamAnswer(begun, { ...NO_WISHES, includeUsage: false, onError });
     const beat = { text: ': waiting\n\n', everyMs: BEAT_EVERY_MS };
     const body = beatingBody(texts, { beat, onCancel: () => {} });
     return new Response(body, { headers: { 'content-type': 'text/event-stream' } });
   },
 } satisfies ExportedHandler<CostEnv>;
+
+const NO_WISHES = { trace: 'none', top: 0, logprobs: null, choices: 1 } as const;

@@ -1,0 +1,49 @@
+/** `POST /v1/decode`: the text of token ids, for the edge's classifier. */
+import type { Context } from 'hono';
+import * as z from 'zod';
+import { PlimsollError } from '#shared/api/errors.ts';
+import { type DecodeAnswer, DecodeRequest, decodeKey, verifyDecodeOrder } from '#shared/protocol/decode.ts';
+import type { EngineInfo } from '../engine/engine.ts';
+import { orderToken } from './order-token.ts';
+import { createUsedDirectives } from './used-directives.ts';
+
+/** The text of a prompt's tokens. Throws a PlimsollError if one of them has none. */
+export type DecodePrompt = (ids: readonly number[]) => string;
+
+export function decodeRoute({
+  decode,
+  info,
+  directiveKeys,
+}: {
+  /** null: this backend takes no prompts without turns. */
+  decode: DecodePrompt | null;
+  info: () => EngineInfo;
+  directiveKeys: readonly Uint8Array[];
+}) {
+  const used = createUsedDirectives();
+  return async (c: Context): Promise<Response> => {
+    const token = orderToken(c.req.header('authorization'));
+    const body = new Uint8Array(await c.req.arrayBuffer());
+    const keys = await Promise.all(directiveKeys.map(decodeKey));
+    used.take((await verifyDecodeOrder(token, { keys, body })).id);
+    const asked = parse(body);
+    const { model, digest } = info();
+    if (asked.model !== model) {
+      throw new PlimsollError('model_not_found', `This backend serves ${model}, not ${asked.model}.`, {
+        param: 'model',
+      });
+    }
+    if (decode === null) {
+      throw new PlimsollError('unsupported_value', `This model takes no 'prompt'.`, { param: 'prompt' });
+    }
+    const texts = asked.prompts.map((ids) => decode(ids).toWellFormed());
+    return c.json({ model, bundle: digest, texts } satisfies DecodeAnswer);
+  };
+}
+
+function parse(body: Uint8Array): DecodeRequest {
+  const json: unknown = JSON.parse(new TextDecoder().decode(body));
+  const parsed = DecodeRequest.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new PlimsollError('invalid_request', z.prettifyError(parsed.error).slice(0, 500));
+}
