@@ -8,7 +8,7 @@ import type { Directive } from './directive.ts';
 import { type Account, type AnswerContext, contextText, deriveFrameKey, MacBytes } from './frame-mac.ts';
 import type { TokenFrame } from './generate.ts';
 import { IdBytes } from './ids-digest.ts';
-import { importFrameKey, isVouched, macBytesOf, resumeBody, splitBody } from './resume.ts';
+import { importFrameKey, isVouched, macBytesOf, resumeBody, splitBody, verifyResume } from './resume.ts';
 import { sha256Hex } from './sha256.ts';
 
 const SECRET = new TextEncoder().encode('a secret of at least 32 bytes, for tests');
@@ -32,7 +32,11 @@ const { resume: _, ...signed } = directive;
 const context: AnswerContext = { directive: signed, ...start, from: 0, parts: [], choice: 0, secondLook: null };
 
 /** The MAC as the header of frame-mac.ts describes it, the obvious way. */
-function slowMac({ position, spent, weights, ran }: Omit<Account, 'ids_digest'>, ids: readonly number[]): string {
+function slowMac(
+  { position, spent, weights, ran }: Omit<Account, 'ids_digest'>,
+  ids: readonly number[],
+  choice = 0,
+): string {
   const sha256 = (bytes: Buffer | string) => createHash('sha256').update(bytes).digest();
   const uint = (x: number) => {
     const bytes = Buffer.alloc(4);
@@ -46,7 +50,7 @@ function slowMac({ position, spent, weights, ran }: Omit<Account, 'ids_digest'>,
   };
   const little = (x: number) => Buffer.from(uint(x)).reverse();
   return createHmac('sha256', frameKey)
-    .update(sha256(contextText(context)))
+    .update(sha256(contextText({ ...context, choice })))
     .update(uint(position))
     .update(Buffer.concat([spent ?? SPENT_UNBOUNDED, weights.min, weights.mean, weights.max].map(double)))
     .update(Buffer.concat([ran.safety, ran.helpfulness, ran.layers].map((count) => uint(count ?? 2 ** 32 - 1))))
@@ -121,13 +125,13 @@ describe('an account', () => {
   const words = [97, 8364, 35, 35, 0, 98];
 
   /** Tokens as a backend sends them, with marks where `isMarked` says so. */
-  function tokens(isMarked: (i: number) => boolean): TokenFrame[] {
+  function tokens(isMarked: (i: number) => boolean, choice = 0): TokenFrame[] {
     let weights = NO_WEIGHTS;
     return words.map((id, i) => {
       const [weight, spent] = [0.1 * i, 0.25 * i];
       weights = addWeight(weights, weight);
       const ran = { safety: i + 1 };
-      const mac = slowMac({ position: i + 1, spent, weights, ran }, words.slice(0, i + 1));
+      const mac = slowMac({ position: i + 1, spent, weights, ran }, words.slice(0, i + 1), choice);
       const token = { type: 'token' as const, id, text: '', weight, floor: 0, lp_s: null, lp_h: null, lp: null, spent };
       return { ...token, ...(isMarked(i) && { mark: { mac, ran } }) };
     });
@@ -175,6 +179,26 @@ describe('an account', () => {
     }
     account.push(all[2]!);
     expect(await account.vouch()).toEqual([all[2]]);
+  });
+
+  test('is of one answer of the request, and goes on as no other', async () => {
+    const account = new AnswerAccount(key, { choice: 2 });
+    await account.begin({ directive, start });
+    for (const token of tokens(() => true)) account.push(token);
+    expect(await account.vouch()).toBeNull();
+    for (const token of tokens(() => true, 2)) account.push(token);
+    expect(await account.vouch()).toHaveLength(words.length);
+    const resume = (await account.resume())!;
+    expect(resume).toMatchObject({ choice: 2 });
+    const { bundle, draws } = start;
+    const about = { ids: words, bundle, draws, key };
+    expect(await verifyResume({ ...directive, resume }, about)).toMatchObject({ state: { choice: 2 } });
+    const { choice: _, ...first } = resume;
+    for (const other of [first, { ...resume, choice: 1 }]) {
+      await expect(verifyResume({ ...directive, resume: other }, about)).rejects.toMatchObject({
+        code: 'directive_invalid',
+      });
+    }
   });
 
   test('of a backend that drew nothing has no part of it, unless it signs the end', async () => {

@@ -43,14 +43,20 @@ export function createDenials({
   }
 
   function inTheWay(
-    { limits, prompt }: { limits: Limits; prompt: string | null },
+    { limits, prompt, answers = 1 }: { limits: Limits; prompt: string | null; answers?: number },
     counted: number,
     time: number,
   ): Denial[] {
-    const check = (limit: LimitName, used: number, wait: (most: number) => number | null): Denial[] => {
+    const check = (
+      limit: LimitName,
+      used: number,
+      wait: (most: number) => number | null,
+      more: number = 1,
+    ): Denial[] => {
       const most = limits[limit];
-      if (most === null || used < most) return [];
-      return [{ limit, most, used, retryAfterMs: most === 0 ? null : wait(most), tooLarge: most === 0 }];
+      if (most === null || used + more <= most) return [];
+      const tooLarge = more > most;
+      return [{ limit, most, used, retryAfterMs: tooLarge ? null : wait(most), tooLarge }];
     };
     return [
       ...check('requests_per_minute', minute.requests(), (most) => minute.untilRequest(most)),
@@ -58,7 +64,7 @@ export function createDenials({
         ? []
         : check('tries_per_prompt_per_minute', minute.tries(prompt), (most) => minute.untilTry(most, prompt))),
       // No clock tells when an answer will end.
-      ...check('concurrent_streams', underWay(), () => null),
+      ...check('concurrent_streams', underWay(), () => null, answers),
       ...tokensInTheWay(limits, counted, { time, day: dayOf(time) }),
     ];
   }
@@ -66,7 +72,7 @@ export function createDenials({
   return {
     allowances,
     /** What is in the way of a request that counts as so many tokens; null if nothing is. */
-    ofRequest: (ask: { limits: Limits; prompt: string | null }, counted: number, time: number) =>
+    ofRequest: (ask: { limits: Limits; prompt: string | null; answers?: number }, counted: number, time: number) =>
       strictest(inTheWay(ask, counted, time)),
     /**
      * What is in the way of more tokens for a request that was let in: the limit that leaves least,

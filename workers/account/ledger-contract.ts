@@ -6,6 +6,8 @@ export type LedgerAsk = {
   id: string;
   spender: Omit<Spender, 'tenant'>;
   tokens: number;
+  /** How many answers it is for; 1 if left out. */
+  answers?: number;
   limits: Limits;
   caps: Caps;
   operatorCaps: Caps;

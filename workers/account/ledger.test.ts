@@ -55,13 +55,23 @@ function startLedger({ time = NOON, store = createSqliteStore() }: { time?: numb
         tokens = 1,
         prompt = null,
         idempotency = null,
+        answers,
         caps,
         operatorCaps,
       }: Partial<LedgerAsk> = {},
     ) {
       const all = { ...NO_LIMITS, ...limits };
       const both = { caps: caps ?? all, operatorCaps: operatorCaps ?? caps ?? all };
-      const ask = { id, spender: SPENDER, tokens, limits: all, ...both, prompt, idempotency };
+      const ask = {
+        id,
+        spender: SPENDER,
+        tokens,
+        limits: all,
+        ...both,
+        prompt,
+        idempotency,
+        ...(answers && { answers }),
+      };
       const verdict = ledger.reserve(ask);
       ledger.save();
       return verdict;
@@ -134,6 +144,17 @@ describe('a limit', () => {
     expect(reserve(limits, { id: 'b' })).toMatchObject({ denial: { limit: 'concurrent_streams', retryAfterMs: null } });
     settle('a', 1);
     expect(reserve(limits, { id: 'b' }).outcome).toBe('granted');
+  });
+
+  test('on answers at once counts all answers of a request', () => {
+    const { reserve, settle } = startLedger();
+    const limits = { concurrent_streams: 3 };
+    expect(reserve(limits, { id: 'a', answers: 2 }).outcome).toBe('granted');
+    expect(reserve(limits, { id: 'b', answers: 2 })).toMatchObject({ denial: { used: 2, tooLarge: false } });
+    expect(reserve(limits, { id: 'c', answers: 4 })).toMatchObject({ denial: { most: 3, tooLarge: true } });
+    expect(reserve(limits, { id: 'd' }).outcome).toBe('granted');
+    settle('a', 1);
+    expect(reserve(limits, { id: 'b', answers: 2 }).outcome).toBe('granted');
   });
 
   test('that an answer has to end for is named, unless the tokens of a day or a month are spent too', () => {

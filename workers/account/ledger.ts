@@ -28,9 +28,10 @@ import {
 import { type Charge, insertCharge, type Spent, updateSettled, usageOf } from './charges.ts';
 import { createDenials, isFull } from './denials.ts';
 import type { Budget, Ledger, LedgerAsk, UsageEvent } from './ledger-contract.ts';
-import { createMinute, type Entry, MINUTE_MS } from './minute.ts';
+import { createMinute, MINUTE_MS } from './minute.ts';
 import { createRepeats } from './repeats.ts';
 import type { Store } from './store.ts';
+import { type Open, UnderWay } from './under-way.ts';
 import { createWindows, dayOf, windowsOf } from './windows.ts';
 
 /** A worker at a stream renews its lease every third of this. */
@@ -42,8 +43,6 @@ export const LEASE_MS = 60_000;
 const KEEP_SETTLED_MS = 10 * 60_000;
 /** How long a late settlement is waited for. */
 export const KEEP_MS = 24 * 60 * 60_000;
-
-type Open = { charge: Charge; entry: Entry };
 
 export function createLedger({
   store,
@@ -63,8 +62,8 @@ export function createLedger({
   const minute = createMinute();
   const windows = createWindows(store);
   const repeats = createRepeats(store);
-  const open = new Map<string, Open>();
-  const denials = createDenials({ minute, windows, underWay: () => open.size });
+  const open = new UnderWay();
+  const denials = createDenials({ minute, windows, underWay: () => open.answers });
   // Granted, and not written yet.
   let unsaved: Charge[] = [];
   // Settled, and not written yet.
@@ -242,7 +241,7 @@ export function createLedger({
     }
     const entry = { at: time, tokens: counted, prompt };
     minute.add(entry);
-    hold({ charge, entry });
+    hold({ charge, entry, answers: ask.answers });
     return granted();
   }
 

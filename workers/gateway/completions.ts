@@ -11,6 +11,7 @@ import {
   promptsOf,
 } from '#shared/api/completion-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { TRACES } from '#shared/api/plimsoll-extension.ts';
 import { MAX_PROMPTS_CHARS } from '#shared/api/text-limits.ts';
 import { askedOfPrompt } from '#shared/protocol/asked-of.ts';
 import { parseJson } from '../request/read-body.ts';
@@ -53,7 +54,8 @@ export function completions({ prepare, decideOn, begin }: Answerer, { pool }: { 
       const headers = cacheHeaders(states.size === 1 ? first.state : 'miss', all.length === 1 ? first.ageMs : null);
 
       const wishes = {
-        trace: prepared[0]!.trace,
+        // On either side of a canary, another trace may be allowed.
+        trace: TRACES.find((trace) => prepared.some((one) => one.trace === trace)) ?? 'none',
         top: completion.plimsoll?.top ?? 0,
         logprobs: completion.logprobs ?? null,
         choices: perPrompt,

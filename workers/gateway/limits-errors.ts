@@ -38,7 +38,7 @@ export function limitExceeded(
   const isOnTokens = limit.startsWith('tokens_');
   const asked = isOnTokens ? `, and this request may need ${requested}` : '';
   const how = tooLarge
-    ? `No wait will help. ${isOnTokens ? 'Send a shorter prompt or a smaller max_tokens.' : 'The policy lets nothing in.'}`
+    ? `No wait will help. ${isOnTokens ? 'Send a shorter prompt or a smaller max_tokens.' : most === 0 ? 'The policy lets nothing in.' : 'Ask for fewer answers at once.'}`
     : retryAfterMs === null
       ? `Try again when ${PERIODS[limit] ?? ''}another answer has ended.`
       : `Try again in ${durationText(retryAfterMs)}.`;

@@ -144,10 +144,20 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
     if (!isOver()) renewing = setInterval(renew, verdict.leaseMs / 3);
   }
 
-  async function askAccount(account: TenantAccountContract, { total, digest }: Cost): Promise<Verdict> {
+  async function askAccount(account: TenantAccountContract, { total, digest, tries }: Cost): Promise<Verdict> {
     const { caps, operatorCaps } = caller;
     const id = requestId;
-    const ask = { id, spender: spender(), tokens: total, limits, caps, operatorCaps, prompt: digest, idempotency };
+    const ask = {
+      id,
+      spender: spender(),
+      tokens: total,
+      answers: tries,
+      limits,
+      caps,
+      operatorCaps,
+      prompt: digest,
+      idempotency,
+    };
     for (let tries = 1; ; tries++) {
       try {
         // Asking twice with the same id reserves once.

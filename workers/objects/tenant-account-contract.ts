@@ -46,6 +46,8 @@ export type Ask = {
   spender: Spender;
   /** The most tokens that the request can cost: prompt and answer together. */
   tokens: number;
+  /** How many answers it is for, all at once; 1 if left out. */
+  answers?: number;
   limits: Limits;
   /**
    * What the whole tenant may spend, which alerts are about. A key may have less under a policy of
