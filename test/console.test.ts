@@ -52,7 +52,7 @@ test('somebody signs in, asks, sees the answer come in, reads its gauge and has 
   await page.locator('.tokens').focus();
   await page.keyboard.press('End');
   const reading = page.locator('.reading');
-  expect(await reading.innerText()).toMatch(/weight[\s\S]*safety expert[\s\S]*helpful expert[\s\S]*spent so far/);
+  expect(await reading.innerText()).toMatch(/weight[\s\S]*lp safety[\s\S]*lp helpful[\s\S]*lp drawn[\s\S]*spent/);
   await page.locator('.genuine').waitFor();
   await page.getByText('6 checks, made in this page').click();
   expect(await page.locator('.checks li.holds').count()).toBe(6);

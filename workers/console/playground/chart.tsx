@@ -20,7 +20,7 @@ export function Chart({
   setActive,
 }: {
   tokens: readonly TokenTrace[];
-  budget: number | null | undefined;
+  budget: number | null;
   active: number | null;
   setActive: (index: number | null) => void;
 }) {
@@ -37,7 +37,7 @@ export function Chart({
   const floorLine = stairs(({ floor }) => yWeight(floor));
   const bottom = WEIGHT.top + WEIGHT.height;
   const lowest = Math.min(...tokens.map(({ weight }) => weight));
-  const summary = `${tokens.length} tokens. Weight from ${inTwo(lowest)}; ${nats(tokens.at(-1)?.spent ?? null)} nats spent of ${nats(budget ?? null)}.`;
+  const summary = `${tokens.length} tokens. Weight from ${inTwo(lowest)}; ${nats(tokens.at(-1)?.spent ?? null)} nats spent of ${nats(budget)}.`;
   const point = (event: PointerEvent & { currentTarget: SVGSVGElement }) => {
     const box = event.currentTarget.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * width;
@@ -71,7 +71,7 @@ export function Chart({
             0
           </text>
         </g>
-        {budget != null && (
+        {budget !== null && (
           <g>
             <path class="budget-line" d={`M${LEFT} ${ySpent(budget)}H${width - RIGHT}`} />
             <text class="budget-name" x={LEFT - 6} y={ySpent(budget) + 3.5}>

@@ -16,18 +16,22 @@ export function Lane({
   name,
   line,
   answer,
+  policyBudget,
   controls,
   why,
 }: {
   name: string;
   line: LaneLine;
   answer: LaneAnswer;
+  policyBudget: number | null;
   controls: ComponentChildren;
   /** Which level set each bound, where the key may know. */
   why: ComponentChildren;
 }) {
   const [active, setActive] = useState<number | null>(null);
   const { state, text, tokens, extension, error, sent, withoutTrace, finishReason } = answer;
+  // The prompt may tighten it. What was held, the answer's end says.
+  const budget = extension === null ? (line.budget ?? policyBudget) : (extension.budget ?? null);
   const isTraced = tokens.length > 0;
   // A refusal by the second look is text without tokens.
   const untraced = isTraced ? text.slice(tokens.map((token) => token.text).join('').length) : text;
@@ -44,16 +48,14 @@ export function Lane({
           </p>
         )}
         {error !== null && <ErrorNotice error={error} />}
+        {withoutTrace && state === 'done' && <p class="small">The policy keeps the tokens’ numbers to itself.</p>}
+        {state === 'stopped' && <p class="small">Stopped.</p>}
         <p class="hidden" role="status">
           {state === 'done' && `${name}: the answer is complete, ${tokens.length} tokens.`}
         </p>
       </div>
-      {isTraced && <TokenDetail tokens={tokens} active={active} budget={extension?.budget ?? line.budget} />}
-      {isTraced && (
-        <Chart tokens={tokens} budget={extension?.budget ?? line.budget} active={active} setActive={setActive} />
-      )}
-      {withoutTrace && state === 'done' && <p class="small">The policy keeps the tokens’ numbers to itself.</p>}
-      {state === 'stopped' && <p class="small">Stopped.</p>}
+      {isTraced && <TokenDetail tokens={tokens} active={active} budget={budget} />}
+      {isTraced && <Chart tokens={tokens} budget={budget} active={active} setActive={setActive} />}
       {extension !== null && sent !== null && (
         <footer class="lane-foot">
           <dl class="held">

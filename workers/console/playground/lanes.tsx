@@ -68,6 +68,7 @@ export function LaneFor({
       name={name}
       line={line}
       answer={answer}
+      policyBudget={policy.budget}
       why={
         answer.state === 'done' && may(session, 'admin') ? (
           <Why tenant={asked} prompt={prompt} line={line} sent={answer.sent ?? ''} />

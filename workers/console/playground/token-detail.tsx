@@ -11,7 +11,7 @@ export function TokenDetail({
 }: {
   tokens: readonly TokenTrace[];
   active: number | null;
-  budget: number | null | undefined;
+  budget: number | null;
 }) {
   const token = active === null ? undefined : tokens[active];
   if (token === undefined || active === null) {
@@ -29,13 +29,13 @@ export function TokenDetail({
       </p>
       <dl>
         <Figure name="weight" value={inTwo(weight)} note={`floor ${inTwo(floor)}`} />
-        <Figure name="safety expert" value={logProb(lp_s)} note={chance(lp_s)} />
-        <Figure name="helpful expert" value={logProb(lp_h)} note={chance(lp_h)} />
-        <Figure name="drawn with" value={logProb(lp)} note={chance(lp)} />
+        <Figure name="lp safety" value={logProb(lp_s)} note={chance(lp_s)} />
+        <Figure name="lp helpful" value={logProb(lp_h)} note={chance(lp_h)} />
+        <Figure name="lp drawn" value={logProb(lp)} note={chance(lp)} />
         <Figure
-          name="spent so far"
+          name="spent"
           value={spent === null ? '?' : inTwo(spent)}
-          note={`${own === null ? '' : `${own >= 0 ? '+' : ''}${inShort(own)} · `}of ${nats(budget ?? null)}`}
+          note={`${own === null ? '' : `${own >= 0 ? '+' : ''}${inShort(own)} · `}of ${nats(budget)}`}
         />
       </dl>
       <p class="small">{gateWords(token)}</p>
