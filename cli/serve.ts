@@ -164,6 +164,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     edgeReceiptJwk: secrets.edgeReceiptJwk,
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
     overrides: WATCHED,
+    withConsole: true,
   });
   const tenants = await seedDemoTenants(url, DEMO_OPERATOR_KEY);
   if (folder !== null) {

@@ -17,6 +17,7 @@ const KNIP = path.join(ROOT, 'node_modules/knip/bin/knip.js');
 const STEPS: Record<string, string[]> = {
   'types, for Node': [TSC, '--project', '.'],
   'types, for the Worker': [TSC, '--project', 'workers'],
+  'types, for the browser': [TSC, '--project', 'workers/console'],
   'types, of the launcher': [TSC, '--project', 'scripts'],
   'lint and format': [BIOME, 'check', '--error-on-warnings'],
   'the house: who imports whom': [path.join(import.meta.dirname, 'house/main.ts'), '--check'],

@@ -36,6 +36,7 @@ import { requestId } from './request/request-id.ts';
 import { requestTrace } from './request/request-trace.ts';
 import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './request/tenant-directory.ts';
 import { unknownRoute } from './request/unknown-route.ts';
+import { consoleRoutes } from './session/console-routes.ts';
 
 export type AppOptions = {
   classifier: Classifier;
@@ -101,6 +102,7 @@ export function createApp({
     .get('/readyz', ready(pool, directory))
     .get('/openapi.json', openApi())
     .post(HEARTBEAT_PATH, hearHeartbeat())
+    .route('/', consoleRoutes({ directory, bodyPatience }))
     .route(
       '/',
       createAdminApi({

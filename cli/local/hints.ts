@@ -37,7 +37,11 @@ export async function hints(
     }),
   );
   return `
-  Ask a question under one line, then under another:
+  In a browser, with one of the keys below:
+
+    ${url}/console
+
+  Or ask a question under one line, then under another:
 
     curl -N ${url}/v1/chat/completions -H 'Content-Type: application/json' \\
       -H 'Authorization: Bearer ${tenants[0]!.key}' \\

@@ -23,7 +23,7 @@ export function folderGraph(sources: readonly SourceFile[]): FolderGraph {
     graph.set(folder, edges);
     for (const { from, line, to } of imports) {
       // A JSON file, such as the root's package.json, imports nothing.
-      if ('package' in to || !/\.(ts|mjs)$/.test(to.file)) continue;
+      if ('package' in to || !/\.(tsx?|mjs)$/.test(to.file)) continue;
       const target = path.posix.dirname(to.file);
       if (target === folder) continue;
       edges.set(target, [...(edges.get(target) ?? []), `${from}:${line} -> ${to.file}`]);

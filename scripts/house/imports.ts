@@ -27,7 +27,7 @@ export type SourceFile = {
 };
 
 const MAX_COMMENT_COLUMNS = 100;
-/** We write .ts, and .mjs where Node must run it as it is. layers.ts refuses the others. */
+/** layers.ts says which of these we write where, and refuses the others. */
 const SOURCE = /\.[cm]?[jt]sx?$/;
 
 export function readSources(root: string): SourceFile[] {

@@ -34,7 +34,10 @@ export function breaches(sources: readonly SourceFile[]): string[] {
     if (allowed === undefined && file.includes('/')) {
       found.push(`${file}: ${top} is no layer; scripts/house/layers.ts says what each top folder may import`);
     }
-    if (!/\.(ts|mjs)$/.test(file)) found.push(`${file}: write .ts, or .mjs where Node must run the file as it is`);
+    const isPage = file.startsWith('workers/console/');
+    if (!(isPage ? /\.tsx?$/ : /\.(ts|mjs)$/).test(file)) {
+      found.push(`${file}: write .ts, .tsx in the console, or .mjs where Node must run the file as it is`);
+    }
     for (const line of computed)
       found.push(`${file}:${line} computes what it imports: name it, so that it can be checked`);
     for (const { line, to } of imports) {

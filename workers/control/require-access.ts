@@ -1,17 +1,14 @@
-/** Who may call the admin API. Digests are compared in constant time. */
+/** Who may call the admin API. */
 import { LRUCache } from 'lru-cache';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { parseTenantId } from '../objects/tenant-record.ts';
-import { admit, bearerToken, wrongKey } from '../request/authenticate.ts';
+import { admit, wrongKey } from '../request/authenticate.ts';
 import { clientAddress } from '../request/client-address.ts';
 import type { AppContext, AppEnv, Middleware, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
-import { isNoKey } from '../request/key-form.ts';
+import { type Credential, credentialOf, demandSameHolder } from '../request/credential.ts';
+import { isOperatorKey } from '../request/operator-key.ts';
 import { createRateBound, type RateBound } from '../request/rate-bound.ts';
 import type { Caller, TenantDirectory } from '../request/tenant-directory.ts';
-
-/** The cast: only workerd has this method, so the types of other runtimes lack it. */
-const subtle = crypto.subtle as typeof crypto.subtle & { timingSafeEqual(a: Uint8Array, b: Uint8Array): boolean };
 
 /** How often keys may call. Shared by all routes that a tenant's keys may call. */
 export type Calls = {
@@ -54,15 +51,16 @@ export function requireTenantAccess(
   { urgent = false }: { urgent?: boolean } = {},
 ): Middleware<TenantAccessEnv> {
   return async function requireTenantAccess(c, next) {
-    const { isOperator, key, digest } = await whoAsks(c);
+    const { isOperator, isNoKey, digest, session } = await whoAsks(c);
     if (!isOperator && scope === 'operator') throw needsOperator();
     if (isOperator || scope === 'operator') {
       const tenant = parseTenantId(c.req.param('id'));
       c.set('access', { tenant, actor: 'operator', mayInfer: true, mayReadPrompts: true });
     } else {
-      if (await isNoKey(key)) throw wrongKey();
+      if (isNoKey) throw wrongKey();
       const asking = { env: c.env, address: clientAddress(c.req.raw) };
       const found = await countedCall(digest, () => directory.lookupTruth(digest, asking), { calls, urgent });
+      if (found !== null) demandSameHolder({ session }, found.tenant);
       const caller = admit(found, { scope, now: Date.now() });
       if (caller.tenant !== c.req.param('id')) throw noSuchTenant();
       const { tenant, key: id, scopes } = caller;
@@ -125,11 +123,11 @@ function demandRoom(bound: RateBound, name: string): void {
 const needsOperator = () => new PlimsollError('invalid_api_key', 'This route needs the operator key.');
 
 async function whoAsks<E extends AppEnv>(
-  c: Pick<AppContext<E>, 'req' | 'var'>,
-): Promise<{ isOperator: boolean; key: string; digest: string }> {
-  const key = bearerToken(c.req.header('authorization'));
-  const digest = await sha256Hex(key);
-  const encoder = new TextEncoder();
-  const isOperator = subtle.timingSafeEqual(encoder.encode(digest), encoder.encode(c.var.config.operatorKeySha256));
-  return { isOperator, key, digest };
+  c: Pick<AppContext<E>, 'req' | 'var' | 'env'>,
+): Promise<Credential & { isOperator: boolean }> {
+  const credential = await credentialOf(c);
+  const isOperator = isOperatorKey(credential.digest, c.var.config);
+  // A key that was a tenant's at the sign-in does not become the operator's.
+  if (isOperator) demandSameHolder(credential, null);
+  return { ...credential, isOperator };
 }

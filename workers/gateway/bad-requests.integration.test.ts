@@ -346,6 +346,8 @@ describe('routes', () => {
     ['GET', '/v1/completions', 'POST'],
     ['PUT', '/v1/moderations', 'POST'],
     ['POST', '/healthz', 'GET'],
+    ['PATCH', '/console/session', 'POST, GET, PUT, DELETE'],
+    ['POST', '/console', 'GET'],
     ['POST', '/livez', 'GET'],
     ['POST', '/readyz', 'GET'],
     ['POST', '/.well-known/jwks.json', 'GET'],

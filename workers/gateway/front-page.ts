@@ -1,6 +1,7 @@
 /**
- * `GET /`: a person with a browser gets a page that says what this is and what to type next. Any
- * other client gets the same content as JSON. The page shows the demo keys only if the setting
+ * `GET /`: a person with a browser is led to the console or, where there is none, gets a page that
+ * says what this is and what to type next. Any other client gets the same content as JSON. The page
+ * shows the demo keys only if the setting
  * DEMO_KEYS names them, and only a local stack does that.
  */
 
@@ -18,6 +19,7 @@ const ROUTES = {
   health: '/healthz',
   receipt_keys: '/.well-known/jwks.json',
   openapi: '/openapi.json',
+  console: '/console',
 };
 const ABOUT =
   'An OpenAI-compatible API in which every tenant has a line that the decoding of the model may not cross: a bound on every token it draws.';
@@ -27,6 +29,9 @@ export function frontPage(pool: BackendPool) {
     const keys = (c.env.DEMO_KEYS ?? '').split(',').filter((key) => key !== '');
     const wantsPage = (c.req.header('accept') ?? '').includes('text/html');
     const vary = { vary: 'accept' };
+    if (wantsPage && c.env.ASSETS !== undefined) {
+      return new Response(null, { status: 302, headers: { location: ROUTES.console, ...vary } });
+    }
     const members = await poolMembers(pool, c);
     const models = servedModels(members);
     if (!wantsPage) {

@@ -7,7 +7,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { type HeartbeatReply, verifyAnyHeartbeat } from '#shared/protocol/heartbeat.ts';
 import { poolDirectory } from '../objects/pool-contract.ts';
 import { type Hearing, MOST_HELPFUL } from '../objects/pool-membership.ts';
-import { bearerToken } from '../request/authenticate.ts';
+import { bearerToken } from '../request/bearer-token.ts';
 import type { AppContext } from '../request/context.ts';
 
 const WHY: Record<Exclude<Hearing, 'taken'>, string> = {

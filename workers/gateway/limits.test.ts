@@ -29,6 +29,11 @@ const COSTS: Record<string, 'tokens' | 'nothing'> = {
   'GET /readyz': 'nothing',
   'POST /pool/v1/heartbeat': 'nothing',
   'GET /openapi.json': 'nothing',
+  'POST /console/session': 'nothing',
+  'GET /console/session': 'nothing',
+  'PUT /console/session': 'nothing',
+  'DELETE /console/session': 'nothing',
+  'GET /console/*': 'nothing',
 };
 /** Those of the admin API that do. */
 const TRIALS = [

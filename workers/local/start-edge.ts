@@ -12,6 +12,7 @@ import type { JSONWebKeySet, JWK } from 'jose';
 import { Miniflare } from 'miniflare';
 import { parse as parseToml } from 'smol-toml';
 import * as z from 'zod';
+import { writeConsole } from './build-console.ts';
 import { bundleWorker } from './bundle-worker.ts';
 import { assertLoopbackCut, cutLoopback } from './cut-loopback.ts';
 import { LOCAL_NAMES } from './local-names.ts';
@@ -70,6 +71,8 @@ export type EdgeOptions = {
    * itself, and what it would add is answers on this machine's disk.
    */
   sharedCache?: boolean;
+  /** Whether to build and serve the console. */
+  withConsole?: boolean;
 };
 
 export type Edge = {
@@ -99,6 +102,8 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
   const { classifierPath, without = [], log = (line) => process.stderr.write(`${line}\n`) } = options;
   const bound = <T extends { binding: string }>(all: readonly T[]) =>
     all.filter(({ binding }) => !without.includes(binding));
+  const consoleFolder = path.join(options.dataDir, 'console');
+  if (options.withConsole === true) await writeConsole(consoleFolder);
   cutLoopback();
   const miniflare = new Miniflare({
     name: wrangler.name,
@@ -134,6 +139,9 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     d1Databases: bound(wrangler.d1_databases).map(({ binding }) => binding),
     cache: options.sharedCache ?? false,
     kvNamespaces: wrangler.kv_namespaces.map(({ binding }) => binding),
+    // miniflare's own assets would put two more Workers before each request. This is a plain
+    // folder, and the Worker asks it as it asks the assets of a deployment.
+    ...(options.withConsole === true && { serviceBindings: { ASSETS: { disk: { path: consoleFolder } } } }),
     bindings: Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null)),
   });
   try {

@@ -6,11 +6,12 @@ import * as z from 'zod';
 import { Policy } from '#policies/schema.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
 import { KeyAnswer, PolicyInForce, TenantAnswer } from '../control/admin-answers.ts';
+import { CONSOLE_PLANE } from './console-plane.ts';
 import { CONTROL_PLANE } from './control-plane.ts';
 import { DATA_PLANE } from './data-plane.ts';
 import type { Access, Operation, Operations } from './operation.ts';
 
-export const OPERATIONS: Operations = { ...DATA_PLANE, ...CONTROL_PLANE };
+export const OPERATIONS: Operations = { ...DATA_PLANE, ...CONTROL_PLANE, ...CONSOLE_PLANE };
 
 /** Schemas that are shown once, and by reference where they are used. */
 const SHARED = { Policy, Tenant: TenantAnswer, Key: KeyAnswer } as const;

@@ -1,21 +1,21 @@
-/** Turns `Authorization: Bearer <key>` into the caller: which tenant, under which policy. */
+/** Turns the key of a request, or of its session, into the caller: which tenant, which policy. */
 import { PlimsollError } from '#shared/api/errors.ts';
-import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Scope } from '../objects/tenant-record.ts';
 import { clientAddress } from './client-address.ts';
 import type { CallerEnv, Middleware } from './context.ts';
-import { isNoKey } from './key-form.ts';
+import { credentialOf, demandSameHolder } from './credential.ts';
 import type { Caller, TenantDirectory } from './tenant-directory.ts';
 
 export function authenticate(directory: TenantDirectory): Middleware<CallerEnv> {
   return async function authenticate(c, next) {
-    const key = bearerToken(c.req.header('authorization'));
-    if (await isNoKey(key)) throw wrongKey();
-    const caller = await directory.lookup(await sha256Hex(key), {
+    const { digest, isNoKey, session } = await credentialOf(c);
+    if (isNoKey) throw wrongKey();
+    const caller = await directory.lookup(digest, {
       env: c.env,
       address: clientAddress(c.req.raw),
       waitUntil: (promise) => c.executionCtx.waitUntil(promise),
     });
+    if (caller !== null) demandSameHolder({ session }, caller.tenant);
     c.set('caller', admit(caller, { scope: 'inference', now: Date.now() }));
     await next();
   };
@@ -25,15 +25,9 @@ export function authenticate(directory: TenantDirectory): Middleware<CallerEnv> 
  * Returns the caller if its key may do this now. Whichever copy the caller came from, this is asked
  * of the clock at each request.
  */
-export function admit(caller: Caller | null, { scope, now }: { scope: Scope; now: number }): Caller {
-  if (caller === null) throw wrongKey();
-  const { expiresAtMs, suspended, scopes } = caller;
-  if (expiresAtMs !== null && expiresAtMs <= now) {
-    throw new PlimsollError('expired_api_key', `This API key expired at ${new Date(expiresAtMs).toISOString()}.`);
-  }
-  if (suspended) {
-    throw new PlimsollError('tenant_suspended', 'This tenant is suspended. Ask whoever runs this service.');
-  }
+export function admit(found: Caller | null, { scope, now }: { scope: Scope; now: number }): Caller {
+  const caller = admitAnyScope(found, { now });
+  const { scopes } = caller;
   // Whoever may change something may read it.
   if (!scopes.includes(scope) && !(scope === 'read' && scopes.includes('admin'))) {
     throw new PlimsollError(
@@ -44,15 +38,17 @@ export function admit(caller: Caller | null, { scope, now }: { scope: Scope; now
   return caller;
 }
 
-export const wrongKey = () => new PlimsollError('invalid_api_key', 'Incorrect API key provided.');
-
-export function bearerToken(authorization: string | undefined): string {
-  const token = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
-  if (token === undefined) {
-    throw new PlimsollError(
-      'invalid_api_key',
-      "You didn't provide an API key. Send it in the Authorization header, as in 'Authorization: Bearer YOUR_KEY'.",
-    );
+/** The same, whatever the key may do. */
+export function admitAnyScope(caller: Caller | null, { now }: { now: number }): Caller {
+  if (caller === null) throw wrongKey();
+  const { expiresAtMs, suspended } = caller;
+  if (expiresAtMs !== null && expiresAtMs <= now) {
+    throw new PlimsollError('expired_api_key', `This API key expired at ${new Date(expiresAtMs).toISOString()}.`);
   }
-  return token;
+  if (suspended) {
+    throw new PlimsollError('tenant_suspended', 'This tenant is suspended. Ask whoever runs this service.');
+  }
+  return caller;
 }
+
+export const wrongKey = () => new PlimsollError('invalid_api_key', 'Incorrect API key provided.');

@@ -19,6 +19,8 @@ export type Env = TenantIndexBinding &
       put(name: string, value: string, options: { expirationTtl: number }): Promise<void>;
       delete(name: string): Promise<void>;
     };
+    /** The console's files. If it is not bound, there is no console. */
+    ASSETS?: { fetch(url: URL): Promise<Response> };
     /** If it is not bound, no usage is kept. */
     USAGE_DB?: UsageDatabase;
     BACKENDS?: string;

@@ -45,6 +45,7 @@ export async function startEdgeUnderTest({
   limits = {},
   without = [],
   sharedCache = false,
+  withConsole = false,
 }: {
   backendCount?: number;
   /** The modes that the backend at an index offers. By default, it offers all of them. */
@@ -68,6 +69,8 @@ export async function startEdgeUnderTest({
   without?: readonly string[];
   /** Whether the Cache API keeps anything. */
   sharedCache?: boolean;
+  /** Whether to build and serve the console. */
+  withConsole?: boolean;
 } = {}): Promise<EdgeUnderTest> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-edge-'));
   await prepare(dataDir);
@@ -103,6 +106,7 @@ export async function startEdgeUnderTest({
     overrides,
     without,
     sharedCache,
+    withConsole,
   });
   if (seed) await seedDemoTenants(edge.url, OPERATOR_KEY);
   for (const [id, given] of Object.entries(limits)) await putTenant(edge, id, given);

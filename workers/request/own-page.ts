@@ -1,0 +1,28 @@
+/**
+ * Whether a request comes from a page of the console. A cookie goes with every request of a
+ * browser, whoever's page makes it, so a session counts only here.
+ *
+ * The header is what no other site can send: a page of another origin would have to ask first
+ * (CORS), and this edge never allows it. `SameSite=Strict` alone would not do, because all ports of
+ * a machine are one site. The two headers that browsers set themselves say the same again.
+ */
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { AppContext } from './context.ts';
+
+/** Every call of the console has it. Its value does not matter. */
+const OWN_HEADER = 'x-plimsoll-console';
+
+export function demandOwnPage({ req }: Pick<AppContext, 'req'>): void {
+  const site = req.header('sec-fetch-site');
+  const origin = req.header('origin');
+  const host = req.header('host') ?? new URL(req.url).host;
+  const isOwn =
+    req.header(OWN_HEADER) !== undefined &&
+    (site === undefined || site === 'same-origin') &&
+    (origin === undefined || origin.replace(/^https?:\/\//, '') === host);
+  if (isOwn) return;
+  throw new PlimsollError(
+    'permission_denied',
+    `A session works only for the console's own pages, which send the header '${OWN_HEADER}'. Use an API key.`,
+  );
+}
