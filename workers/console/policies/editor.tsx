@@ -36,8 +36,8 @@ export function Editor({
   tell.current = { onChange, onProblems };
   useEffect(() => {
     if (place.current === null) return;
-    // The editor's styles are made at run time. The page's policy lets a shadow root adopt them, and
-    // refuses them in the page itself.
+    // The editor's styles are made at run time. The page's policy lets a shadow root adopt them,
+    // and refuses them in the page itself.
     const root = place.current.shadowRoot ?? place.current.attachShadow({ mode: 'open' });
     const view = new EditorView({
       root,
