@@ -57,7 +57,7 @@ export function Editor({
           EditorView.lineWrapping,
           EditorState.readOnly.of(readOnly),
           EditorView.contentAttributes.of({ 'aria-label': 'The policy, as JSON', tabindex: '0' }),
-          autocompletion({ override: [completeField] }),
+          autocompletion({ override: [completeField], icons: false }),
           hoverTooltip(describeField),
           lintGutter(),
           linter(({ state }) => problemsIn(state), { delay: LOOK_AFTER_MS }),
