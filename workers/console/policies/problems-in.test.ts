@@ -20,7 +20,7 @@ describe('a problem is marked where it stands', () => {
   test.each([
     ['{"floor": 0.5, "budget": 3}', []],
     ['{"floor": 2, "budget": 3}', ['2']],
-    ['{"floor": 0, "budget": 3, "categories": {"violence": {"ramp": {"from": 5, "full": 1}}}}', ['5']],
+    ['{"floor": 0, "budget": 3, "categories": {"violence": {"ramp": {"from": 0.5, "full": 7}}}}', ['7']],
     ['{"floor": 0, "budget": 3, "flour": 1}', ['1']],
     ['{"floor": 0, "budget": 3, "modes": ["logits", "x"]}', ['"x"']],
   ])('%s', (doc, found) => {
