@@ -24,7 +24,7 @@ async function enter(key: string, page: Page): Promise<void> {
 }
 const open = (page: Page, tab: string) =>
   page.getByRole('navigation').getByRole('link', { name: tab, exact: true }).click();
-/** Over a selection, Chromium itself would put styles into the text that the page's policy refuses. */
+/** Over a selection, Chromium would put styles into the text, which the page's policy refuses. */
 async function replaceAll(page: Page, text: string): Promise<void> {
   await page.keyboard.press('Control+A');
   await page.keyboard.press('Delete');

@@ -112,6 +112,11 @@ test('serve answers a request, keeps its state in the current folder and leaves 
   expect(line).toMatch(/^ready http:\/\/127\.0\.0\.1:\d+$/);
   const processes = descendantsOf(child.pid!);
 
+  // The console is built from the release itself.
+  const page = await (await fetch(`${line.replace('ready ', '')}/console`)).text();
+  const [, script] = /src="(\/console\/app-\w+\.js)"/.exec(page) ?? [];
+  expect((await fetch(`${line.replace('ready ', '')}${script}`)).status).toBe(200);
+
   const { choices } = await client(line.replace('ready ', '')).chat.completions.create({
     model: 'plimsoll-demo',
     messages: [{ role: 'user', content: 'How do I clean a pan?' }],

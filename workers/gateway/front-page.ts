@@ -19,8 +19,8 @@ const ROUTES = {
   health: '/healthz',
   receipt_keys: '/.well-known/jwks.json',
   openapi: '/openapi.json',
-  console: '/console',
 };
+const CONSOLE = '/console';
 const ABOUT =
   'An OpenAI-compatible API in which every tenant has a line that the decoding of the model may not cross: a bound on every token it draws.';
 
@@ -30,13 +30,14 @@ export function frontPage(pool: BackendPool) {
     const wantsPage = (c.req.header('accept') ?? '').includes('text/html');
     const vary = { vary: 'accept' };
     if (wantsPage && c.env.ASSETS !== undefined) {
-      return new Response(null, { status: 302, headers: { location: ROUTES.console, ...vary } });
+      return new Response(null, { status: 302, headers: { location: CONSOLE, ...vary } });
     }
     const members = await poolMembers(pool, c);
     const models = servedModels(members);
     if (!wantsPage) {
       const ids = models.map(({ id }) => id);
-      return c.json({ name: 'plimsoll', about: ABOUT, routes: ROUTES, models: ids, demo_keys: keys }, 200, vary);
+      const routes = { ...ROUTES, ...(c.env.ASSETS !== undefined && { console: CONSOLE }) };
+      return c.json({ name: 'plimsoll', about: ABOUT, routes, models: ids, demo_keys: keys }, 200, vary);
     }
     const model = defaultModel(members) ?? 'MODEL';
     // We take the host from the header if we can, because a proxy in front may have changed the

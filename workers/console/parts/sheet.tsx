@@ -1,4 +1,4 @@
-/** A question on top of the page: the browser's own dialog, so focus and Escape do what they should. */
+/** A question on top of the page. The browser's own dialog sees to focus and Escape. */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
 

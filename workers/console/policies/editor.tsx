@@ -36,8 +36,8 @@ export function Editor({
   tell.current = { onChange, onProblems };
   useEffect(() => {
     if (place.current === null) return;
-    // The editor's styles are made at run time. The page's policy lets a shadow root adopt them, and
-    // refuses them in the page itself.
+    // The editor's styles are made at run time. The page's policy lets a shadow root adopt them,
+    // and refuses them in the page itself.
     const root = place.current.shadowRoot ?? place.current.attachShadow({ mode: 'open' });
     const view = new EditorView({
       root,
@@ -57,7 +57,7 @@ export function Editor({
           EditorView.lineWrapping,
           EditorState.readOnly.of(readOnly),
           EditorView.contentAttributes.of({ 'aria-label': 'The policy, as JSON', tabindex: '0' }),
-          autocompletion({ override: [completeField] }),
+          autocompletion({ override: [completeField], icons: false }),
           hoverTooltip(describeField),
           lintGutter(),
           linter(({ state }) => problemsIn(state), { delay: LOOK_AFTER_MS }),

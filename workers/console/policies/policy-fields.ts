@@ -1,4 +1,4 @@
-/** The policy language, as its JSON Schema describes it: what may stand where, and what it means. */
+/** The policy language, as its JSON Schema has it: what may stand where, and what it means. */
 import schema from '#policies/policy.schema.json' with { type: 'json' };
 import type { JsonPath } from './json-path.ts';
 
@@ -17,7 +17,7 @@ export type FieldSchema = {
   $ref?: string;
 };
 
-// The cast: the compiler knows each field of the file by itself, and this is what they have in common.
+// The cast: the compiler knows each field of the file by itself. This is what they share.
 const ROOT = schema as unknown as FieldSchema & { $defs: Readonly<Record<string, FieldSchema>> };
 
 /** What a document says about itself to editors. */
