@@ -17,19 +17,20 @@ const ROOT = path.join(import.meta.dirname, '..');
 const VITEPRESS = path.join(import.meta.dirname, 'vitepress');
 const OUT = path.join(ROOT, 'dist/docs');
 
-const installed = await run(path.join(import.meta.dirname, 'install-vitepress.mjs'), []);
-if (installed !== 0) process.exit(installed);
-const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', '*.md'], {
-  cwd: ROOT,
-  encoding: 'utf8',
-});
-await stage(ROOT, path.join(VITEPRESS, '.staged'), pagesOf(ROOT, files.trim().split('\n')));
-const code = await vitepress('build');
-const dead = code === 0 ? await deadLinks(OUT, process.env.PLIMSOLL_DOCS_BASE ?? '/') : [];
-for (const each of dead) console.error(each);
-process.exitCode = code === 0 && dead.length === 0 ? 0 : 1;
-if (process.exitCode === 0) console.log(`the site is in ${path.relative(process.cwd(), OUT) || '.'}`);
+process.exitCode = (await run(path.join(import.meta.dirname, 'install-vitepress.mjs'), [])) || (await build());
 if (process.exitCode === 0 && process.argv.includes('--serve')) process.exitCode = await vitepress('preview');
+
+async function build(): Promise<number> {
+  const listed = ['ls-files', '--cached', '--others', '--exclude-standard', '*.md'];
+  const files = execFileSync('git', listed, { cwd: ROOT, encoding: 'utf8' }).trim().split('\n');
+  await stage(ROOT, path.join(VITEPRESS, '.staged'), pagesOf(ROOT, files));
+  const code = await vitepress('build');
+  if (code !== 0) return code;
+  const dead = await deadLinks(OUT, process.env.PLIMSOLL_DOCS_BASE ?? '/');
+  for (const each of dead) console.error(each);
+  if (dead.length === 0) console.log(`the site is in ${path.relative(process.cwd(), OUT) || '.'}`);
+  return dead.length === 0 ? 0 : 1;
+}
 
 function vitepress(command: string): Promise<number> {
   return run(path.join(VITEPRESS, 'node_modules/vitepress/bin/vitepress.js'), [command, VITEPRESS]);

@@ -12,5 +12,5 @@ try {
 } catch (error) {
   if (!(error instanceof LaunchError)) throw error;
   console.error(`plimsoll: ${error.message}`);
-  process.exit(1);
+  process.exitCode = 1;
 }

@@ -64,5 +64,5 @@ export const line = (classes: string, points: readonly (readonly [number, number
 
 export const round = (value: number) => Math.round(value * 10) / 10;
 
-export const escapeXml = (words: string) =>
+const escapeXml = (words: string) =>
   words.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
