@@ -44,6 +44,7 @@ export function apiReference(document: Document): string {
   return [
     OPENING,
     '## For clients',
+    'What each field does, what is refused and what is ignored is on the page about [the API for clients](api.md).',
     shown(routes.filter((each) => !isAdmin(each))),
     '## For operators',
     'The [admin API](admin-api.md) page walks through these with commands to paste.',

@@ -18,7 +18,7 @@ hero:
   actions:
     - { theme: brand, text: Quick start, link: /quick-start }
     - { theme: alt, text: Concepts, link: /concepts }
-    - { theme: alt, text: API reference, link: /api }
+    - { theme: alt, text: API reference, link: /api-reference }
 ---
 `;
 
@@ -37,7 +37,7 @@ export async function stage(root: string, folder: string, pages: readonly Page[]
     }
   }
   await cp(MARK, path.join(folder, 'public/mark.svg'));
-  await put(path.join(folder, 'api.md'), apiReference(openApiDocument()));
+  await put(path.join(folder, 'api-reference.md'), apiReference(openApiDocument()));
   await put(path.join(folder, 'pages.json'), JSON.stringify(pages, null, 2));
 }
 

@@ -13,7 +13,7 @@ const base = process.env.PLIMSOLL_DOCS_BASE ?? '/';
 
 const linkTo = ({ title, place }: Page) => ({ text: title, link: `/${place.replace(/\.md$/, '')}` });
 const groups = [...new Set(pages.map(({ group }) => group))].filter((group) => group !== null);
-const REFERENCE = { text: 'API reference', link: '/api' };
+const REFERENCE = { text: 'API reference', link: '/api-reference' };
 
 type Token = { type: string; tag: string; attrs: [string, string][] | null };
 
