@@ -54,8 +54,8 @@ function alternatives(schema: Schema): string[] {
     const shown = schema.enum.slice(0, MOST_VALUES).map(code).join(', ');
     return [schema.enum.length > MOST_VALUES ? `${shown}, … (${schema.enum.length} values)` : shown];
   }
-  const types = schema.type === undefined ? ['any value'] : [schema.type].flat();
-  return types.map((type) => named(type, schema));
+  if (schema.type === undefined) return ['any value'];
+  return [schema.type].flat().map((type) => named(type, schema));
 }
 
 const code = (value: unknown) => `\`${JSON.stringify(value)}\``;
