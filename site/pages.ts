@@ -11,7 +11,14 @@ export const HOME = 'docs/README.md';
 /** The navigation. Pages of `docs/` that it does not name come last. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
   'Begin here': ['docs/quick-start.md', 'docs/concepts.md', 'docs/api.md', 'examples/README.md'],
-  'Draw lines': ['docs/policies.md', 'docs/admin-api.md', 'docs/sampling.md', 'docs/receipts.md', 'docs/limits.md'],
+  'Draw lines': [
+    'docs/policies.md',
+    'docs/admin-api.md',
+    'docs/console.md',
+    'docs/sampling.md',
+    'docs/receipts.md',
+    'docs/limits.md',
+  ],
   Models: ['docs/models.md', 'docs/bundle.md', 'docs/training.md', 'models/smollm2-135m-instruct/README.md'],
   'Run it': ['docs/operations.md', 'docs/deploy.md', 'docs/caching.md', 'docs/edge-mixing.md'],
   'How it works': ['docs/architecture.md', 'shared/gate/README.md', 'docs/threat-model.md', 'SECURITY.md'],
