@@ -8,12 +8,12 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 
-/** Plays the part that `PLAY` gives for the first project that it should run, or for the Worker. */
+/** Plays the part that `PLAY` gives for the first project it should run, or for what it builds. */
 const LAUNCHER = `
   import { writeFileSync } from 'node:fs';
   const [command, ...args] = process.argv.slice(2);
   const valueOf = (flag) => args.find((arg) => arg.startsWith(flag + '='))?.slice(flag.length + 1);
-  const name = command === 'vitest' ? valueOf('--project') : 'worker';
+  const name = command === 'vitest' ? valueOf('--project') : command.startsWith('site/') ? 'docs' : 'worker';
   const { report, code = 0, signal } = JSON.parse(process.env.PLAY)[name] ?? {};
   const good = { success: true, numPassedTests: 2, numFailedTests: 0 };
   const text = typeof report === 'string' ? report : JSON.stringify({ ...good, ...report });
@@ -75,6 +75,7 @@ test.each([
   ['a tier passes its tests and exits with 1', { integration: { code: 1 } }, 6],
   ['no test ran', NOTHING, 0],
   ['the Worker is not built', { worker: { code: 1 } }, 6],
+  ['the documentation is not built', { docs: { code: 1 } }, 6],
 ])('if %s, counts one failure and exits with 1', (_what, play, passed) => {
   expect(ci(play)).toEqual({ code: 1, last: `${passed} passed, 1 failed` });
 });

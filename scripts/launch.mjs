@@ -48,7 +48,7 @@ export async function launch([command, ...args]) {
     if (!tool && !fs.existsSync(path.join(ROOT, command))) {
       throw new LaunchError(`there is no ${command}; the tools are ${Object.keys(TOOLS).join(', ')}`);
     }
-    const what = 'the packages of package-lock.json (about 0.75 GB on disk)';
+    const what = 'the packages of package-lock.json (about 0.9 GB on disk)';
     // The study draws its plots with development packages. Nothing else that a deployment may
     // run needs them.
     const dev = command !== 'cli/main.ts' || args[0] === 'study';

@@ -13,6 +13,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   training: ['gpu-backend', 'shared'],
   lab: ['training', 'gpu-backend', 'shared'],
   scripts: [],
+  site: ['scripts', 'workers', 'policies', 'shared'],
   cli: ['scripts', 'lab', 'training', 'gpu-backend', 'workers', 'policies', 'shared'],
   test: ['cli', 'scripts', 'lab', 'training', 'gpu-backend', 'workers', 'policies', 'shared'],
   bench: ['test', 'cli', 'lab', 'training', 'gpu-backend', 'workers', 'policies', 'shared'],

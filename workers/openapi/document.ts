@@ -9,6 +9,7 @@ import { KeyAnswer, PolicyInForce, TenantAnswer } from '../control/admin-answers
 import { CONSOLE_PLANE } from './console-plane.ts';
 import { CONTROL_PLANE } from './control-plane.ts';
 import { DATA_PLANE } from './data-plane.ts';
+import { hoistDefinitions } from './hoist-definitions.ts';
 import type { Access, Operation, Operations } from './operation.ts';
 
 export const OPERATIONS: Operations = { ...DATA_PLANE, ...CONTROL_PLANE, ...CONSOLE_PLANE };
@@ -35,7 +36,7 @@ export function openApiDocument() {
     const shown = path.replace(/:(\w+)(\{[^}]*\})?/g, '{$1}');
     paths[shown] = { ...paths[shown], [method.toLowerCase()]: describe(operation, names) };
   }
-  return {
+  return hoistDefinitions({
     openapi: '3.1.0',
     info: {
       title: 'Plimsoll',
@@ -47,7 +48,7 @@ export function openApiDocument() {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
       schemas: { ...sharedSchemas(), Error: schemaOf(ErrorAnswer, 'output') },
     },
-  };
+  });
 }
 
 // The cast: the keys of a record lose their type.

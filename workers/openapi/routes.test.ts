@@ -56,6 +56,11 @@ test('references lead somewhere, and the schemas are those that parse', () => {
   for (const [, name] of JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
     expect(Object.keys(schemas)).toContain(name);
   }
+  // Every reference is one to a shared schema: the document has no other place to refer to.
+  for (const [, ref] of JSON.stringify(document).matchAll(/"\$ref":"([^"]*)"/g)) {
+    expect(ref).toMatch(/^#\/components\/schemas\/\w+$/);
+  }
+  expect(schemas.Rule?.properties).toMatchObject({ floor: { type: 'number' }, ramp: { type: 'object' } });
   expect(schemas.Policy?.properties).toMatchObject({ floor: { type: 'number', minimum: 0, maximum: 1 } });
   expect(schemas.Tenant?.properties).toMatchObject({ policy: { $ref: '#/components/schemas/Policy' } });
   expect(document.paths['/admin/v1/tenants/{id}']?.put).toMatchObject({
