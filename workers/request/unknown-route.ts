@@ -7,7 +7,6 @@ import type { AppContext } from './context.ts';
 
 /** What clients of OpenAI's other interfaces request, and the route that does the same here. */
 const INSTEAD: Record<string, string> = {
-  '/v1/responses': '/v1/chat/completions',
 };
 const MAX_SHOWN = 100;
 
