@@ -33,8 +33,8 @@ export const ResponseObject = z.strictObject({
   incomplete_details: z.strictObject({ reason: z.enum(['max_output_tokens', 'content_filter']) }).nullable(),
   model: z.string(),
   output: z.array(OutputItem),
-  /** Null until the answer has ended. */
-  usage: ResponseUsage.nullable(),
+  /** Left out until the answer has ended. */
+  usage: ResponseUsage.optional(),
   /** Whether it can be named as `previous_response_id`, and read again. */
   store: z.boolean(),
   // What was asked.
@@ -45,9 +45,9 @@ export const ResponseObject = z.strictObject({
   metadata: z.record(z.string(), z.string()),
   parallel_tool_calls: z.boolean(),
   previous_response_id: z.string().nullable(),
-  prompt_cache_key: z.string().nullable(),
+  prompt_cache_key: z.string().optional(),
   reasoning: z.strictObject({ effort: z.null(), summary: z.null() }),
-  safety_identifier: z.string().nullable(),
+  safety_identifier: z.string().optional(),
   service_tier: z.literal('default'),
   /** Null: the model's own default, which the receipt names. */
   temperature: z.number().nullable(),
@@ -57,7 +57,7 @@ export const ResponseObject = z.strictObject({
   top_logprobs: z.int(),
   top_p: z.number().nullable(),
   truncation: z.literal('disabled'),
-  user: z.string().nullable(),
+  user: z.string().optional(),
   /** As in a chat completion; while the answer is under way, it is left out. */
   plimsoll: SentExtension.optional(),
 });

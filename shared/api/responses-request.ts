@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { MAX_MESSAGES } from './chat-request.ts';
 import { PlimsollError } from './errors.ts';
+import { ignoredFields } from './ignored-fields.ts';
 import { describeFound, parseRequest } from './invalid-request.ts';
 import { RequestExtension } from './plimsoll-extension.ts';
 import { repaired, wellFormed } from './well-formed.ts';
@@ -149,32 +150,28 @@ const UNSUPPORTED_PARTS: Record<string, Record<string, Rule>> = {
   text: { verbosity: only('medium') },
 };
 
-/** Neither changes an answer: hints for OpenAI's own servers, and wishes for what never occurs. */
-const HARMLESS = [
-  'max_tool_calls',
-  'service_tier',
-  'prompt_cache_retention',
-  'prompt_cache_options',
-  'access_programs',
+/** OpenAI's own, which change no answer here: there are no tools of its servers to be counted. */
+const HARMLESS = ['max_tool_calls', 'prompt_cache_options', 'access_programs'];
+
+const READ_HERE = [
+  ...Object.keys(ResponsesRequest.shape),
+  ...Object.keys(UNSUPPORTED),
+  ...Object.keys(UNSUPPORTED_PARTS),
+  ...ALSO_CHAT,
+  ...HARMLESS,
   'stream_options',
-  'background',
-  'truncation',
-  'reasoning',
 ];
 
-/** Returns the request, and the names of the fields in it that nothing was made of. */
+/**
+ * Returns the request, and the names of the fields in it that change nothing about the answer.
+ * Throws for a field that nobody knows.
+ */
 export function parseResponsesRequest(body: unknown): { request: ResponsesRequest; ignored: string[] } {
   if (!isObject(body)) return { request: parseRequest(ResponsesRequest, body), ignored: [] };
   refuseUnsupported(body);
-  const request = parseRequest(ResponsesRequest, body);
-  const known = new Set([
-    ...Object.keys(ResponsesRequest.shape),
-    ...Object.keys(UNSUPPORTED),
-    ...ALSO_CHAT,
-    ...HARMLESS,
-  ]);
-  const isSet = (name: string) => body[name] !== null && body[name] !== undefined;
-  return { request, ignored: Object.keys(body).filter((name) => isSet(name) && !known.has(name)) };
+  const ignored = ignoredFields(body, { known: READ_HERE });
+  const harmless = HARMLESS.filter((name) => body[name] !== null && body[name] !== undefined);
+  return { request: parseRequest(ResponsesRequest, body), ignored: [...ignored, ...harmless] };
 }
 
 function refuseUnsupported(body: Record<string, unknown>): void {

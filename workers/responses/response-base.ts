@@ -14,7 +14,6 @@ export function responseBase(request: ResponsesRequest, { id, store }: { id: str
     error: null,
     incomplete_details: null,
     output: [],
-    usage: null,
     store,
     background: false,
     instructions: request.instructions ?? null,
@@ -23,9 +22,7 @@ export function responseBase(request: ResponsesRequest, { id, store }: { id: str
     metadata: request.metadata ?? {},
     parallel_tool_calls: request.parallel_tool_calls ?? true,
     previous_response_id: request.previous_response_id ?? null,
-    prompt_cache_key: request.prompt_cache_key ?? null,
     reasoning: { effort: null, summary: null },
-    safety_identifier: request.safety_identifier ?? null,
     service_tier: 'default',
     temperature: request.temperature ?? null,
     text: { format: formatOf(request), verbosity: 'medium' },
@@ -36,7 +33,7 @@ export function responseBase(request: ResponsesRequest, { id, store }: { id: str
     top_logprobs: request.top_logprobs ?? 0,
     top_p: request.top_p ?? null,
     truncation: 'disabled',
-    user: request.user ?? null,
+    ...labelsOf(request),
   };
 }
 
@@ -44,4 +41,13 @@ function formatOf({ text }: ResponsesRequest): ResponseObject['text']['format'] 
   const format = text?.format ?? { type: 'text' as const };
   if (format.type !== 'json_schema') return format;
   return { ...format, description: format.description ?? null, strict: format.strict ?? false };
+}
+
+/** What a client calls its own users and prompts. */
+function labelsOf({ user, safety_identifier, prompt_cache_key }: ResponsesRequest) {
+  return {
+    ...(user != null && { user }),
+    ...(safety_identifier != null && { safety_identifier }),
+    ...(prompt_cache_key != null && { prompt_cache_key }),
+  };
 }

@@ -149,7 +149,7 @@ export function createEventWriter(base: ResponseBase): EventWriter {
         incomplete_details: cutBy === null ? null : { reason: cutBy },
         completed_at: cutBy === null ? Math.floor(Date.now() / 1000) : null,
         output,
-        usage: usageOf(last),
+        ...usageOf(last),
         ...(last?.plimsoll !== undefined && { plimsoll: last.plimsoll }),
       };
     },
@@ -179,14 +179,15 @@ function withoutBytes({ token, logprob, top_logprobs }: TokenLogprob) {
   return { token, logprob, top_logprobs: top_logprobs.map((each) => ({ token: each.token, logprob: each.logprob })) };
 }
 
-function usageOf(last: ChatChunk | null): ResponseUsage | null {
-  if (last?.usage == null) return null;
+function usageOf(last: ChatChunk | null): { usage?: ResponseUsage } {
+  if (last?.usage == null) return {};
   const { prompt_tokens, completion_tokens, total_tokens, prompt_tokens_details: details } = last.usage;
-  return {
+  const usage: ResponseUsage = {
     input_tokens: prompt_tokens,
     input_tokens_details: { cached_tokens: details?.cached_tokens ?? 0, cache_write_tokens: 0 },
     output_tokens: completion_tokens,
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens,
   };
+  return { usage };
 }
