@@ -57,7 +57,7 @@ export const OutputText = z.strictObject({
 export const OutputRefusal = z.strictObject({ type: z.literal('refusal'), refusal: z.string() });
 export type OutputPart = z.infer<typeof OutputText> | z.infer<typeof OutputRefusal>;
 
-export const OutputMessage = z.strictObject({
+const OutputMessage = z.strictObject({
   type: z.literal('message'),
   id: z.string().startsWith('msg_'),
   status: ItemStatus,
@@ -65,7 +65,7 @@ export const OutputMessage = z.strictObject({
   content: z.array(z.discriminatedUnion('type', [OutputText, OutputRefusal])),
 });
 
-export const OutputFunctionCall = z.strictObject({
+const OutputFunctionCall = z.strictObject({
   type: z.literal('function_call'),
   id: z.string().startsWith('fc_'),
   status: ItemStatus,
