@@ -1,7 +1,6 @@
 /** What the chat route writes, as far as a response is made of it. */
-import type { ChatCompletion } from '#shared/api/chat-answer.ts';
+import type { ChatCompletion, ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import type { ErrorBody } from '#shared/api/errors.ts';
-import type { TokenLogprob } from '#shared/api/responses-items.ts';
 
 type CallDelta = { index: number; id?: string; function?: { name?: string; arguments?: string } };
 
@@ -11,9 +10,12 @@ export type ChatDelta = {
   refusal?: string | null;
   tool_calls?: CallDelta[];
 };
+export type ChatLogprob = NonNullable<
+  NonNullable<ChatCompletionChunk['choices'][number]['logprobs']>['content']
+>[number];
 type ChatChoice = {
   delta: ChatDelta;
-  logprobs?: { content?: TokenLogprob[] | null } | null;
+  logprobs?: { content?: ChatLogprob[] | null } | null;
   finish_reason: string | null;
 };
 

@@ -1,11 +1,12 @@
 /** `POST /v1/responses`, as OpenAI's client and a raw reader see it: the Worker in workerd. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import type { ResponseEvent } from '#shared/api/responses-events.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { type EdgeUnderTest, eventually, openaiClient, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import { lastResponse, only, readEvents, readResponse } from '../testing/read-response.ts';
 import type { ScriptedBackend } from '../testing/scripted-backend.ts';
-import { lastResponse, only, readEvents, readResponse } from './testing/read-events.ts';
 
 let under: EdgeUnderTest;
 let backend: ScriptedBackend;
@@ -172,6 +173,31 @@ describe('a streamed response', () => {
       () => backend.aborted,
       (aborted) => aborted > before,
     );
+  });
+});
+
+describe('log-probabilities', () => {
+  const LOGPROBS = { include: ['message.output_text.logprobs'], top_logprobs: 2 };
+
+  test('each token has one, whole and streamed, as in the chat route', async () => {
+    const messages = [{ role: 'user', content: 'Hi' }];
+    const chat = { model: 'scripted', messages, seed: 7, logprobs: true, top_logprobs: 2 };
+    const sent = await post(under.edge, '/v1/chat/completions', chat);
+    const completion = ChatCompletion.parse(await sent.json());
+    const theirs = completion.choices[0].logprobs!.content.map(({ token, logprob }) => ({ token, logprob }));
+    const whole = await readResponse(await respond(ask('Hi', LOGPROBS)));
+    expect(whole.output).toMatchObject([{ content: [{ logprobs: theirs }] }]);
+    backend.behaviour = 'answer-slowly';
+    const events = await readEvents(await respond(ask('Hi', { ...LOGPROBS, stream: true })));
+    const deltas = only(events, 'response.output_text.delta').flatMap(({ logprobs }) => logprobs);
+    expect(deltas.length).toBeGreaterThanOrEqual(theirs.length - 1);
+    expect(lastResponse(events).output).toEqual(whole.output.map((item) => ({ ...item, id: expect.any(String) })));
+    expect(only(events, 'response.output_text.done')).toMatchObject([{ logprobs: theirs }]);
+  });
+
+  test('nobody gets any who does not ask', async () => {
+    const [item] = (await readResponse(await respond(ask('Hi')))).output;
+    expect(item).toMatchObject({ content: [{ logprobs: [] }] });
   });
 });
 

@@ -13,8 +13,8 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
-import { demandOpenAI } from './testing/openai-shapes.ts';
-import { lastResponse, readEvents, readResponse } from './testing/read-events.ts';
+import { demandOpenAI } from '../testing/openai-shapes.ts';
+import { lastResponse, readEvents, readResponse } from '../testing/read-response.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 

@@ -7,7 +7,7 @@ import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import type { ResponseObject, ResponseUsage } from '#shared/api/responses-answer.ts';
 import type { ResponseEvent } from '#shared/api/responses-events.ts';
 import type { OutputItem, OutputPart, TokenLogprob } from '#shared/api/responses-items.ts';
-import type { ChatChunk, ChatDelta } from './chat-chunk.ts';
+import type { ChatChunk, ChatDelta, ChatLogprob } from './chat-chunk.ts';
 import { itemId } from './ids.ts';
 import type { ResponseBase } from './response-base.ts';
 
@@ -43,6 +43,7 @@ export function createEventWriter(base: ResponseBase): EventWriter {
   let last: ChatChunk | null = null;
   /** Of tokens that have given no text yet: they come with the next that has some. */
   let tokens: TokenTrace[] = [];
+  let logprobs: TokenLogprob[] = [];
 
   function event<T extends ResponseEvent['type']>(type: T, fields: Fields<T>): void {
     written += `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequence++, ...fields })}\n\n`;
@@ -75,11 +76,12 @@ export function createEventWriter(base: ResponseBase): EventWriter {
     return part;
   }
 
-  function pushText(delta: string, logprobs: TokenLogprob[]): void {
+  function pushText(delta: string): void {
     const part = openPart('output_text');
     part.text += delta;
     part.logprobs.push(...logprobs);
     const shown = logprobs.map(withoutBytes);
+    logprobs = [];
     event('response.output_text.delta', { ...place(), content_index: 0, delta, logprobs: shown, ...traced() });
   }
 
@@ -96,6 +98,8 @@ export function createEventWriter(base: ResponseBase): EventWriter {
       item = add({ type: 'function_call', id: nextId('function_call'), status: 'in_progress', ...fields });
       open = { item, call: index };
     }
+    // A call has no place for them.
+    logprobs = [];
     const delta = called?.arguments ?? '';
     if (delta === '') return;
     item.arguments += delta;
@@ -133,7 +137,8 @@ export function createEventWriter(base: ResponseBase): EventWriter {
       const choice = chunk.choices[0];
       if (choice === undefined) return;
       const { content, refusal, tool_calls = [] } = choice.delta;
-      if (content != null && content !== '') pushText(content, choice.logprobs?.content ?? []);
+      logprobs.push(...(choice.logprobs?.content ?? []).map(withBytes));
+      if (content != null && content !== '') pushText(content);
       if (refusal != null && refusal !== '') pushRefusal(refusal);
       for (const call of tool_calls) pushCall(call);
       reason ??= choice.finish_reason;
@@ -142,6 +147,8 @@ export function createEventWriter(base: ResponseBase): EventWriter {
       const cutBy = reason === 'length' ? 'max_output_tokens' : reason === 'content_filter' ? 'content_filter' : null;
       // An answer without any text is an empty message, and no answer without an item.
       if (output.length === 0) openPart('output_text');
+      // The token that ends an answer has no text.
+      if (open !== null && 'part' in open && open.part.type === 'output_text') open.part.logprobs.push(...logprobs);
       close(cutBy === null ? 'completed' : 'incomplete');
       return {
         ...begun(),
@@ -173,6 +180,12 @@ export function createEventWriter(base: ResponseBase): EventWriter {
   function begun(): ResponseObject {
     return response ?? { ...base, created_at: Math.floor(Date.now() / 1000), model: '' };
   }
+}
+
+/** OpenAI has no null here, and the token that ends an answer has no bytes. */
+function withBytes({ token, logprob, bytes, top_logprobs }: ChatLogprob): TokenLogprob {
+  const top = top_logprobs.map((each) => ({ token: each.token, logprob: each.logprob, bytes: each.bytes ?? [] }));
+  return { token, logprob, bytes: bytes ?? [], top_logprobs: top };
 }
 
 function withoutBytes({ token, logprob, top_logprobs }: TokenLogprob) {

@@ -7,7 +7,7 @@ import * as z from 'zod';
 
 const Document = z.object({ events: z.record(z.string(), z.string()), $defs: z.record(z.string(), z.looseObject({})) });
 const { events, $defs } = Document.parse(
-  JSON.parse(readFileSync(new URL('../fixtures/openai-schemas.json', import.meta.url), 'utf8')),
+  JSON.parse(readFileSync(new URL('./fixtures/openai-schemas.json', import.meta.url), 'utf8')),
 );
 
 const known = new Map<string, z.ZodType>();
