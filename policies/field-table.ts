@@ -33,6 +33,7 @@ const COMBINE: Readonly<Record<string, string>> = {
   trace: 'the least',
   'retention.traffic': 'all must allow it',
   'retention.share': 'the smaller',
+  'retention.responses': 'all must allow it',
   'retention.days': 'the fewer',
   'categories.SIGNAL.floor': 'the higher',
   'categories.SIGNAL.ceiling': 'the lower',

@@ -1,21 +1,24 @@
 /**
- * What may be kept of the traffic: a sample of the prompts, to try new policies on them. Off until
- * the tenant's own document says otherwise, and every level above may forbid it.
+ * What may be kept of the traffic: a sample of the prompts, to try new policies on them, and
+ * responses, so that clients can go on from them. Both are off until the tenant's own document says
+ * otherwise, and every level above may forbid either.
  */
 import * as z from 'zod';
 import { Share } from '#shared/line/line.ts';
 
-/** The longest that a prompt is kept. */
+/** The longest that anything is kept. */
 const MOST_DAYS = 30;
 
 const whether = z.boolean().describe('whether prompts may be kept, to try new policies on them');
 const share = Share.describe('which share of the requests has its prompt kept; 0: none');
-const days = z.int().min(1).max(MOST_DAYS).describe('after how many days a kept prompt is erased');
+const responses = z.boolean().describe('whether responses may be stored, to go on from them by their ids');
+const days = z.int().min(1).max(MOST_DAYS).describe('after how many days a kept prompt or response is erased');
 
 /** In a tenant's document: off, and if it is allowed, one request in a hundred for a week. */
 export const Retention = z.strictObject({
   traffic: whether.default(false),
   share: share.default(0.01),
+  responses: responses.default(false),
   days: days.default(7),
 });
 export type Retention = z.infer<typeof Retention>;
@@ -24,10 +27,11 @@ export type Retention = z.infer<typeof Retention>;
 export const RetentionPart = z.strictObject({
   traffic: whether.default(true),
   share: share.default(1),
+  responses: responses.default(true),
   days: days.default(MOST_DAYS),
 });
 
-export const KEEPS_NOTHING: Retention = { traffic: false, share: 0, days: 1 };
+export const KEEPS_NOTHING: Retention = { traffic: false, share: 0, responses: false, days: 1 };
 
 /** Whether any prompt may be kept. */
 export function keepsPrompts({ traffic, share }: Retention): boolean {

@@ -95,7 +95,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     earned: { start: 2, rate: 0.1 },
     models: ['large', 'small'],
     refusal: 'Ask a nurse.',
-    retention: { traffic: true, share: 0.2, days: 30 },
+    retention: { traffic: true, share: 0.2, responses: true, days: 30 },
     categories: { violence: { ...nothing, floor: 0.8, opening: { tokens: 8, floor: 0.9 } } },
   };
   const b: Policy = {
@@ -110,7 +110,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     earned: { start: 3, rate: 0 },
     shaping: { n: 4, logprobs: false, bias: true, penalties: true },
     trace: 'summary',
-    retention: { traffic: true, share: 1, days: 9 },
+    retention: { traffic: true, share: 1, responses: false, days: 9 },
     categories: {
       violence: { ...nothing, floor: 0.1, budget: 3, action: 'refuse', ramp: { from: 0.6, full: 0.7 } },
       hate,
@@ -132,7 +132,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     shaping: { n: 4, logprobs: false, bias: true, penalties: true },
     cache: { answers: true },
     trace: 'summary',
-    retention: { traffic: true, share: 0.2, days: 9 },
+    retention: { traffic: true, share: 0.2, responses: false, days: 9 },
     categories: {
       violence: {
         ...nothing,
@@ -157,23 +157,25 @@ test('the mode layers is allowed only if every level allows it', () => {
   );
 });
 
-test('prompts are kept only if every level allows it, of the smallest share and for the fewest days', () => {
+test('prompts and responses are kept only if every level allows it, of the smallest share and for the fewest days', () => {
   fc.assert(
     fc.property(fc.array(arbitraryPolicy, { minLength: 1, maxLength: 4 }), (levels) => {
       const { retention } = tightenAll(levels);
       expect(keepsPrompts(retention)).toBe(levels.every(({ retention: { traffic, share } }) => traffic && share > 0));
+      expect(retention.responses).toBe(levels.every(({ retention: { responses } }) => responses));
       expect(retention.share).toBe(Math.min(...levels.map(({ retention: { share } }) => share)));
       expect(retention.days).toBe(Math.min(...levels.map(({ retention: { days } }) => days)));
     }),
   );
 });
 
-test("prompts are kept only if the tenant's own document says so", () => {
+test("prompts and responses are kept only if the tenant's own document says so", () => {
   const own = (retention: object) => tighten(LOOSEST, Policy.parse({ floor: 0, budget: null, retention })).retention;
   expect(keepsPrompts(own({}))).toBe(false);
-  expect(own({ traffic: true })).toEqual({ traffic: true, share: 0.01, days: 7 });
+  expect(own({ traffic: true })).toEqual({ traffic: true, share: 0.01, responses: false, days: 7 });
   expect(keepsPrompts(own({ traffic: true, share: 0 }))).toBe(false);
-  expect(keepsPrompts(STRICTEST.retention)).toBe(false);
+  expect(own({ responses: true })).toEqual({ traffic: false, share: 0.01, responses: true, days: 7 });
+  expect(keepsPrompts(STRICTEST.retention) || STRICTEST.retention.responses).toBe(false);
 });
 
 test('nothing loosens the strictest policy', () => {

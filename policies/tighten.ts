@@ -38,7 +38,7 @@ const LIMITS: Joins<Policy['limits']> = {
   tries_per_prompt_per_minute: lesser,
 };
 const SHAPING: Joins<Policy['shaping']> = { n: lesser, logprobs: and, bias: and, penalties: and };
-const RETENTION: Joins<Policy['retention']> = { traffic: and, share: Math.min, days: Math.min };
+const RETENTION: Joins<Policy['retention']> = { traffic: and, share: Math.min, responses: and, days: Math.min };
 const RAMP: Joins<PolicyRule['ramp']> = { from: Math.min, full: Math.min };
 const RULE: Joins<PolicyRule> = {
   floor: Math.max,

@@ -37,6 +37,8 @@ import { requestTrace } from './request/request-trace.ts';
 import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './request/tenant-directory.ts';
 import { unknownRoute } from './request/unknown-route.ts';
 import { consoleRoutes } from './session/console-routes.ts';
+import { responsesBorder } from './responses/border.ts';
+import { deleteResponse, listInputItems, retrieveResponse } from './responses/stored.ts';
 
 export type AppOptions = {
   classifier: Classifier;
@@ -93,6 +95,10 @@ export function createApp({
     // leaving it out does not compile.
     .post('/v1/chat/completions', metered, keepPrompts(), (c) => complete(c))
     .post('/v1/completions', metered, keepPrompts(), (c) => completePrompts(c))
+    .post('/v1/responses', metered, responsesBorder(), keepPrompts(), (c) => complete(c))
+    .get('/v1/responses/:id', key, (c) => retrieveResponse(c))
+    .delete('/v1/responses/:id', key, (c) => deleteResponse(c))
+    .get('/v1/responses/:id/input_items', key, (c) => listInputItems(c))
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))

@@ -72,7 +72,12 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
   shaping: fc.record({ n: limit, logprobs: fc.boolean(), bias: fc.boolean(), penalties: fc.boolean() }),
   cache: fc.record({ answers: fc.boolean() }),
   trace: fc.constantFrom(...TRACES),
-  retention: fc.record({ traffic: fc.boolean(), share, days: fc.integer({ min: 1, max: 30 }) }),
+  retention: fc.record({
+    traffic: fc.boolean(),
+    share,
+    responses: fc.boolean(),
+    days: fc.integer({ min: 1, max: 30 }),
+  }),
   categories: rules,
   shadow: rules,
   tests: fc.array(policyTest, { maxLength: 2 }).map(sortTests),

@@ -52,7 +52,7 @@ const LIMITS: Orders<Policy['limits']> = {
   tries_per_prompt_per_minute: limitAtMost,
 };
 const SHAPING: Orders<Policy['shaping']> = { n: limitAtMost, logprobs: onlyIf, bias: onlyIf, penalties: onlyIf };
-const RETENTION: Orders<Policy['retention']> = { traffic: onlyIf, share: atMost, days: atMost };
+const RETENTION: Orders<Policy['retention']> = { traffic: onlyIf, share: atMost, responses: onlyIf, days: atMost };
 const RAMP: Orders<PolicyRule['ramp']> = { from: atMost, full: atMost };
 const RULE: Orders<PolicyRule> = {
   floor: atLeast,

@@ -36,6 +36,8 @@ export const ERROR_CODES = {
   string_above_max_length: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   empty_array: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   array_above_max_length: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
+  // It is not there, or none are stored.
+  previous_response_not_found: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   context_length_exceeded: { status: 400, type: 'invalid_request_error', retry: false, log: 'line' },
   invalid_api_key: { status: 401, type: 'authentication_error', retry: false, log: 'line' },
   // The key was right once.

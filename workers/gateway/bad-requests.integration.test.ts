@@ -280,6 +280,10 @@ describe('keys', () => {
       ['POST', '/v1/chat/completions'],
       ['POST', '/v1/completions'],
       ['POST', '/v1/moderations'],
+      ['POST', '/v1/responses'],
+      ['GET', '/v1/responses/resp_1'],
+      ['DELETE', '/v1/responses/resp_1'],
+      ['GET', '/v1/responses/resp_1/input_items'],
       ['GET', '/v1/models'],
       ['GET', '/v1/models/scripted'],
     ] as const) {
@@ -327,7 +331,7 @@ describe('routes', () => {
     ['/v1/v1/chat/completions', /did you mean \/v1\/chat\/completions\?/],
     ['/api/v1/chat/completions', /did you mean \/v1\/chat\/completions\?/],
     ['/v1/Moderations', /did you mean \/v1\/moderations\?/],
-    ['/v1/responses', /no \/v1\/responses; use \/v1\/chat\/completions/],
+    ['/responses', /did you mean \/v1\/responses\?/],
     ['/completions', /no \/v1\/completions; use \/v1\/chat\/completions/],
   ])('%s is a 404 that says where to go', async (route, message) => {
     for (const method of ['GET', 'POST']) {
@@ -341,6 +345,8 @@ describe('routes', () => {
   });
   test.each([
     ['GET', '/v1/chat/completions', 'POST'],
+    ['GET', '/v1/responses', 'POST'],
+    ['PUT', '/v1/responses/resp_1', 'GET, DELETE'],
     ['DELETE', '/v1/models', 'GET'],
     ['DELETE', '/v1/models/scripted', 'GET'],
     ['GET', '/v1/completions', 'POST'],

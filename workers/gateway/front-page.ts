@@ -14,6 +14,7 @@ import { defaultModel, servedModels } from './served-models.ts';
 const ROUTES = {
   chat: '/v1/chat/completions',
   completions: '/v1/completions',
+  responses: '/v1/responses',
   models: '/v1/models',
   moderations: '/v1/moderations',
   health: '/healthz',

@@ -5,7 +5,6 @@
  */
 import { inCanary } from '#policies/canary.ts';
 import { keepsPrompts, type Retention } from '#policies/retention.ts';
-import { joinRetention } from '#policies/tighten.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { askedIn } from '#shared/protocol/asked-of.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
@@ -14,7 +13,7 @@ import type { AppContext, Middleware } from '../request/context.ts';
 import { logWarning } from '../request/log.ts';
 import { createRateBound } from '../request/rate-bound.ts';
 import { parseJson } from '../request/read-body.ts';
-import type { Caller } from '../request/tenant-directory.ts';
+import { retentionOf } from '../request/retention-of.ts';
 import type { MeterEnv } from './limits.ts';
 
 /**
@@ -54,9 +53,4 @@ export function keepPrompts(): Middleware<MeterEnv> {
     const messages = JSON.stringify(asked.messages);
     await tenantTraffic(env, caller.tenant)?.keep(caller.tenant, { messages, days });
   }
-}
-
-/** Which side of a canary a request is on does not matter: both have to allow it. */
-function retentionOf({ policy, canary }: Caller): Retention {
-  return canary === null ? policy.retention : joinRetention(policy.retention, canary.policy.retention);
 }

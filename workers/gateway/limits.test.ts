@@ -19,6 +19,10 @@ const COSTS: Record<string, 'tokens' | 'nothing'> = {
   'GET /': 'nothing',
   'POST /v1/chat/completions': 'tokens',
   'POST /v1/completions': 'tokens',
+  'POST /v1/responses': 'tokens',
+  'GET /v1/responses/:id': 'nothing',
+  'DELETE /v1/responses/:id': 'nothing',
+  'GET /v1/responses/:id/input_items': 'nothing',
   'GET /v1/models': 'nothing',
   'GET /v1/models/:id{.+}': 'nothing',
   // The classifier runs at the edge.

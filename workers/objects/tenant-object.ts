@@ -36,12 +36,17 @@ import {
 } from './tenant-contracts.ts';
 import { readBackup, readHistory, readHistoryPart, readKnown, readPolicy } from './tenant-history.ts';
 import type { TenantSnapshot } from './tenant-record.ts';
+import { type TenantResponsesBinding, tenantResponses } from './tenant-responses-contract.ts';
 import { DATA_TABLES, readState, TENANT_STEPS, writeActivation, writePolicy, writeState } from './tenant-rows.ts';
 import { readSnapshot, readView } from './tenant-snapshot.ts';
 import type { Refusal, TenantChange, TenantState } from './tenant-state.ts';
 import { type TenantTrafficBinding, tenantTraffic } from './tenant-traffic-contract.ts';
 
-type ObjectEnv = TenantIndexBinding & TenantStoreBinding & TenantAccountBinding & TenantTrafficBinding;
+type ObjectEnv = TenantIndexBinding &
+  TenantStoreBinding &
+  TenantAccountBinding &
+  TenantTrafficBinding &
+  TenantResponsesBinding;
 
 export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
   /** How soon what a crash left half done is finished, if nobody comes before. */
@@ -333,7 +338,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     // Not before the tenant is there: a restore that is refused opens no account.
     if (truth.state === 'live' && note.restoring === 1) await tenantAccount(this.env, tenant)?.revive(tenant);
     if (isErased) return this.#destroy(tenant);
-    if (isGone) await tenantTraffic(this.env, tenant)?.erase();
+    if (isGone) await this.#eraseKept(tenant);
     await this.#forgetNote();
   }
 
@@ -343,11 +348,17 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     this.ctx.storage.transactionSync(() => {
       for (const table of DATA_TABLES) this.#sql.exec(`DELETE FROM ${table}`);
     });
-    await tenantTraffic(this.env, tenant)?.erase();
+    await this.#eraseKept(tenant);
     await tenantAccount(this.env, tenant)?.erase(tenant);
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     migrate(this.ctx.storage, TENANT_STEPS);
+  }
+
+  /** What is kept of its traffic. */
+  async #eraseKept(tenant: string): Promise<void> {
+    await tenantTraffic(this.env, tenant)?.erase();
+    await tenantResponses(this.env, tenant)?.erase();
   }
 
   /** Takes over what the old store held of this tenant, once. */

@@ -7,7 +7,11 @@ import { CompletionRequest } from '#shared/api/completion-request.ts';
 import { Model, ModelList } from '#shared/api/models.ts';
 import { Moderation, ModerationRequest } from '#shared/api/moderation.ts';
 import { CACHE_STATES } from '#shared/api/plimsoll-extension.ts';
+import { DeletedResponse, InputItemList, ResponseObject } from '#shared/api/responses-answer.ts';
+import { ResponseEvent } from '#shared/api/responses-events.ts';
+import { ResponsesRequest } from '#shared/api/responses-request.ts';
 import { HeartbeatReply } from '#shared/protocol/heartbeat.ts';
+import { InputItemsQuery, RetrieveQuery } from '../responses/stored.ts';
 import { json, type Operations } from './operation.ts';
 
 const KeySet = z
@@ -45,6 +49,27 @@ export const DATA_PLANE: Operations = {
     takes: ASKED_HEADERS,
     gives: ANSWER_HEADERS,
     answers: { 'application/json': Completion, 'text/event-stream': CompletionChunk },
+  },
+  'POST /v1/responses': {
+    summary: "OpenAI's responses, within the tenant's line",
+    access: 'key',
+    body: ResponsesRequest,
+    takes: ASKED_HEADERS,
+    gives: ANSWER_HEADERS,
+    answers: { 'application/json': ResponseObject, 'text/event-stream': ResponseEvent },
+  },
+  'GET /v1/responses/:id': {
+    summary: 'A stored response',
+    access: 'key',
+    query: RetrieveQuery,
+    answers: json(ResponseObject),
+  },
+  'DELETE /v1/responses/:id': { summary: 'Erases a stored response', access: 'key', answers: json(DeletedResponse) },
+  'GET /v1/responses/:id/input_items': {
+    summary: 'What a stored response was asked with',
+    access: 'key',
+    query: InputItemsQuery,
+    answers: json(InputItemList),
   },
   'GET /v1/models': { summary: 'The models', access: 'key', answers: json(ModelList) },
   'GET /v1/models/:id{.+}': { summary: 'One model', access: 'key', answers: json(Model) },

@@ -5,6 +5,7 @@
 import type { PoolDirectoryBinding } from '../objects/pool-contract.ts';
 import type { TenantAccountBinding } from '../objects/tenant-account-contract.ts';
 import type { TenantIndexBinding, TenantObjectBinding } from '../objects/tenant-contracts.ts';
+import type { TenantResponsesBinding } from '../objects/tenant-responses-contract.ts';
 import type { TenantTrafficBinding } from '../objects/tenant-traffic-contract.ts';
 import type { UsageDatabase } from '../objects/usage-database.ts';
 
@@ -12,6 +13,7 @@ export type Env = TenantIndexBinding &
   TenantObjectBinding &
   TenantAccountBinding &
   TenantTrafficBinding &
+  TenantResponsesBinding &
   PoolDirectoryBinding & {
     /** The part of a KV namespace that we use. */
     TENANT_SNAPSHOTS: {

@@ -5,7 +5,7 @@ import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { AppContext } from './context.ts';
 import { logFailure } from './log.ts';
 
-export function renderError(thrown: unknown, c: AppContext): Response {
+export function renderError(thrown: unknown, c: Pick<AppContext, 'req' | 'var'>): Response {
   const error = toPlimsollError(thrown);
   // A client that has left causes errors of its own, and nobody reads the answer.
   if (!c.req.raw.signal.aborted) report(error, { request: c.var.requestId, trace: traceOf(c) });
@@ -25,7 +25,7 @@ export function report(error: PlimsollError, about: { request: string; trace: st
 }
 
 /** Undefined if the request failed before it had a trace. */
-function traceOf(c: AppContext): string | undefined {
+function traceOf(c: Pick<AppContext, 'var'>): string | undefined {
   // Set on every route, but an error may come before that.
   return (c.var as Partial<AppContext['var']>).trace?.span.traceId;
 }

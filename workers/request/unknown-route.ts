@@ -5,10 +5,6 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { AppContext } from './context.ts';
 
-/** What clients of OpenAI's other interfaces request, and the route that does the same here. */
-const INSTEAD: Record<string, string> = {
-  '/v1/responses': '/v1/chat/completions',
-};
 const MAX_SHOWN = 100;
 
 /** @param paths all routes without parameters */
@@ -25,8 +21,6 @@ function hint(path: string, paths: readonly string[]): string {
   const candidates = [asked, `/v1${asked}`, asked.replace(/^.*\/v1(?=\/)/, '/v1')];
   const meant = candidates.find((each) => paths.includes(each));
   if (meant !== undefined) return `did you mean ${meant}?`;
-  const missing = candidates.find((each) => Object.hasOwn(INSTEAD, each));
-  if (missing !== undefined) return `this server has no ${missing}; use ${INSTEAD[missing]}.`;
   if (asked === '/metrics') return 'each backend has its own, under the URL that it prints when it starts.';
   return 'the API is under /v1, as in POST /v1/chat/completions and GET /v1/models.';
 }

@@ -9,45 +9,36 @@
  * end, or all of it if the tenant or its plan has taken the permission back.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { readLevel } from '#policies/effective.ts';
-import { KEEPS_NOTHING, keepsPrompts, type Retention } from '#policies/retention.ts';
-import { joinRetention } from '#policies/tighten.ts';
+import { keepsPrompts } from '#policies/retention.ts';
 import { migrate } from '../objects/migrate.ts';
-import {
-  type TenantIndexBinding,
-  type TenantObjectBinding,
-  tenantIndex,
-  tenantObject,
-} from '../objects/tenant-contracts.ts';
+import { createRetentionWord, type RetentionWord } from '../objects/retention-word.ts';
+import type { TenantIndexBinding, TenantObjectBinding } from '../objects/tenant-contracts.ts';
 import { type KeptRow, MOST_KEPT_CHARACTERS, type TenantTrafficContract } from '../objects/tenant-traffic-contract.ts';
 import { logError } from '../request/log.ts';
 import { countPrompts, forgetOld, keepPrompt, latestPrompts, ownerOf, TRAFFIC_STEPS } from './kept-prompts.ts';
 
-/** What the tenant's own object says. */
-type Word = Retention & { isSuspended: boolean; plan: string | null };
 type TrafficEnv = TenantObjectBinding & TenantIndexBinding;
 
 /** How soon the object looks again whether what it holds may still be kept. */
 const LOOK_AGAIN_MS = 60 * 60_000;
-/** How long a word counts for the next prompts. */
-const WORD_COUNTS_MS = 10_000;
 
 export class TenantTraffic extends DurableObject<TrafficEnv> implements TenantTrafficContract {
   readonly #sql: SqlStorage;
-  #word: { word: Word; untilMs: number } | null = null;
+  readonly #word: RetentionWord;
   /** Counts erasures, so that what was on its way when one came is not kept after it. */
   #erasures = 0;
 
   constructor(ctx: DurableObjectState, env: TrafficEnv) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
+    this.#word = createRetentionWord(env);
     migrate(ctx.storage, TRAFFIC_STEPS);
   }
 
   async keep(tenant: string, { messages, days }: { messages: string; days: number }): Promise<boolean> {
     if (messages.length > MOST_KEPT_CHARACTERS) return false;
     const erasures = this.#erasures;
-    const word = await this.#wordOf(tenant);
+    const word = await this.#word.of(tenant);
     if (this.#erasures !== erasures || word.isSuspended) return false;
     if (!keepsPrompts(word)) {
       if (ownerOf(this.#sql) !== null) await this.erase();
@@ -74,7 +65,7 @@ export class TenantTraffic extends DurableObject<TrafficEnv> implements TenantTr
 
   async erase(): Promise<void> {
     this.#erasures += 1;
-    this.#word = null;
+    this.#word.forget();
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
     migrate(this.ctx.storage, TRAFFIC_STEPS);
@@ -85,9 +76,7 @@ export class TenantTraffic extends DurableObject<TrafficEnv> implements TenantTr
     const tenant = ownerOf(this.#sql);
     if (tenant === null) return;
     try {
-      this.#word = null;
-      const word = await this.#wordOf(tenant);
-      const allowed = joinRetention(retentionIn(word), await this.#retentionOfPlan(word));
+      const allowed = await this.#word.withPlan(tenant);
       if (!keepsPrompts(allowed)) return await this.erase();
       forgetOld(this.#sql, { days: allowed.days, now: Date.now() });
     } catch (cause) {
@@ -106,30 +95,4 @@ export class TenantTraffic extends DurableObject<TrafficEnv> implements TenantTr
     const rings = await this.ctx.storage.getAlarm();
     if (rings === null || rings > at) await this.ctx.storage.setAlarm(at);
   }
-
-  /** A plan that is lost or cannot be read forbids nothing here: erasing is for good. */
-  async #retentionOfPlan({ plan: id, ...own }: Word): Promise<Retention> {
-    const plan = id === null ? null : await tenantIndex(this.env).plan(id);
-    if (plan === null) return retentionIn(own);
-    const { policy, problem } = await readLevel('plan', plan.document, plan.policy_version);
-    return problem === null ? policy.retention : retentionIn(own);
-  }
-
-  async #wordOf(tenant: string): Promise<Word> {
-    if (this.#word !== null && this.#word.untilMs > Date.now()) return this.#word.word;
-    const erasures = this.#erasures;
-    const view = await tenantObject(this.env, tenant).read(tenant);
-    const word =
-      view === null || view.deleted_at !== null
-        ? { ...KEEPS_NOTHING, isSuspended: false, plan: null }
-        : {
-            ...(await readLevel('tenant', view.policy, view.policy_version)).policy.retention,
-            isSuspended: view.suspended !== null,
-            plan: view.plan,
-          };
-    if (this.#erasures === erasures) this.#word = { word, untilMs: Date.now() + WORD_COUNTS_MS };
-    return word;
-  }
 }
-
-const retentionIn = ({ traffic, share, days }: Retention): Retention => ({ traffic, share, days });

@@ -94,4 +94,4 @@ export class TenantObject extends RealTenantObject {
 export { PoolDirectory } from '../../objects/pool-directory.ts';
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
-export { default, TenantAccount, TenantTraffic } from './main.ts';
+export { default, TenantAccount, TenantResponses, TenantTraffic } from './main.ts';

@@ -24,4 +24,5 @@ export { PoolDirectory } from '../../objects/pool-directory.ts';
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
+export { TenantResponses } from '../../stored-responses/tenant-responses.ts';
 export { TenantTraffic } from '../../traffic/tenant-traffic.ts';

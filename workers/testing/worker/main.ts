@@ -10,6 +10,7 @@ import { createApp } from '../../app.ts';
 import type { Env } from '../../request/env.ts';
 import { callAccount } from './scripted-account.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
+import { ringResponses } from './scripted-responses.ts';
 import { callTraffic } from './scripted-traffic.ts';
 
 const app = createApp({
@@ -26,6 +27,7 @@ export default {
   fetch: (request, env, ctx) => {
     const { pathname } = new URL(request.url);
     if (pathname === '/testing/account') return callAccount(request, env);
+    if (pathname === '/testing/responses') return ringResponses(request, env);
     return pathname === '/testing/traffic' ? callTraffic(request, env) : app.fetch(request, env, ctx);
   },
   queue: consumeUsage,
@@ -35,4 +37,5 @@ export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
 export { ScriptedAccount as TenantAccount } from './scripted-account.ts';
+export { ScriptedResponses as TenantResponses } from './scripted-responses.ts';
 export { ScriptedTraffic as TenantTraffic } from './scripted-traffic.ts';
