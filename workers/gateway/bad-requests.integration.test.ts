@@ -328,7 +328,7 @@ describe('routes', () => {
     ['/api/v1/chat/completions', /did you mean \/v1\/chat\/completions\?/],
     ['/v1/Moderations', /did you mean \/v1\/moderations\?/],
     ['/v1/responses', /no \/v1\/responses; use \/v1\/chat\/completions/],
-    ['/completions', /no \/v1\/completions; use \/v1\/chat\/completions/],
+    ['/completions', /did you mean \/v1\/completions\?/],
   ])('%s is a 404 that says where to go', async (route, message) => {
     for (const method of ['GET', 'POST']) {
       const answer = await fetch(under.edge.url + route, { method });
