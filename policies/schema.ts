@@ -34,6 +34,9 @@ const Shaping = z.strictObject({
   logprobs: may(true).describe('whether a request may ask for log-probabilities'),
   bias: may(true).describe('whether a request may bias or ban tokens'),
   penalties: may(true).describe('whether a request may set penalties for repetition'),
+  plain_prompts: may(true).describe(
+    'whether a request may send plain prompts, which can hold the beginning of an answer',
+  ),
 });
 
 const shape = {
@@ -152,7 +155,7 @@ export const STRICTEST: Policy = {
   budget: 0,
   action: 'safety_only',
   modes: ['logits'],
-  shaping: { n: 1, logprobs: false, bias: false, penalties: false },
+  shaping: { n: 1, logprobs: false, bias: false, penalties: false, plain_prompts: false },
   cache: { answers: false },
   trace: 'summary',
   retention: KEEPS_NOTHING,

@@ -37,7 +37,13 @@ const LIMITS: Joins<Policy['limits']> = {
   tokens_per_month: lesser,
   tries_per_prompt_per_minute: lesser,
 };
-const SHAPING: Joins<Policy['shaping']> = { n: lesser, logprobs: and, bias: and, penalties: and };
+const SHAPING: Joins<Policy['shaping']> = {
+  n: lesser,
+  logprobs: and,
+  bias: and,
+  penalties: and,
+  plain_prompts: and,
+};
 const RETENTION: Joins<Policy['retention']> = { traffic: and, share: Math.min, responses: and, days: Math.min };
 const RAMP: Joins<PolicyRule['ramp']> = { from: Math.min, full: Math.min };
 const RULE: Joins<PolicyRule> = {

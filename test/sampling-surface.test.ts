@@ -27,6 +27,7 @@ const OPERATOR_KEY = 'pk-demo-operator';
 const POLICIES = {
   plain: { floor: 0.3, budget: 12 },
   shy: { floor: 0.3, budget: 12, shaping: { n: 2, logprobs: false, bias: false, penalties: false } },
+  chats: { floor: 0.3, budget: 12, shaping: { plain_prompts: false } },
   cached: { floor: 0.3, budget: 12, cache: { answers: true } },
   careful: {
     ...{ floor: 0.1, budget: null },
@@ -453,6 +454,14 @@ describe('plain completions', () => {
     expect(texts).toEqual(all.choices.map(({ text }) => text));
     expect(chunks.at(-1)).toMatchObject({ choices: [], usage: all.usage });
     expect((await complete({ prompt: prompts.map(bytesOf), max_tokens: 2 })).choices).toHaveLength(2);
+  });
+
+  test('are refused where the policy forbids them, as text and as ids', async () => {
+    for (const prompt of [PROMPT, bytesOf(PROMPT), [PROMPT, 'Hi']]) {
+      const found = await refusal('completions', { model: 'scripted', prompt }, 'pk-chats');
+      expect(found).toMatchObject({ status: 400, code: 'unsupported_value', param: 'prompt' });
+    }
+    expect((await chat({}, 'pk-chats')).choices).toHaveLength(1);
   });
 
   test('echo and log-probabilities have the older shape, and offsets that fit the text', async () => {

@@ -69,7 +69,13 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
     tokens_per_month: limit,
     tries_per_prompt_per_minute: limit,
   }),
-  shaping: fc.record({ n: limit, logprobs: fc.boolean(), bias: fc.boolean(), penalties: fc.boolean() }),
+  shaping: fc.record({
+    n: limit,
+    logprobs: fc.boolean(),
+    bias: fc.boolean(),
+    penalties: fc.boolean(),
+    plain_prompts: fc.boolean(),
+  }),
   cache: fc.record({ answers: fc.boolean() }),
   trace: fc.constantFrom(...TRACES),
   retention: fc.record({

@@ -51,7 +51,13 @@ const LIMITS: Orders<Policy['limits']> = {
   tokens_per_month: limitAtMost,
   tries_per_prompt_per_minute: limitAtMost,
 };
-const SHAPING: Orders<Policy['shaping']> = { n: limitAtMost, logprobs: onlyIf, bias: onlyIf, penalties: onlyIf };
+const SHAPING: Orders<Policy['shaping']> = {
+  n: limitAtMost,
+  logprobs: onlyIf,
+  bias: onlyIf,
+  penalties: onlyIf,
+  plain_prompts: onlyIf,
+};
 const RETENTION: Orders<Policy['retention']> = { traffic: onlyIf, share: atMost, responses: onlyIf, days: atMost };
 const RAMP: Orders<PolicyRule['ramp']> = { from: atMost, full: atMost };
 const RULE: Orders<PolicyRule> = {

@@ -47,6 +47,12 @@ test.each(Object.entries(ASKED))('%s is refused by name where the policy does no
   expect(refused({ [name]: null })).toBeNull();
 });
 
+test('a plain prompt is refused without being quoted', () => {
+  expect(refused({ prompt: 'a secret' })).toMatch(/^prompt: 'prompt' is not allowed .* expected a chat's messages/);
+  expect(refused({ prompt: 'a secret' })).not.toMatch(/secret/);
+  expect(refused({ prompt: 'a secret' }, LOOSEST)).toBeNull();
+});
+
 test('what asks for nothing is allowed, and so is what is no request at all', () => {
   expect(refused(NEUTRAL)).toBeNull();
   for (const body of [null, 'text', 7, []]) expect(refused(body)).toBeNull();

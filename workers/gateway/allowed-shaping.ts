@@ -10,7 +10,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { describeFound } from '#shared/api/invalid-request.ts';
 
 type Shaping = Policy['shaping'];
-type Field = { part: Exclude<keyof Shaping, 'n'>; asksForNothing: (value: unknown) => boolean };
+type Field = { part: 'logprobs' | 'bias' | 'penalties'; asksForNothing: (value: unknown) => boolean };
 
 const only = (neutral: unknown) => (value: unknown) => value === neutral;
 const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
@@ -39,6 +39,9 @@ export function demandShaping(body: unknown, { shaping }: Pick<Policy, 'shaping'
     const value = fields[name];
     if (shaping.n === null || typeof value !== 'number' || value <= shaping.n) continue;
     throw notAllowed(name, `at most ${shaping.n}, found ${describeFound(value)}`);
+  }
+  if (!shaping.plain_prompts && fields.prompt !== undefined) {
+    throw notAllowed('prompt', "a chat's messages, sent to /v1/chat/completions");
   }
   for (const [name, { part, asksForNothing }] of Object.entries(FIELDS)) {
     const value = fields[name];

@@ -332,7 +332,7 @@ describe('routes', () => {
     ['/api/v1/chat/completions', /did you mean \/v1\/chat\/completions\?/],
     ['/v1/Moderations', /did you mean \/v1\/moderations\?/],
     ['/responses', /did you mean \/v1\/responses\?/],
-    ['/completions', /no \/v1\/completions; use \/v1\/chat\/completions/],
+    ['/completions', /did you mean \/v1\/completions\?/],
   ])('%s is a 404 that says where to go', async (route, message) => {
     for (const method of ['GET', 'POST']) {
       const answer = await fetch(under.edge.url + route, { method });
