@@ -24,9 +24,7 @@ async function signIn(page: Page, key: string): Promise<void> {
 }
 
 const done = (page: Page, count: number) =>
-  page.waitForFunction((wanted) => document.querySelectorAll('.lane.done').length === wanted, count, {
-    timeout: 600_000,
-  });
+  page.waitForFunction(`document.querySelectorAll('.lane.done').length === ${count}`);
 
 test('somebody signs in, asks, sees the answer come in, reads its gauge and has its receipt checked', async ({
   skip,
@@ -36,9 +34,7 @@ test('somebody signs in, asks, sees the answer come in, reads its gauge and has 
   await signIn(page, 'pk-demo-balanced');
   expect(page.url()).toBe(`${stack.url}/console/playground`);
   // The key is in no place that a script could read.
-  expect(await page.evaluate(() => document.cookie + JSON.stringify({ ...localStorage, ...sessionStorage }))).toBe(
-    '{}',
-  );
+  expect(await page.evaluate('document.cookie + JSON.stringify({ ...localStorage, ...sessionStorage })')).toBe('{}');
 
   await page.getByLabel('Prompt', { exact: true }).fill('How do I get rid of mould on a wall?');
   await page.keyboard.press('Control+Enter');
@@ -116,7 +112,7 @@ test('on a phone nothing is wider than the screen, and a lost edge is said', asy
   skip(noBrowser !== undefined, noBrowser);
   const { page } = await openPage(browser, stack.url, { viewport: { width: 360, height: 740 } });
   await signIn(page, 'pk-demo-strict');
-  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBe(360);
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
   await page.context().setOffline(true);
   await page.getByText('You are offline').waitFor();
   await page.getByLabel('Prompt', { exact: true }).fill('Hello');

@@ -22,6 +22,8 @@ export type OperatorEnv = AppEnv & { Variables: { operator: 'operator' } };
 export type TenantAccessEnv = AppEnv & {
   Variables: { access: { tenant: string; actor: string; mayInfer: boolean; mayReadPrompts: boolean } };
 };
+/** On routes behind `fromOwnPage`: a page of the console asks, and nobody need be signed in. */
+export type OwnPageEnv = AppEnv & { Variables: { ownPage: true } };
 /** On routes behind `readBodyAfter`. */
 export type BodyEnv = AppEnv & { Variables: { body: string } };
 

@@ -7,7 +7,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
-import type { AppEnv, BodyEnv, Middleware } from './context.ts';
+import type { BodyEnv, CallerEnv, Middleware, OperatorEnv, OwnPageEnv, TenantAccessEnv } from './context.ts';
 import { logInfo } from './log.ts';
 import { within } from './within.ts';
 
@@ -39,7 +39,7 @@ export const DEFAULT_BODY_PATIENCE: BodyPatience = { silenceMs: 10_000, wholeMs:
  * Finds out who asks, and then reads the body. The two are one middleware, because Hono's types
  * cannot tell the order of two.
  */
-export function readBodyAfter<E extends AppEnv>(
+export function readBodyAfter<E extends CallerEnv | OperatorEnv | TenantAccessEnv | OwnPageEnv>(
   whoAsks: Middleware<E>,
   patience: BodyPatience,
 ): Middleware<E & BodyEnv> {

@@ -71,7 +71,7 @@ async function decrypt(token: string, secrets: SessionSecrets): Promise<unknown>
   return JSON.parse(new TextDecoder().decode(text));
 }
 
-async function sessionKey({ directiveKey, operatorKeySha256 }: SessionSecrets): Promise<CryptoKey> {
+async function sessionKey({ directiveKey, operatorKeySha256 }: SessionSecrets) {
   const raw = await derivedKey(`plimsoll console session ${operatorKeySha256}`, directiveKey);
   // The cast: as above.
   return crypto.subtle.importKey('raw', raw as Uint8Array<ArrayBuffer>, 'AES-GCM', false, ['encrypt', 'decrypt']);

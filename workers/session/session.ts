@@ -9,7 +9,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { admitAnyScope, wrongKey } from '../request/authenticate.ts';
 import { clientAddress } from '../request/client-address.ts';
-import type { AppContext, AppEnv, Middleware } from '../request/context.ts';
+import type { AppContext, Middleware, OwnPageEnv } from '../request/context.ts';
 import { sessionOver } from '../request/credential.ts';
 import { endSession, isEnded } from '../request/ended-sessions.ts';
 import { isNoKey } from '../request/key-form.ts';
@@ -21,9 +21,10 @@ import type { Caller, TenantDirectory } from '../request/tenant-directory.ts';
 import type { KeyLine, SessionAnswer, SignIn } from './session-answer.ts';
 
 /** Only pages of the console may ask, or another site could sign somebody in or out. */
-export function fromOwnPage(): Middleware<AppEnv> {
+export function fromOwnPage(): Middleware<OwnPageEnv> {
   return async function fromOwnPage(c, next) {
     demandOwnPage(c);
+    c.set('ownPage', true);
     // What a session may do is for nobody's cache.
     c.header('cache-control', 'no-store');
     await next();
