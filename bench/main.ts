@@ -19,6 +19,7 @@ import { KIND_NAMES, type KindName } from './fuzz/kinds.ts';
 import { benchFuzz, parseKinds } from './fuzz.ts';
 import { benchGate } from './gate.ts';
 import { benchGlobal } from './global.ts';
+import { benchGrammar } from './grammar.ts';
 import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchLimits } from './limits.ts';
@@ -59,6 +60,7 @@ type Flags = {
 const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>> = {
   'two-experts': (flags) => benchTwoExperts({ ...flags, bundleDir: flags.bundle }),
   gate: (flags) => benchGate({ ...flags, bundleDir: flags.bundle }),
+  grammar: (flags) => benchGrammar({ ...flags, bundleDir: flags.bundle }),
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
   edge: benchEdge,

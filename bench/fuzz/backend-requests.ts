@@ -37,6 +37,20 @@ const anyChanges = fc.record(
     repetition_penalty: field(fc.double({ min: 0.01, max: 10, noNaN: true })),
     logit_bias: field(fc.dictionary(fc.nat({ max: 300 }).map(String), fc.double({ min: -100, max: 100, noNaN: true }))),
     allowed_token_ids: field(fc.array(fc.nat({ max: 300 }), { minLength: 1 })),
+    grammar: field(
+      fc.constantFrom(
+        { type: 'json_object' },
+        { type: 'json_schema', schema: '{"type":"array","items":{"type":"integer"}}' },
+        { type: 'json_schema', schema: '{"not":{}}' },
+        {
+          type: 'choice',
+          options: [
+            { type: 'literal', text: 'a' },
+            { type: 'text', without: ['b'] },
+          ],
+        },
+      ),
+    ),
     min_tokens: field(fc.nat({ max: 20 })),
     ignore_eos: field(fc.boolean()),
     n: field(fc.integer({ min: 1, max: 4 })),

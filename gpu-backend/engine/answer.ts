@@ -46,7 +46,7 @@ export type AnswerOptions = {
   topK?: number | null;
   /** The memory for keys and values; null if nothing bounds it. */
   memory?: KvMemory | null;
-  /** Makes each answer's mask. The default knows a request's `allowedIds`. */
+  /** Makes each answer's mask. The default knows `allowedIds`, and throws for a grammar. */
   maskOf?: MaskOf;
   /** Which of the request's answers this is, from 0. */
   choice?: number;

@@ -27,7 +27,7 @@ export type HostOptions = {
   limits: EngineLimits;
   /** An expert's half of the logits router; see `RowTeller`. */
   halfOf?: HalfOf | undefined;
-  /** Makes each answer's mask, on this side of the port; see token-mask.ts. */
+  /** Makes each answer's mask, on this side of the port; `createMaskOf` if left out. */
   maskOf?: MaskOf;
   /** Writes to the log of whoever runs the engine. */
   warn?: Warn;

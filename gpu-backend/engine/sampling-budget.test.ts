@@ -9,12 +9,13 @@ import { expect, test } from 'vitest';
 import { NO_WEIGHTS, seedKey } from '#shared/gate/index.ts';
 import * as oracle from '#shared/gate/testing/oracle.ts';
 import { numbersAt, tree } from '#shared/gate/testing/tree.ts';
+import type { Grammar } from '#shared/grammar/grammar.ts';
 import { OPEN_LINE, RULES, type Rule } from '#shared/line/line.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { EngineRequest } from './engine.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
 import { driveAnswer } from './testing/drive-answer.ts';
-import { allowedTokens, type MaskOf } from './token-mask.ts';
+import { createMaskOf, type MaskOf } from './token-mask.ts';
 
 const SIZE = 5;
 const LENGTH = 3;
@@ -35,7 +36,7 @@ type Case = {
   budget: number;
   minTokens: number;
   sampling: Omit<EngineRequest['sampling'], 'key' | 'allowedIds'>;
-  allows: 'all' | 'some' | 'others at each token';
+  allows: 'all' | 'some' | 'others at each token' | 'a grammar';
 };
 
 const nats = fc.double({ min: -2, max: 2, noNaN: true });
@@ -57,7 +58,7 @@ const given: fc.Arbitrary<Case> = fc.record({
       .array(fc.tuple(fc.nat(SIZE - 1), fc.constantFrom(-100, -3, 3, 100)), { maxLength: 3 })
       .map((entries) => new Map(entries)),
   }),
-  allows: fc.constantFrom('all', 'some', 'others at each token'),
+  allows: fc.constantFrom('all', 'some', 'others at each token', 'a grammar'),
 });
 
 /** A client that pushes and bans words, with a small budget. */
@@ -72,14 +73,36 @@ const TEMPTING = [1, 2, 3].map((seed): [Case] => [
   },
 ]);
 
+/** The texts of a few grammars. Tokens 1, 2 and 3 are a, b and c. */
+const GRAMMARS = [
+  ['ab', 'abc', 'b', 'cc'],
+  ['a', 'aa', 'aaa', 'aaab'],
+  ['', 'bca', 'bcb', 'c'],
+];
+const textsOf = ({ seed }: Case) => GRAMMARS[seed % GRAMMARS.length]!;
+
+/** By definition: what goes on with one of the texts, and an end after a whole one. */
+function allowedByGrammar(one: Case, drawn: readonly number[]): Set<number> {
+  const said = String.fromCharCode(...drawn.map((id) => 96 + id));
+  const texts = textsOf(one).filter((text) => text.startsWith(said));
+  return new Set(texts.map((text) => (text === said ? EOS : text.charCodeAt(said.length) - 96)));
+}
+
 /** The tokens that this case's mask allows after these. */
-function allowedAfter({ seed, allows }: Case, drawn: readonly number[]): Set<number> {
+function allowedAfter(one: Case, drawn: readonly number[]): Set<number> {
+  const { seed, allows } = one;
   const all = Array.from({ length: SIZE }, (_, id) => id);
   if (allows === 'all') return new Set(all);
+  if (allows === 'a grammar') return allowedByGrammar(one, drawn);
   const u = numbersAt(seed, allows === 'some' ? [-1] : [...drawn, -1]);
   // There is always a word.
   return new Set(all.filter((id) => u(id) < 0.6 || id === 1 + Math.floor(3 * u(SIZE))));
 }
+
+const grammarOf = (one: Case): Grammar => ({
+  type: 'choice',
+  options: textsOf(one).map((text) => ({ type: 'literal', text })),
+});
 
 const movingMask =
   (one: Case): MaskOf =>
@@ -96,7 +119,9 @@ function shapeAfter(one: Case, drawn: readonly number[]) {
   const { temperature, topP, topK = 0, minP = 0 } = one.sampling;
   const allowed = allowedAfter(one, drawn);
   // Every token but the end is a word, so an answer may end once it has one, and min_tokens.
-  const mayEnd = drawn.length >= Math.max(1, one.minTokens);
+  const hasWord = [1, 2, 3].some((id) => allowed.has(id));
+  // A grammar that leaves nothing but the end has the last word.
+  const mayEnd = drawn.length >= Math.max(1, one.minTokens) || !hasWord;
   const mask = new Set([0, 1, 2, 3, 4].filter((id) => !allowed.has(id) || id === BANNED || (id === EOS && !mayEnd)));
   return { temperature, topP, topK, minP, mask };
 }
@@ -142,12 +167,13 @@ test('q is the oracle’s, and q(y) <= e^K * p_s~(y), whatever a client bans, pu
             key: seedKey(`${seed}/${drawn}`),
             ...sampling,
             ...(allows === 'some' && { allowedIds: [...allowedAfter(one, [])] }),
+            ...(allows === 'a grammar' && { grammar: grammarOf(one) }),
           },
           topLogprobs: SIZE,
           line: { ...OPEN_LINE, rule, budget },
           resume,
         };
-        const maskOf = allows === 'others at each token' ? movingMask(one) : allowedTokens;
+        const maskOf = allows === 'others at each token' ? movingMask(one) : createMaskOf(vocabulary, { size: SIZE });
         const options = { vocabulary, proposal: PROPOSAL, contextLength: 96, maskOf };
         const rows = experts([...drawn]);
         const shape = shapeAfter(one, drawn);

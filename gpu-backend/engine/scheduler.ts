@@ -44,6 +44,7 @@ import type { Job, Warn } from './job.ts';
 import { jobsOf } from './jobs-of.ts';
 import { planChunk } from './plan-chunk.ts';
 import { PrefillPace } from './prefill-pace.ts';
+import { createMaskOf } from './token-mask.ts';
 
 /** Reports a request's next events, or the error that ends it. */
 export type Emit = (id: number, outcome: { events: EngineEvent[] } | { error: PlimsollError }) => void;
@@ -112,7 +113,9 @@ export class Scheduler {
     this.#now = now;
     this.#drafts = limits.speculation && experts.abilities.score ? drafts : null;
     this.#terms = termsOf(experts, { ...options, limits });
-    this.#options = { ...options, topK: this.#terms.topK, memory: this.#terms.memory };
+    const { topK, memory, vocabSize } = this.#terms;
+    const maskOf = options.maskOf ?? createMaskOf(options.vocabulary, { size: vocabSize });
+    this.#options = { ...options, topK, memory, maskOf };
   }
 
   get stats(): EngineStats {

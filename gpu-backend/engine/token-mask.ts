@@ -10,21 +10,53 @@
  * never crosses to that thread: it has methods, and messages are plain data. What crosses is the
  * request, and there `HostOptions.maskOf` makes a mask of what the request says. A further kind of
  * mask is a field of `EngineRequest.sampling` that can be cloned, its check in check-request.ts,
- * and a `maskOf` that knows the field, given to `hostEngine` in engine-thread.ts. That thread has
- * the bundle's tokenizer, which a grammar needs. Today it gives none, so the default applies.
+ * and its part in `createMaskOf`.
  */
 import type { TokenMask } from '#shared/answer/token-mask.ts';
+import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import type { EngineRequest } from './engine.ts';
+import { GrammarMasks } from './grammar-masks.ts';
 
 /** Makes the mask of one answer to a request. null: it has none. */
 export type MaskOf = (request: EngineRequest) => TokenMask | null;
 
-/** The mask of a request that names the only tokens its answer may consist of. */
-export const allowedTokens: MaskOf = ({ sampling: { allowedIds } }) => {
-  if (allowedIds === undefined) return null;
-  let most = 0;
-  for (const id of allowedIds) most = Math.max(most, id);
-  const bits = new Uint32Array((most >> 5) + 1);
-  for (const id of allowedIds) bits[id >> 5]! |= 1 << (id & 31);
-  return { allowed: () => bits, accept: () => {} };
+/** The mask of a request that names the only tokens its answer may consist of, and no grammar. */
+export const allowedTokens: MaskOf = ({ sampling: { allowedIds, grammar } }) => {
+  if (grammar !== undefined) throw new Error('a grammar needs the tokens of a vocabulary');
+  return allowedIds === undefined ? null : listMask(allowedIds);
 };
+
+/** Knows all that a request can ask for. Grammars that come again are compiled once. */
+export function createMaskOf(vocabulary: Vocabulary, { size }: { size: number }): MaskOf {
+  // A backend that is never asked for a grammar does not need its tree of tokens.
+  let masks: GrammarMasks | null = null;
+  return ({ sampling: { allowedIds, grammar } }) => {
+    const list = allowedIds === undefined ? null : listMask(allowedIds);
+    if (grammar === undefined) return list;
+    masks ??= new GrammarMasks(vocabulary, { size });
+    const mask = masks.maskOf(grammar);
+    return list === null ? mask : bothMasks(mask, list);
+  };
+}
+
+function listMask(ids: readonly number[]): TokenMask {
+  let most = 0;
+  for (const id of ids) most = Math.max(most, id);
+  const bits = new Uint32Array((most >> 5) + 1);
+  for (const id of ids) bits[id >> 5]! |= 1 << (id & 31);
+  return { allowed: () => bits, accept: () => {} };
+}
+
+function bothMasks(a: TokenMask, b: TokenMask): TokenMask {
+  return {
+    allowed: () => {
+      const [one, other] = [a.allowed(), b.allowed()];
+      if (one === null || other === null) return one ?? other;
+      return one.subarray(0, other.length).map((word, i) => word & other[i]!);
+    },
+    accept: (id) => {
+      a.accept(id);
+      b.accept(id);
+    },
+  };
+}

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { toPlimsollError } from '#shared/api/errors.ts';
 import { withPlain } from '#shared/api/sampling.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
+import { grammarDigest } from '#shared/protocol/grammar-digest.ts';
 import type { Frame, GenerateRequest } from '#shared/protocol/generate.ts';
 import { partsBefore } from '#shared/protocol/resume.ts';
 import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
@@ -142,6 +143,7 @@ async function receiptOf(
     seed: request.seed,
     max_tokens: request.max_tokens,
     sampling: withPlain(request),
+    ...(request.grammar && { grammar: await grammarDigest(request.grammar) }),
     prompt_digest: directive.digest,
     answer_digest: answerDigest,
   };

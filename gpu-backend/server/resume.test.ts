@@ -113,6 +113,18 @@ const cases: [string, Case][] = [
       line: { budget: 6 },
     },
   ],
+  [
+    'a grammar',
+    {
+      body: {
+        grammar: {
+          type: 'json_schema',
+          schema: '{"type":"object","properties":{"a":{"type":"string","maxLength":9}},"required":["a"]}',
+        },
+      },
+      line: { budget: 4 },
+    },
+  ],
   ['the least of tokens, and no end', { body: { min_tokens: 10, stop: ['a', '#'], ignore_eos: true } }],
   ['layers', { line: { mode: 'layers', floor: 0.1, opening, budget: 6 } }],
   ['the safety expert alone', { line: { action: 'safety_only' } }],

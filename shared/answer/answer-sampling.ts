@@ -9,6 +9,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { type DrawKey, isAllowed, penaltyBias, repetitionScale, type SamplingParams } from '#shared/gate/index.ts';
+import type { Grammar } from '#shared/grammar/grammar.ts';
 import type { TokenMask } from './token-mask.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
@@ -28,6 +29,8 @@ export type RequestedSampling = {
   logitBias?: ReadonlyMap<number, number>;
   /** At least one. */
   allowedIds?: readonly number[];
+  /** What the answer's text must look like. */
+  grammar?: Grammar;
 };
 
 type SampledRequest = {

@@ -52,7 +52,8 @@ test('accepts any 64-bit seed unchanged, and refuses a larger one', () => {
 });
 
 test('takes every parameter of generation that a chat has', () => {
-  const elsewhere = ['expert_logprobs', 'messages', 'prompt', 'echo'];
+  // `grammar` is what becomes of `response_format`.
+  const elsewhere = ['expert_logprobs', 'messages', 'prompt', 'echo', 'grammar'];
   const parameters = Object.keys(GenerateRequest.shape).filter((name) => !elsewhere.includes(name));
   expect(parameters.filter((name) => !(name in ChatRequest.shape))).toEqual([]);
   const chat = { model: 'm', messages: [{ role: 'user', content: '?' }] };

@@ -9,6 +9,7 @@ import { generationFields, MOST_TOP_LOGPROBS } from './generation-fields.ts';
 import { ignoredFields } from './ignored-fields.ts';
 import { parseRequest } from './invalid-request.ts';
 import { RequestExtension } from './plimsoll-extension.ts';
+import { GuidedJson, ResponseFormat, StructuredOutputs } from './response-format.ts';
 import { refuseUnsupported, type Unsupported, VLLM_UNSUPPORTED } from './unsupported-fields.ts';
 import { refuseOtherParts } from './unsupported-parts.ts';
 import { repaired, wellFormed } from './well-formed.ts';
@@ -40,6 +41,10 @@ export const ChatRequest = z.object({
   max_completion_tokens: z.int().min(1).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(MOST_TOP_LOGPROBS).nullish(),
+  response_format: ResponseFormat.nullish(),
+  // vLLM's, for the same.
+  guided_json: GuidedJson.nullish(),
+  structured_outputs: StructuredOutputs.nullish(),
   plimsoll: RequestExtension.nullish(),
 });
 export type ChatRequest = z.infer<typeof ChatRequest>;
@@ -50,7 +55,6 @@ const UNSUPPORTED: Unsupported = {
   tool_choice: { neutral: ['none', 'auto'], expected: '"none"' },
   functions: { neutral: 'empty', expected: 'no functions' },
   function_call: { neutral: ['none', 'auto'], expected: '"none"' },
-  response_format: { neutral: { type: 'text' }, expected: '{"type":"text"}' },
   modalities: { neutral: [['text']], expected: '["text"]' },
   audio: 'never',
   prediction: 'never',

@@ -37,6 +37,8 @@ const UNSUPPORTED: Unsupported = {
   response_format: { neutral: { type: 'text' }, expected: '{"type":"text"}' },
   max_completion_tokens: { neutral: [], expected: 'max_tokens' },
   prompt_embeds: 'never',
+  guided_json: 'never',
+  structured_outputs: 'never',
   ...VLLM_UNSUPPORTED,
   // Nothing is put before a prompt, and no special token is made of it.
   add_special_tokens: { neutral: [false, true], expected: 'true or false' },

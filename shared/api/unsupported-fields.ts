@@ -19,11 +19,10 @@ export type Unsupported = Readonly<
 
 /** What vLLM takes and this server does not. */
 export const VLLM_UNSUPPORTED: Unsupported = {
-  guided_json: 'never',
   guided_regex: 'never',
   guided_choice: 'never',
   guided_grammar: 'never',
-  structured_outputs: 'never',
+  structural_tag: 'never',
   chat_template: 'never',
   chat_template_kwargs: { neutral: 'empty', expected: 'an empty object' },
   documents: { neutral: 'empty', expected: 'no documents' },

@@ -41,6 +41,7 @@ const SHAPING: Partial<{ [K in keyof GenerateRequest]: (n: number) => GenerateRe
   repetition_penalty: (n) => 1 + (n + 1) * 1e-6,
   logit_bias: (n) => ({ [n]: 0.5 }),
   allowed_token_ids: (n) => [n],
+  grammar: (n) => ({ type: 'literal', text: String(n) }),
   min_tokens: (n) => n + 1,
   prompt: (n) => [n],
 };

@@ -7,6 +7,7 @@ import type { RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { lesser } from '#shared/line/order.ts';
 import type { GenerateBody, RawPrompt, Seed } from './generate.ts';
+import { grammarOfChat } from './grammar-of-chat.ts';
 
 /**
  * A request for answers to one prompt: a chat, or a plain prompt, whose `messages` then are what
@@ -29,6 +30,7 @@ export function generateBody(
   }: { maxTokensOfPolicy: number | null; trace: RequestExtension['trace']; defaults: Sampling; seed: () => Seed },
 ): GenerateBody {
   const { temperature, top_p, ...rest } = samplingOf(asked, defaults);
+  const grammar = grammarOfChat(asked)?.grammar;
   return {
     model: asked.model,
     ...(asked.prompt === undefined ? { messages: asked.messages } : { messages: [], prompt: asked.prompt }),
@@ -42,6 +44,7 @@ export function generateBody(
     // Left out where they are neutral, so that the digest of a plain request has few fields.
     ...Object.fromEntries(Object.entries(rest).filter(([name, value]) => value !== NEUTRAL[name])),
     ...wishesOf(asked),
+    ...(grammar && { grammar }),
     // A trace of the tokens is all that shows these. Else they would cost a sum over every row.
     ...(trace === 'tokens' && { expert_logprobs: true }),
     ...logprobsOf(asked, trace === 'tokens' ? (asked.plimsoll?.top ?? 0) : 0),

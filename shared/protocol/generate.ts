@@ -11,6 +11,7 @@ import { LogitBias, MOST_CHOICES, MOST_TOP_LOGPROBS } from '#shared/api/generati
 import { LookReport, TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
+import { Grammar } from '#shared/grammar/grammar.ts';
 import { Mark } from './frame-mac.ts';
 import { Ran } from './ran.ts';
 
@@ -80,6 +81,8 @@ export const GenerateRequest = z
     logit_bias: LogitBias.default({}),
     /** The only tokens that the answer may consist of, its end included. null: any. */
     allowed_token_ids: z.array(tokenId).min(1).max(MOST_ALLOWED).nullable().default(null),
+    /** What the answer's text must look like, from its first token to its end. null: free text. */
+    grammar: Grammar.nullable().default(null),
     /** Nothing ends an answer with fewer tokens, neither its experts nor a stop string. */
     min_tokens: z.int().min(0).default(0),
     /** Go on after the experts end the answer, up to `max_tokens`. */

@@ -103,6 +103,8 @@ export const Receipt = z.strictObject({
    * signed it.
    */
   sampling: Sampling.nullable().default(null),
+  /** SHA-256 of the grammar that the answer follows, in canonical JSON. Left out: free text. */
+  grammar: Sha256.exactOptional(),
   /** SHA-256 of the request's body and of the answer's text, lower-case hex. */
   prompt_digest: z.string(),
   answer_digest: z.string(),

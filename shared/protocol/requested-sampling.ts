@@ -12,6 +12,7 @@ export function requestedSampling(request: GenerateRequest): RequestedSampling {
     frequencyPenalty: request.frequency_penalty,
     repetitionPenalty: request.repetition_penalty,
     logitBias: new Map(Object.entries(request.logit_bias).map(([id, nats]) => [Number(id), nats])),
+    ...(request.grammar && { grammar: request.grammar }),
     ...(request.allowed_token_ids && { allowedIds: request.allowed_token_ids }),
   };
 }

@@ -7,9 +7,11 @@ import { refusalWords, type Verdict } from '#policies/compile.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { CacheState } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
+import { spelledText } from '#shared/grammar/spelled-text.ts';
 import type { Line } from '#shared/line/line.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { type Asked, generateBody } from '#shared/protocol/generate-body.ts';
+import { grammarOfChat } from '#shared/protocol/grammar-of-chat.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { chooseStanding } from '../request/choose-standing.ts';
 import type { Config } from '../request/config.ts';
@@ -24,6 +26,7 @@ import type { Timeouts } from './attempt.ts';
 import { type BackendPool, chooseBackends, type PoolMember, refuseTooLong } from './backend-pool.ts';
 import { beginMixed } from './begin-mixed.ts';
 import { callBackend } from './call-backend.ts';
+import { createCheckGrammar } from './check-grammar.ts';
 import { countShadow } from './count-shadow.ts';
 import type { Decide } from './decide.ts';
 import { createEdgeSigner, createMixedSigner, policyRefusal } from './edge-receipt.ts';
@@ -59,6 +62,8 @@ type Prepared = {
   cost: Cost;
   members: PoolMember[];
   listMembers: () => Promise<PoolMember[]>;
+  /** What a grammar can make the answer say. Empty if nothing. */
+  spelled: string;
 };
 
 type Decided = Prepared & Awaited<ReturnType<Decide>> & { line: Line };
@@ -80,6 +85,7 @@ export type Answering = {
 };
 
 export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts, findAnswer }: AnswererParts) {
+  const checkGrammar = createCheckGrammar();
   const signerOf = createEdgeSigner();
   const signerOfMixed = createMixedSigner();
   const mixedSigner = async (config: Config) => (await signerOfMixed(config)) ?? refuseUnsigned();
@@ -92,19 +98,22 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     const trace = allowedTrace(caller.policy, extension.trace);
     checkTop(caller.policy, extension, trace);
     demandMixable(asked);
+    const grammar = grammarOfChat(asked);
+    checkGrammar(grammar, caller);
+    const spelled = grammar === null ? '' : spelledText(grammar.grammar);
     const listMembers = async () => allowedMembers(await poolMembers(pool, c, asked), caller.policy, asked.model);
     const members = await listMembers();
     refuseTooLong(members, asked);
     const cost = await costOf(asked, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
-    return { asked, caller, trace, cost, members, listMembers };
+    return { asked, caller, trace, cost, members, listMembers, spelled };
   }
 
   /** Reads the prompt. Throws if the policy refuses it. */
   async function decideOn(prepared: Prepared, c: Metered): Promise<Decided> {
-    const { asked, caller } = prepared;
+    const { asked, caller, spelled } = prepared;
     const { config, requestId } = c.var;
     const { messages } = asked;
-    const made = await decide(messages, { caller, extension: asked.plimsoll ?? {} });
+    const made = await decide(messages, { caller, extension: asked.plimsoll ?? {}, spelled });
     const { verdict, policy } = made.decision;
     if (verdict.action === 'refuse') {
       const text = refusalText(verdict.because, refusalWords(policy, verdict.because));

@@ -86,7 +86,6 @@ describe('an invalid chat request is refused, and the error names the field', ()
     ['tools', [{ type: 'function' }]],
     ['tool_choice', 'required'],
     ['functions', [{}]],
-    ['response_format', { type: 'json_object' }],
     ['modalities', ['text', 'audio']],
     ['reasoning_effort', 'high'],
     ['verbosity', 'low'],
@@ -101,9 +100,7 @@ describe('an invalid chat request is refused, and the error names the field', ()
     ['web_search_options', {}],
     ['moderation', {}],
     ['reasoning', {}],
-    ['guided_json', { type: 'object' }],
     ['guided_regex', 'a*'],
-    ['structured_outputs', { json: {} }],
     ['chat_template', '{{ 1 }}'],
     ['prompt_logprobs', 1],
   ])('%s is refused, not ignored, because it cannot be honoured', async (param, value) => {
@@ -111,7 +108,7 @@ describe('an invalid chat request is refused, and the error names the field', ()
     const { code, message } = await expectError(answer, { param });
     expect(message).toMatch(/not supported/);
     expect(code).toBe(
-      /^(audio|prediction|web_search_options|moderation|reasoning|guided_\w+|structured_outputs|chat_template|prompt_logprobs)$/.test(
+      /^(audio|prediction|web_search_options|moderation|reasoning|guided_\w+|chat_template|prompt_logprobs)$/.test(
         param,
       )
         ? 'unsupported_parameter'

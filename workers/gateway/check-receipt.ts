@@ -12,6 +12,7 @@ import type { Line } from '#shared/line/line.ts';
 import type { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { EndFrame, GenerateBody } from '#shared/protocol/generate.ts';
+import { grammarDigest } from '#shared/protocol/grammar-digest.ts';
 import { crossedLine } from '#shared/protocol/line-held.ts';
 import { type Receipt, verifyReceipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook } from '#shared/protocol/second-look.ts';
@@ -39,7 +40,7 @@ export async function checkReceipt(
     jwks: JSONWebKeySet;
     directive: Directive;
     start: StartFrame;
-    asked: Pick<GenerateBody, 'seed' | 'max_tokens' | 'n' | keyof Sampling>;
+    asked: Pick<GenerateBody, 'seed' | 'max_tokens' | 'n' | 'grammar' | keyof Sampling>;
     /** Which of the request's answers it is for, from 0. */
     choice?: number;
     /** The version of the probe that must have looked; null if unknown. */
@@ -84,6 +85,7 @@ export async function checkReceipt(
     seed: asked.seed,
     max_tokens: asked.max_tokens,
     sampling: withPlain(asked),
+    grammar: asked.grammar ? await grammarDigest(asked.grammar) : undefined,
     finish_reason: end.finish_reason,
     spent: end.spent,
     ran: end.ran,

@@ -36,24 +36,29 @@ type Decision = {
 
 export type Decide = (
   messages: readonly Message[],
-  options: { caller: Caller; extension: RequestExtension },
+  options: {
+    caller: Caller;
+    extension: RequestExtension;
+    /** What the request can make an answer say, besides what it says itself. */
+    spelled?: string;
+  },
 ) => Promise<{ decision: Decision; cache: 'hit' | 'miss' }>;
 
 export function createDecide(classifier: Classifier): Decide {
   const decisions = new LRUCache<string, Decision>({ max: MAX_DECISIONS });
 
-  return async (messages, { caller, extension }) => {
+  return async (messages, { caller, extension, spelled = '' }) => {
     const floor = extension.floor ?? LOOSEST.floor;
     const budget = extension.budget ?? LOOSEST.budget;
     const mode = extension.mode ?? 'logits';
-    const promptDigest = await sha256Hex(JSON.stringify(messages));
+    const promptDigest = await sha256Hex(JSON.stringify(spelled === '' ? messages : [messages, spelled]));
     const key = JSON.stringify([caller.tenant, caller.version, floor, budget, mode, classifier.version, promptDigest]);
     const known = decisions.get(key);
     if (known !== undefined) return { decision: known, cache: 'hit' };
 
     // We read the text of every role. The client writes all of them, the assistant's turns too, so
     // skipping one would leave a way around the classifier.
-    const text = messages.map(({ content }) => content).join('\n');
+    const text = [...messages.map(({ content }) => content), ...(spelled === '' ? [] : [spelled])].join('\n');
     const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
     // Most requests ask for no bounds of their own, and joining costs as much as all the rest here.
     const isAsked = floor !== LOOSEST.floor || budget !== LOOSEST.budget;

@@ -184,6 +184,10 @@ function policyOf({ rule, floor, ceiling, opening, budget, earned, action }: Lin
 
 function samplingOf({ request, vocabulary, key, safety: { start } }: MixOptions): AnswerSampling {
   const sampling = requestedSampling(request);
+  // The edge refuses it before, where it says so better. A grammar that nobody holds must not pass.
+  if (sampling.grammar !== undefined) {
+    throw new PlimsollError('unsupported_value', 'An answer in the mode "edge" cannot follow a grammar.');
+  }
   const asked = { sampling, promptIds: start.prompt_ids ?? [], minTokens: request.min_tokens };
   return new AnswerSampling(asked, { key, vocabulary, mask: maskOf(sampling.allowedIds) });
 }

@@ -1,5 +1,6 @@
 /** What a scripted backend's receipt says, whatever it has written and however it behaves. */
 import { withPlain } from '#shared/api/sampling.ts';
+import { grammarDigest } from '#shared/protocol/grammar-digest.ts';
 import type { AnswerPart } from '#shared/protocol/answer-part.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
@@ -28,6 +29,7 @@ export async function scriptedReceipt({
     signed_line: await digestOfSignedLine(directive),
     ...{ choice, choices: asked.n, top_k: null, seed: asked.seed, max_tokens: asked.max_tokens },
     sampling: withPlain(asked),
+    ...(asked.grammar && { grammar: await grammarDigest(asked.grammar) }),
     prompt_digest: digest,
   };
 }

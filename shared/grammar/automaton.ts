@@ -1,0 +1,153 @@
+/**
+ * Reads an answer byte by byte along a grammar: a pushdown automaton that follows all ways to read
+ * it at once. Each way is a thread: a place in a leaf, and the rules that go on after it. States
+ * (sets of threads) and their steps are made when they are first needed, and kept: JSON of any
+ * length keeps coming back to a few.
+ */
+import type { Leaf } from './leaf.ts';
+import { Rule } from './rule.ts';
+
+/** Where a rule goes on once what it has called is over. */
+type Frame = { readonly number: number; readonly rule: Rule; readonly state: number; readonly parent: Frame | null };
+
+export type Thread = {
+  readonly number: number;
+  readonly leaf: Leaf;
+  readonly at: number;
+  /** null: nothing follows. */
+  readonly then: Frame | null;
+};
+
+export type State = {
+  readonly threads: readonly Thread[];
+  /** Whether the text may end here. */
+  readonly ends: boolean;
+  /** By byte: the next state, null if there is none. */
+  readonly next: Map<number, State | null>;
+};
+
+/** Then it forgets those it knows. Those in use stay as they are. */
+const MOST_KNOWN = 10_000;
+
+export class Automaton {
+  readonly start: State;
+  readonly #frames = new Map<string, Frame>();
+  readonly #threads = new Map<string, Thread>();
+  readonly #states = new Map<string, State>();
+  readonly #after = new Map<Frame, State>();
+  readonly #leaves = new Map<Leaf, number>();
+  readonly #over: State = { threads: [], ends: true, next: new Map() };
+  #count = 0;
+
+  /** @param root pruned: all that is left of it can end */
+  constructor(root: Rule) {
+    const reading = new Reading(this);
+    reading.enter(root, 0, null);
+    this.start = this.#stateOf(reading);
+  }
+
+  /** The state after one more byte; null if that may not come. */
+  step(state: State, byte: number): State | null {
+    const known = state.next.get(byte);
+    if (known !== undefined) return known;
+    const reading = new Reading(this);
+    for (const { leaf, at, then } of state.threads) {
+      const to = leaf.step(at, byte);
+      if (to >= 0) reading.go(leaf, to, then);
+    }
+    const next = reading.threads.size === 0 && !reading.ends ? null : this.#stateOf(reading);
+    state.next.set(byte, next);
+    return next;
+  }
+
+  /** The state once a thread's leaf is over. */
+  after({ then }: Thread): State {
+    if (then === null) return this.#over;
+    const known = this.#after.get(then);
+    if (known !== undefined) return known;
+    const reading = new Reading(this);
+    reading.leave(then);
+    const state = this.#stateOf(reading);
+    this.#after.set(then, state);
+    return state;
+  }
+
+  frame(rule: Rule, state: number, parent: Frame | null): Frame {
+    const key = `${rule.number}/${state}/${parent?.number}`;
+    return this.#known(this.#frames, key, () => ({ number: this.#count++, rule, state, parent }));
+  }
+
+  thread(leaf: Leaf, at: number, then: Frame | null): Thread {
+    let number = this.#leaves.get(leaf);
+    if (number === undefined) {
+      number = this.#leaves.size;
+      this.#leaves.set(leaf, number);
+    }
+    const key = `${number}/${at}/${then?.number}`;
+    return this.#known(this.#threads, key, () => ({ number: this.#count++, leaf, at, then }));
+  }
+
+  #stateOf({ threads, ends }: Reading): State {
+    const sorted = [...threads].sort((a, b) => a.number - b.number);
+    const key = `${ends} ${sorted.map(({ number }) => number).join()}`;
+    return this.#known(this.#states, key, () => ({ threads: sorted, ends, next: new Map() }));
+  }
+
+  #known<T>(map: Map<string, T>, key: string, make: () => T): T {
+    const known = map.get(key);
+    if (known !== undefined) return known;
+    if (map.size >= MOST_KNOWN) {
+      for (const each of [this.#frames, this.#threads, this.#states]) each.clear();
+      this.#after.clear();
+    }
+    const made = make();
+    map.set(key, made);
+    return made;
+  }
+}
+
+/** Collects the threads of one state. */
+class Reading {
+  readonly threads = new Set<Thread>();
+  ends = false;
+  readonly #automaton: Automaton;
+  readonly #entered = new Set<Frame>();
+  readonly #been = new Set<Thread>();
+
+  constructor(automaton: Automaton) {
+    this.#automaton = automaton;
+  }
+
+  enter(rule: Rule, state: number, parent: Frame | null): void {
+    const here = this.#automaton.frame(rule, state, parent);
+    if (this.#entered.has(here)) return;
+    this.#entered.add(here);
+    const { edges, skips, accepting } = rule.states[state]!;
+    if (accepting) this.leave(parent);
+    for (const to of skips) this.enter(rule, to, parent);
+    for (const { symbol, to } of edges) {
+      // Where a rule has nothing left to do, it need not be remembered.
+      const then = isOver(rule, to) ? parent : this.#automaton.frame(rule, to, parent);
+      if (symbol instanceof Rule) this.enter(symbol, 0, then);
+      else this.go(symbol, symbol.start, then);
+    }
+  }
+
+  go(leaf: Leaf, at: number, then: Frame | null): void {
+    const thread = this.#automaton.thread(leaf, at, then);
+    if (this.#been.has(thread)) return;
+    this.#been.add(thread);
+    if (leaf.goesOn(at)) this.threads.add(thread);
+    if (leaf.accepts(at)) this.leave(then);
+  }
+
+  leave(then: Frame | null): void {
+    if (then === null) this.ends = true;
+    else this.enter(then.rule, then.state, then.parent);
+  }
+}
+
+function isOver({ states }: Rule, state: number): boolean {
+  const { edges, skips, accepting } = states[state]!;
+  return accepting && edges.length === 0 && skips.length === 0;
+}

@@ -1,0 +1,85 @@
+/** Turns a grammar, as it is sent, into rules. */
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { Grammar } from './grammar.ts';
+import { GrammarError } from './grammar-error.ts';
+import { LiteralLeaf } from './leaf.ts';
+import { choiceRule, type Part, prune, Rule, sequenceRule } from './rule.ts';
+import { schemaRule } from './schema-rules.ts';
+import { textUntil, textWithout } from './text-leaf.ts';
+
+const ANY_OBJECT = '{"type":"object"}';
+const MOST_DEPTH = 32;
+
+/**
+ * Throws a PlimsollError that says what is wrong, and where.
+ *
+ * @param dropsFirstSpace whether a space at the start is the tokenizer's, and no part of the text
+ * @param what what an error calls the grammar
+ */
+export function compileGrammar(
+  grammar: Grammar,
+  { dropsFirstSpace = false, what = 'The grammar' }: { dropsFirstSpace?: boolean; what?: string } = {},
+): Rule {
+  try {
+    const rule = sequenceRule([
+      ...(dropsFirstSpace ? [choiceRule([new LiteralLeaf(''), new LiteralLeaf(' ')])] : []),
+      symbolOf(grammar, 0),
+    ]);
+    if (!prune(rule)) throw new GrammarError('allows no text at all');
+    return rule;
+  } catch (thrown) {
+    if (!(thrown instanceof GrammarError)) throw thrown;
+    const where = thrown.pointer === null ? what : `${what}, at ${JSON.stringify(`#${thrown.pointer}`)},`;
+    const code = thrown.unsupported ? 'unsupported_value' : 'invalid_value';
+    throw new PlimsollError(code, `${where} ${thrown.message}.`);
+  }
+}
+
+function symbolOf(grammar: Grammar, depth: number): Part {
+  if (depth > MOST_DEPTH) throw new GrammarError(`has more than ${MOST_DEPTH} grammars in each other`);
+  switch (grammar.type) {
+    case 'json_object':
+      return schemaRule(ANY_OBJECT);
+    case 'json_schema':
+      return schemaRule(grammar.schema);
+    case 'literal':
+      return new LiteralLeaf(grammar.text);
+    case 'text':
+      return textWithout(grammar.without);
+    case 'sequence':
+      return sequenceRule(grammar.parts.map((part) => symbolOf(part, depth + 1)));
+    case 'choice':
+      return choiceRule(grammar.options.map((option) => symbolOf(option, depth + 1)));
+    case 'triggered':
+      return triggeredRule(grammar, depth);
+    default:
+      return grammar satisfies never;
+  }
+}
+
+type Triggered = Extract<Grammar, { type: 'triggered' }>;
+
+function triggeredRule({ triggers, text, between, least, most }: Triggered, depth: number): Rule {
+  if (most !== null && least > most) throw new GrammarError(`wants at least ${least} of at most ${most} calls`);
+  if (text && between !== '') throw new GrammarError('has free text, so nothing else stands between two calls');
+  const words = triggers.map(({ begin }) => begin);
+  const free = text ? textWithout(words) : null;
+  const calls = triggers.flatMap(({ begin, body }, i): Part[] => {
+    const until = text ? textUntil(i, words) : new LiteralLeaf(begin);
+    return until === null ? [] : [sequenceRule([until, symbolOf(body, depth + 1)])];
+  });
+  const call = choiceRule(calls);
+  const next = between === '' ? call : sequenceRule([new LiteralLeaf(between), call]);
+  const rule = new Rule();
+  const end = rule.state();
+  rule.accept(end);
+  const mayEnd = (at: number) => (free === null ? rule.skip(at, end) : rule.read(at, free, end));
+  let at = 0;
+  if (least === 0) mayEnd(at);
+  for (let count = 1; count <= (most ?? Math.max(1, least)); count++) {
+    at = rule.read(at, count === 1 ? call : next);
+    if (count >= least) mayEnd(at);
+  }
+  if (most === null) rule.read(at, next, at);
+  return rule;
+}

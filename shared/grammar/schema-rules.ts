@@ -1,0 +1,201 @@
+/** Turns a JSON Schema into rules: the JSON texts of its valid values. */
+import { ANY_CHAR } from './char-set.ts';
+import { type Conjunction, itemAt, type JsonType, memberOf, type Sub } from './conjunction.ts';
+import { Expansion, keyOf } from './expand-schema.ts';
+import { GrammarError } from './grammar-error.ts';
+import { addArray, addObject } from './json-rules.ts';
+import { type Leaf, LiteralLeaf } from './leaf.ts';
+import { multiplesTable } from './multiples-table.ts';
+import { integerPattern, numberPatterns } from './number-pattern.ts';
+import { chars, repeat } from './pattern.ts';
+import { plainLeaf, stringPatternLeaf } from './pattern-leaf.ts';
+import { choiceRule, type Part, prune, Rule } from './rule.ts';
+import { SchemaDocument } from './schema-document.ts';
+import { StringLeaf } from './string-leaf.ts';
+import { isValid, satisfies } from './validate-value.ts';
+
+const MOST_RULES = 5_000;
+
+/** Throws a GrammarError that says what is not supported, or wrong, and where. */
+export function schemaRule(text: string): Rule {
+  const document = new SchemaDocument(text);
+  const rule = new SchemaRules(new Expansion(document)).rule([document.root]);
+  if (!prune(rule)) throw new GrammarError('allows no value at all', { pointer: '' });
+  return rule;
+}
+
+class SchemaRules {
+  readonly #expansion: Expansion;
+  readonly #rules = new Map<string, Rule>();
+  readonly #leaves = new Map<string, Leaf | null>();
+
+  constructor(expansion: Expansion) {
+    this.#expansion = expansion;
+  }
+
+  /** The values that are valid under all of these schemas. */
+  rule(sub: Sub): Rule {
+    const key = keyOf(sub);
+    const known = this.#rules.get(key);
+    if (known !== undefined) return known;
+    if (this.#rules.size >= MOST_RULES) throw new GrammarError(`has more than ${MOST_RULES} parts`);
+    // Known before it is written, because a schema may contain itself.
+    const rule = new Rule();
+    this.#rules.set(key, rule);
+    const end = rule.state();
+    for (const conjunction of this.#expansion.alternatives(sub)) {
+      for (const symbol of this.#symbolsOf(conjunction, sub)) rule.read(0, symbol, end);
+    }
+    rule.accept(end);
+    return rule;
+  }
+
+  #symbolsOf(conjunction: Conjunction, sub: Sub): Part[] {
+    if (conjunction.values !== null) {
+      const rest = { ...conjunction, values: null };
+      return conjunction.values
+        .filter((value) => satisfies(value, rest, this.#expansion))
+        .map((value) => this.#value(value));
+    }
+    const place = sub[0]?.pointer ?? '';
+    return [...conjunction.types].flatMap((type) => this.#ofType(type, conjunction, place) ?? []);
+  }
+
+  #ofType(type: JsonType, conjunction: Conjunction, place: string): Part | null {
+    switch (type) {
+      case 'null':
+        return new LiteralLeaf('null');
+      case 'boolean':
+        return choiceRule([new LiteralLeaf('true'), new LiteralLeaf('false')]);
+      case 'number':
+        return this.#numberLeaf(conjunction.number, place);
+      case 'string':
+        return this.#stringLeaf(conjunction.string, place);
+      case 'array':
+        return this.#array(conjunction);
+      case 'object':
+        return this.#object(conjunction, place);
+      default:
+        return type satisfies never;
+    }
+  }
+
+  #value(value: unknown): Part {
+    if (typeof value !== 'object' || value === null) return new LiteralLeaf(JSON.stringify(value));
+    const rule = new Rule();
+    if (Array.isArray(value)) {
+      const prefix = value.map((item) => this.#value(item));
+      addArray(rule, { prefix, items: null, min: value.length, max: value.length });
+    } else {
+      const properties = Object.entries(value).map(([name, member]) => ({
+        ...{ name, value: this.#value(member), required: true },
+      }));
+      addObject(rule, { properties, additional: null });
+    }
+    return rule;
+  }
+
+  #array(conjunction: Conjunction): Part | null {
+    const { prefix, items, min, max } = conjunction.array;
+    if (min > max) return null;
+    const rule = new Rule();
+    const count = Math.min(prefix.length, max);
+    addArray(rule, {
+      prefix: Array.from({ length: count }, (_, i) => this.rule(itemAt(conjunction, i))),
+      items: this.rule(items),
+      min,
+      max,
+    });
+    return rule;
+  }
+
+  #object(conjunction: Conjunction, place: string): Part | null {
+    const { object } = conjunction;
+    const { required, names } = object;
+    const listed = [...new Set([...object.properties.keys(), ...required])];
+    const properties = listed.flatMap((name) => {
+      const isRequired = required.has(name);
+      if (!isValid(name, names, this.#expansion)) return isRequired ? [null] : [];
+      return [{ name, value: this.rule(memberOf(conjunction, name)), required: isRequired }];
+    });
+    const possible = properties.filter((property) => property !== null);
+    if (possible.length < properties.length) return null;
+    const closed = this.#isNothing(object.additional);
+    if (object.min > required.size) throw unsupported(place, 'minProperties', 'more than the required properties');
+    if (object.max < (closed ? possible.length : Infinity)) {
+      throw unsupported(place, 'maxProperties', 'fewer than the properties that there may be');
+    }
+    const others: Others = closed ? [] : this.#otherNames(names, { listed, place });
+    const value = this.rule(object.additional);
+    const rule = new Rule();
+    addObject(rule, {
+      properties: Array.isArray(others)
+        ? [...possible, ...others.map((name) => ({ name, value, required: false }))]
+        : possible,
+      additional: Array.isArray(others) ? null : { name: others, value },
+    });
+    return rule;
+  }
+
+  #isNothing(sub: Sub): boolean {
+    return this.#expansion.alternatives(sub).length === 0;
+  }
+
+  /** The names that an object may have besides those listed. */
+  #otherNames(names: Sub, { listed, place }: { listed: readonly string[]; place: string }): Others {
+    const ofNames = this.#expansion.alternatives(names).filter(({ types }) => types.has('string'));
+    if (ofNames.every(({ values }) => values !== null)) {
+      const values = ofNames.flatMap((one) => one.values!.filter((value) => satisfies(value, one, this.#expansion)));
+      return [...new Set(values)].filter((name) => typeof name === 'string' && !listed.includes(name)) as string[];
+    }
+    const [only] = ofNames;
+    if (ofNames.length > 1) throw unsupported(place, 'propertyNames', 'alternatives');
+    const { string } = only!;
+    if (string.patterns.length === 0 && string.min === 0 && string.max === Infinity) {
+      return new StringLeaf({ excluded: listed });
+    }
+    if (listed.some((name) => satisfies(name, only!, this.#expansion))) {
+      throw unsupported(place, 'propertyNames', 'a bound that properties keep, too');
+    }
+    return this.#stringLeaf(string, place) ?? [];
+  }
+
+  #numberLeaf({ isInteger, multiplesOf, ...bounds }: Conjunction['number'], place: string): Leaf | null {
+    const id = `number ${JSON.stringify({ isInteger, multiplesOf, ...bounds })}`;
+    const { work } = this.#expansion;
+    return this.#leaf(id, place, () => {
+      if (!isInteger) return plainLeaf(id, { patterns: numberPatterns(bounds), work });
+      const within = integerPattern(bounds);
+      return within && plainLeaf(id, { patterns: [within], tables: multiplesOf.map(multiplesTable), work });
+    });
+  }
+
+  #stringLeaf({ min, max, patterns }: Conjunction['string'], place: string): Leaf | null {
+    if (min > max) return null;
+    if (patterns.length === 0) return new StringLeaf({ min, max });
+    const id = `string ${min} ${max} ${JSON.stringify(patterns.map(({ name }) => name))}`;
+    const all = patterns.map(({ pattern }) => pattern);
+    if (min > 0 || max < Infinity) all.push(repeat(chars(ANY_CHAR), min, max === Infinity ? null : max));
+    return this.#leaf(id, place, () => stringPatternLeaf(id, { patterns: all, work: this.#expansion.work }));
+  }
+
+  /** Makes each automaton once. If it cannot be made, the error says where. */
+  #leaf(id: string, pointer: string, make: () => Leaf | null): Leaf | null {
+    let leaf = this.#leaves.get(id);
+    if (leaf !== undefined) return leaf;
+    try {
+      leaf = make();
+    } catch (thrown) {
+      if (!(thrown instanceof GrammarError) || thrown.pointer !== null) throw thrown;
+      throw new GrammarError(thrown.message, { pointer, unsupported: thrown.unsupported });
+    }
+    this.#leaves.set(id, leaf);
+    return leaf;
+  }
+}
+
+/** Each at most once, or any of a language. */
+type Others = string[] | Leaf;
+
+const unsupported = (pointer: string, keyword: string, what: string) =>
+  new GrammarError(`is not supported with ${what}`, { pointer: `${pointer}/${keyword}`, unsupported: true });

@@ -1,0 +1,81 @@
+/**
+ * Free text and the texts that end it: an automaton that looks for all of them at once (Aho and
+ * Corasick, 1975).
+ */
+import { GrammarError } from './grammar-error.ts';
+import { type Leaf, TableLeaf } from './leaf.ts';
+import { type Table, trim } from './pattern-leaf.ts';
+
+const MOST_STATES = 8_000;
+
+/** Any text, also none, in which none of `words` occurs. */
+export function textWithout(words: readonly string[]): Leaf {
+  const { next, found, columnOf, columns } = search(words);
+  const table = Int32Array.from(next.flat(), (to) => (found[to]!.size > 0 ? -1 : to));
+  const accepting = Uint8Array.from(found, (here) => (here.size > 0 ? 0 : 1));
+  return new TableLeaf(`text without ${JSON.stringify(words)}`, { columnOf, table: cut(table, columns), accepting });
+}
+
+/**
+ * Any text up to the first place where one of `words` ends, if it is this one. null: another one
+ * always ends before it.
+ */
+export function textUntil(word: number, words: readonly string[]): Leaf | null {
+  const { next, found, columnOf, columns } = search(words);
+  const ends = next.flatMap((row, from) =>
+    row.map((to) => (found[from]!.size > 0 || (found[to]!.size > 0 && !found[to]!.has(word)) ? -1 : to)),
+  );
+  const table: Table = {
+    columnOf,
+    table: cut(Int32Array.from(ends), columns),
+    accepting: Uint8Array.from(found, (here) => (here.has(word) ? 1 : 0)),
+  };
+  const trimmed = trim(table);
+  return trimmed && new TableLeaf(`text until ${word} ${JSON.stringify(words)}`, trimmed);
+}
+
+const cut = (table: Int32Array, columns: number) => {
+  if (table.length > MOST_STATES * columns) throw new GrammarError('has too much text to look for');
+  return table;
+};
+
+/** For each state and column the next state, and which words end there. */
+function search(words: readonly string[]) {
+  const bytesOf = words.map((word) => new TextEncoder().encode(word));
+  const known = [...new Set(bytesOf.flatMap((bytes) => [...bytes]))];
+  const columnOf = new Uint8Array(256);
+  for (const [i, byte] of known.entries()) columnOf[byte] = i + 1;
+  const columns = known.length + 1;
+  const children: Map<number, number>[] = [new Map()];
+  const found: Set<number>[] = [new Set()];
+  for (const [word, bytes] of bytesOf.entries()) {
+    let at = 0;
+    for (const byte of bytes) {
+      const column = columnOf[byte]!;
+      let to = children[at]!.get(column);
+      if (to === undefined) {
+        to = children.push(new Map()) - 1;
+        found.push(new Set());
+        children[at]!.set(column, to);
+      }
+      at = to;
+    }
+    found[at]!.add(word);
+  }
+  const next: number[][] = Array.from(children, () => Array<number>(columns).fill(0));
+  const fallback = Array<number>(children.length).fill(0);
+  // Breadth first, so that shorter texts are done before longer ones fall back on them.
+  const order = [0];
+  for (const state of order) {
+    for (let column = 0; column < columns; column++) {
+      const child = children[state]!.get(column);
+      const fallen = state === 0 ? 0 : next[fallback[state]!]![column]!;
+      next[state]![column] = child ?? fallen;
+      if (child === undefined) continue;
+      fallback[child] = fallen;
+      for (const word of found[fallen]!) found[child]!.add(word);
+      order.push(child);
+    }
+  }
+  return { next, found, columnOf, columns };
+}

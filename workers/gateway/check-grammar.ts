@@ -1,0 +1,43 @@
+/**
+ * Refuses what an answer cannot be held to, before anything is drawn or reserved: a schema that is
+ * wrong, too large or not supported. The backend compiles it again, with the model's tokens.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Policy } from '#policies/schema.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
+import { compileGrammar } from '#shared/grammar/compile-grammar.ts';
+import type { AskedGrammar } from '#shared/protocol/grammar-of-chat.ts';
+
+/** Clients send one schema again and again. */
+const MOST_CHECKED = 500;
+
+export type CheckGrammar = (
+  asked: AskedGrammar | null,
+  caller: { tenant: string; policy: Pick<Policy, 'shaping'> },
+) => void;
+
+/** Throws a PlimsollError that names the field, and the place in the schema. */
+export function createCheckGrammar(): CheckGrammar {
+  const checked = new LRUCache<string, true>({ max: MOST_CHECKED });
+  return (asked, { tenant, policy }) => {
+    if (asked === null) return;
+    const { grammar, param } = asked;
+    if (!policy.shaping.grammar) {
+      const expected = param === 'response_format' ? '{"type":"text"}' : 'the field left out';
+      throw new PlimsollError(
+        'unsupported_value',
+        `'${param}' is not allowed by the tenant's policy (shaping.grammar): expected ${expected}.`,
+        { param },
+      );
+    }
+    const key = JSON.stringify([tenant, grammar]);
+    if (checked.has(key)) return;
+    try {
+      compileGrammar(grammar, { what: `Invalid schema for '${param}': it` });
+    } catch (thrown) {
+      if (!(thrown instanceof PlimsollError)) throw thrown;
+      throw new PlimsollError(thrown.code, thrown.message, { param, cause: thrown });
+    }
+    checked.set(key, true);
+  };
+}
