@@ -1,7 +1,7 @@
 /**
  * Sets of characters (Unicode scalar values), and how their members are written in bytes: as UTF-8,
- * and inside of JSON strings with the escapes that `JSON.stringify` writes. So each text has exactly
- * one spelling.
+ * and inside of JSON strings with the escapes that `JSON.stringify` writes. So each text has
+ * exactly one spelling.
  */
 
 /** From the first to the last code point, both included. */

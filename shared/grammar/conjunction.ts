@@ -1,7 +1,7 @@
 /**
- * What a value must be, without alternatives: of which types, and for each type within which bounds.
- * Parts of arrays and objects stay sets of schemas that a value must all be valid under. They are
- * looked at when they are needed, so a schema may contain itself.
+ * What a value must be, without alternatives: of which types, and for each type within which
+ * bounds. Parts of arrays and objects stay sets of schemas that a value must all be valid under.
+ * They are looked at when they are needed, so a schema may contain itself.
  */
 
 import type { Pattern } from './pattern.ts';

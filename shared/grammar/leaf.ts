@@ -1,7 +1,7 @@
 /**
  * A regular language over bytes, as a deterministic automaton: what a grammar is made of below its
- * rules. From every state that `step` returns, some text still leads to one that accepts. So a token
- * that an automaton survives never leads into a dead end.
+ * rules. From every state that `step` returns, some text still leads to one that accepts. So a
+ * token that an automaton survives never leads into a dead end.
  */
 export interface Leaf {
   /** Leaves with one id have the same states, and stand for the same language. */

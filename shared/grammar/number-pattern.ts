@@ -1,7 +1,7 @@
 /**
  * Numbers as texts. An integer is its digits, a number is what `JSON.stringify` writes. How many
- * digits there are has a bound, so that a model cannot write them without end, and so that no number
- * is read as Infinity. Numbers between bounds are written without an exponent.
+ * digits there are has a bound, so that a model cannot write them without end, and so that no
+ * number is read as Infinity. Numbers between bounds are written without an exponent.
  */
 import { charSet } from './char-set.ts';
 import { chars, choice, literal, NOTHING, type Pattern, repeat, sequence } from './pattern.ts';

@@ -132,7 +132,7 @@ const READERS: Readonly<Record<string, Read>> = {
   maxProperties: (value, context) => ({ object: { ...ANYTHING.object, max: count(value, context, MOST_ITEMS) } }),
 };
 
-/** Throws a GrammarError for a keyword that is not supported, or has a value that it cannot have. */
+/** Throws a GrammarError for a keyword that is not supported, or has a value it cannot have. */
 export function readKeywords({ pointer, schema }: Located): Conjunction {
   // The cast: expand-schema.ts has looked.
   const all = schema as Readonly<Record<string, unknown>>;
