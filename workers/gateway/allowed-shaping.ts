@@ -9,7 +9,6 @@ import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { describeFound } from '#shared/api/invalid-request.ts';
 
-type Shaping = Policy['shaping'];
 type Field = { part: 'logprobs' | 'bias' | 'penalties'; asksForNothing: (value: unknown) => boolean };
 
 const only = (neutral: unknown) => (value: unknown) => value === neutral;
