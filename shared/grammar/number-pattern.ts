@@ -22,7 +22,7 @@ const EXPONENT = choice(
 );
 
 /** Any number, with an exponent or without. */
-export const ANY_NUMBER: Pattern = sequence(
+const ANY_NUMBER: Pattern = sequence(
   choice(NOTHING, literal('-')),
   choice(
     sequence(WHOLE, choice(NOTHING, sequence(literal('.'), repeat(DIGIT, 1, MOST_FRACTION)))),

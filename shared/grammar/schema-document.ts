@@ -10,7 +10,7 @@ import { GrammarError } from './grammar-error.ts';
 export type Located = { readonly pointer: string; readonly schema: unknown };
 
 /** What a schema may have at most. docs/structured-output.md tells. */
-export const SCHEMA_LIMITS = { characters: MOST_SCHEMA_CHARACTERS, depth: 32, properties: 2_000, values: 1_000 };
+const SCHEMA_LIMITS = { characters: MOST_SCHEMA_CHARACTERS, depth: 32, properties: 2_000, values: 1_000 };
 
 export class SchemaDocument {
   readonly root: Located;

@@ -45,7 +45,7 @@ export function satisfies(value: unknown, conjunction: Conjunction, expansion: E
 }
 
 /** Whether an automaton accepts a text. */
-export function accepts(leaf: Leaf, text: string): boolean {
+function accepts(leaf: Leaf, text: string): boolean {
   let state = leaf.start;
   for (const byte of new TextEncoder().encode(text)) {
     state = leaf.step(state, byte);

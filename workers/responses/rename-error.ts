@@ -10,7 +10,7 @@ const NAMES: readonly [RegExp, string][] = [
   [/^tool_choice\.function/, 'tool_choice'],
   [/^tool_choice\.allowed_tools/, 'tool_choice'],
   [/^messages$/, 'input'],
-  [/^logprobs$/, "include"],
+  [/^logprobs$/, 'include'],
 ];
 
 /** @param paths where each message of the chat request comes from */

@@ -1,6 +1,8 @@
 /** The events of answers that call functions, held to OpenAI's document. */
 import { expect, test } from 'vitest';
+import { PlimsollError } from '#shared/api/errors.ts';
 import { ResponseEvent } from '#shared/api/responses-events.ts';
+import { ResponsesRequest } from '#shared/api/responses-request.ts';
 import { demandOpenAIEvent } from '../testing/openai-shapes.ts';
 import { asChunk, type ChatChunk, type ChatDelta } from './chat-chunk.ts';
 import { toMessages } from './chat-messages.ts';
@@ -10,8 +12,6 @@ import { renamed } from './rename-error.ts';
 import { responseBase } from './response-base.ts';
 import { toChat, writeChat } from './to-chat.ts';
 import { createEventWriter } from './write-events.ts';
-import { PlimsollError } from '#shared/api/errors.ts';
-import { ResponsesRequest } from '#shared/api/responses-request.ts';
 
 const id = newResponseId();
 const base = responseBase({ model: 'm', input: 'x' }, { id, store: false });
@@ -47,7 +47,13 @@ const CALLS: ChatChunk[] = [
 
 test('text and calls are items of their own, one after the other', () => {
   const events = eventsOf(CALLS);
-  const message = ['output_item.added', 'content_part.added', 'output_text.delta', 'output_text.done', 'content_part.done'];
+  const message = [
+    'output_item.added',
+    'content_part.added',
+    'output_text.delta',
+    'output_text.done',
+    'content_part.done',
+  ];
   const call = (deltas: number) => [
     'output_item.added',
     ...Array.from({ length: deltas }, () => 'function_call_arguments.delta'),
@@ -64,7 +70,13 @@ test('text and calls are items of their own, one after the other', () => {
       usage: { input_tokens: 1, output_tokens: 2 },
       output: [
         { type: 'message', content: [{ text: 'Let me look.' }] },
-        { type: 'function_call', call_id: 'call_1', name: 'weather', arguments: '{"city":"Kiel"}', status: 'completed' },
+        {
+          type: 'function_call',
+          call_id: 'call_1',
+          name: 'weather',
+          arguments: '{"city":"Kiel"}',
+          status: 'completed',
+        },
         { type: 'function_call', call_id: 'call_2', name: 'time', arguments: '{}' },
       ],
     },
@@ -92,7 +104,11 @@ test('a call that was cut off is incomplete, and a refusal is a part of its own'
     type: 'response.incomplete',
     response: { output: [{ status: 'completed' }, { status: 'incomplete', arguments: '{"city":' }] },
   });
-  const refused = eventsOf([chunk({ refusal: 'No' }), chunk({ refusal: '.' }, 'stop'), { ...head, choices: [], usage }]);
+  const refused = eventsOf([
+    chunk({ refusal: 'No' }),
+    chunk({ refusal: '.' }, 'stop'),
+    { ...head, choices: [], usage },
+  ]);
   expect(refused.at(-1)).toMatchObject({ response: { output: [{ content: [{ type: 'refusal', refusal: 'No.' }] }] } });
 });
 

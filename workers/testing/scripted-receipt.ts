@@ -1,9 +1,9 @@
 /** What a scripted backend's receipt says, whatever it has written and however it behaves. */
 import { withPlain } from '#shared/api/sampling.ts';
-import { grammarDigest } from '#shared/protocol/grammar-digest.ts';
 import type { AnswerPart } from '#shared/protocol/answer-part.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
+import { grammarDigest } from '#shared/protocol/grammar-digest.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
 import { digestOfSignedLine } from '#shared/protocol/signed-line.ts';
 

@@ -74,7 +74,7 @@ const BY_HAND = /^hand labels/;
  * @param digests of this sitting's recipes that are not the registered ones, by seed
  * @param cells that this sitting answered
  */
-export function retrainedCells(
+function retrainedCells(
   earlier: StudyResults,
   { digests, cells }: { digests: ReadonlyMap<number, string>; cells: readonly CellName[] },
 ): Retrained[] | undefined {
