@@ -1,7 +1,7 @@
 /**
  * What a grammar costs at each token: the mask of what may come next, and to go on by the token
- * that came. The first time, automata and masks are made; from then on they are kept. The texts follow
- * the schemas, so every token is one that an answer may have.
+ * that came. The first time, automata and masks are made; from then on they are kept. The texts
+ * follow the schemas, so every token is one that an answer may have.
  *
  * Written down before measuring: at 49,152 tokens, 0.3 ms a token at the most in the median, the
  * first time too.
