@@ -37,6 +37,7 @@ const Shaping = z.strictObject({
   plain_prompts: may(true).describe(
     'whether a request may send plain prompts, which can hold the beginning of an answer',
   ),
+  tools: may(true).describe('whether a request may offer tools'),
 });
 
 const shape = {
@@ -155,7 +156,7 @@ export const STRICTEST: Policy = {
   budget: 0,
   action: 'safety_only',
   modes: ['logits'],
-  shaping: { n: 1, logprobs: false, bias: false, penalties: false, plain_prompts: false },
+  shaping: { n: 1, logprobs: false, bias: false, penalties: false, plain_prompts: false, tools: false },
   cache: { answers: false },
   trace: 'summary',
   retention: KEEPS_NOTHING,

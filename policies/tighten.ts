@@ -43,6 +43,7 @@ const SHAPING: Joins<Policy['shaping']> = {
   bias: and,
   penalties: and,
   plain_prompts: and,
+  tools: and,
 };
 const RETENTION: Joins<Policy['retention']> = { traffic: and, share: Math.min, responses: and, days: Math.min };
 const RAMP: Joins<PolicyRule['ramp']> = { from: Math.min, full: Math.min };

@@ -75,6 +75,7 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
     bias: fc.boolean(),
     penalties: fc.boolean(),
     plain_prompts: fc.boolean(),
+    tools: fc.boolean(),
   }),
   cache: fc.record({ answers: fc.boolean() }),
   trace: fc.constantFrom(...TRACES),

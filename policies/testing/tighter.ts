@@ -57,6 +57,7 @@ const SHAPING: Orders<Policy['shaping']> = {
   bias: onlyIf,
   penalties: onlyIf,
   plain_prompts: onlyIf,
+  tools: onlyIf,
 };
 const RETENTION: Orders<Policy['retention']> = { traffic: onlyIf, share: atMost, responses: onlyIf, days: atMost };
 const RAMP: Orders<PolicyRule['ramp']> = { from: atMost, full: atMost };

@@ -24,6 +24,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
   ignore_eos: { part: 'bias', asksForNothing: only(false) },
   presence_penalty: { part: 'penalties', asksForNothing: only(0) },
   frequency_penalty: { part: 'penalties', asksForNothing: only(0) },
+  tools: { part: 'tools', asksForNothing: isEmpty },
   repetition_penalty: { part: 'penalties', asksForNothing: only(1) },
 };
 
