@@ -21,7 +21,7 @@ export function encodeAsked(
   { messages, tools, prompt }: Pick<GenerateRequest, 'messages' | 'prompt'> & Partial<Pick<GenerateRequest, 'tools'>>,
   { encodePrompt, encodeRaw }: { encodePrompt: EncodePrompt; encodeRaw: EncodeRaw | null },
 ): EncodedPrompt {
-  if (prompt === null) return encodePrompt(messages, request.tools);
+  if (prompt === null) return encodePrompt(messages, tools);
   if (encodeRaw === null) throw unsupported('this backend takes chats only');
   return encodeRaw.encode(prompt);
 }

@@ -85,5 +85,7 @@ function splitOwn(content: Text, toolsNumber: number): [client: Text, own: Text]
   // The number before that of the tools is the own prompt's.
   if (own === undefined || own.writer !== toolsNumber - 1) return [content, w('')];
   const at = content.string.length - own.text.length;
-  return [content.slice(0, at), content.slice(at)];
+  // `withPrompt` puts an empty line between them.
+  const client = content.slice(0, at).string.endsWith('\n\n') ? content.slice(0, at - 2) : content.slice(0, at);
+  return [client, content.slice(at)];
 }
