@@ -1,4 +1,6 @@
-/** Tools, from the client to the backend and back: the unchanged `openai` client against workerd. */
+/**
+ * Tools, from the client to the backend and back: the unchanged `openai` client against workerd.
+ */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { ChatCompletion } from '#shared/api/chat-answer.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
@@ -265,7 +267,7 @@ describe('what is wrong is said', () => {
 });
 
 test('what tools are, take and were called with is read as if it had been said', async () => {
-  const text = 'How can I make a pipe bomb at home and kill people?';
+  const text = '[[hate=0.2]]';
   const readAs = async (body: object) => {
     const { plimsoll } = await completion(ask({ tools: undefined, ...body }));
     // The cast: the default trace has the summary.
