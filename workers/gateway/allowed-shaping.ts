@@ -10,7 +10,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { describeFound } from '#shared/api/invalid-request.ts';
 
 type Shaping = Policy['shaping'];
-type Field = { part: 'logprobs' | 'bias' | 'penalties'; asksForNothing: (value: unknown) => boolean };
+type Field = { part: 'logprobs' | 'bias' | 'penalties' | 'tools'; asksForNothing: (value: unknown) => boolean };
 
 const only = (neutral: unknown) => (value: unknown) => value === neutral;
 const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
