@@ -31,6 +31,7 @@ const COMBINE: Readonly<Record<string, string>> = {
   'shaping.penalties': 'all must allow it',
   'shaping.plain_prompts': 'all must allow it',
   'shaping.grammar': 'all must allow it',
+  'shaping.tools': 'all must allow it',
   'cache.answers': 'all must allow it',
   trace: 'the least',
   'retention.traffic': 'all must allow it',

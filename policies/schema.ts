@@ -38,6 +38,7 @@ const Shaping = z.strictObject({
     'whether a request may send plain prompts, which can hold the beginning of an answer',
   ),
   grammar: may(true).describe('whether a request may say what its answer must look like (`response_format`)'),
+  tools: may(true).describe('whether a request may offer tools'),
 });
 
 const shape = {
@@ -156,7 +157,7 @@ export const STRICTEST: Policy = {
   budget: 0,
   action: 'safety_only',
   modes: ['logits'],
-  shaping: { n: 1, logprobs: false, bias: false, penalties: false, plain_prompts: false, grammar: false },
+  shaping: { n: 1, logprobs: false, bias: false, penalties: false, plain_prompts: false, grammar: false, tools: false },
   cache: { answers: false },
   trace: 'summary',
   retention: KEEPS_NOTHING,

@@ -108,7 +108,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     models: ['small', 'tiny'],
     limits,
     earned: { start: 3, rate: 0 },
-    shaping: { n: 4, logprobs: false, bias: true, penalties: true, plain_prompts: false, grammar: true },
+    shaping: { n: 4, logprobs: false, bias: true, penalties: true, plain_prompts: false, grammar: true, tools: true },
     trace: 'summary',
     retention: { traffic: true, share: 1, responses: false, days: 9 },
     categories: {
@@ -129,7 +129,7 @@ test('floors rise, ceilings and budgets fall, null is infinity, and the stricter
     modes: ['logits'],
     models: ['small'],
     limits,
-    shaping: { n: 4, logprobs: false, bias: true, penalties: true, plain_prompts: false, grammar: true },
+    shaping: { n: 4, logprobs: false, bias: true, penalties: true, plain_prompts: false, grammar: true, tools: true },
     cache: { answers: true },
     trace: 'summary',
     retention: { traffic: true, share: 0.2, responses: false, days: 9 },

@@ -44,6 +44,7 @@ const SHAPING: Joins<Policy['shaping']> = {
   penalties: and,
   plain_prompts: and,
   grammar: and,
+  tools: and,
 };
 const RETENTION: Joins<Policy['retention']> = { traffic: and, share: Math.min, responses: and, days: Math.min };
 const RAMP: Joins<PolicyRule['ramp']> = { from: Math.min, full: Math.min };

@@ -49,7 +49,7 @@ async function streamed(key: Key, ask: Ask = {}) {
   };
 }
 
-const textOf = ({ choices }: ChatCompletion) => choices[0].message.content;
+const textOf = ({ choices }: ChatCompletion) => choices[0].message.content ?? '';
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
 describe.each(KEYS)('with %s', (key) => {

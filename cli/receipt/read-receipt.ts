@@ -9,8 +9,12 @@ const JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /** What we read of an answer, or of an error in its place. */
 const Answer = z.object({
-  plimsoll: z.object({ receipt: z.string(), cache: z.object({ receipt: z.string().optional() }).optional() }),
-  choices: z.tuple([z.object({ message: z.object({ content: z.string() }) })], z.unknown()),
+  plimsoll: z.object({
+    receipt: z.string(),
+    drawn_text: z.string().optional(),
+    cache: z.object({ receipt: z.string().optional() }).optional(),
+  }),
+  choices: z.tuple([z.object({ message: z.object({ content: z.string().nullable() }) })], z.unknown()),
 });
 const Refusal = z.object({ error: z.object({ message: z.string(), plimsoll: z.object({ receipt: z.string() }) }) });
 
@@ -34,7 +38,8 @@ export async function readReceipt(source: string): Promise<{ token: string; answ
   const answer = Answer.safeParse(json);
   if (answer.success) {
     const { plimsoll, choices } = answer.data;
-    const text = choices[0].message.content;
+    // Where calls were read in the text, the message has only the rest of it.
+    const text = plimsoll.drawn_text ?? choices[0].message.content ?? '';
     const again = plimsoll.cache?.receipt;
     if (again !== undefined) return { token: again, first: plimsoll.receipt, answer: text };
     return { token: plimsoll.receipt, answer: text };

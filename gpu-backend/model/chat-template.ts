@@ -8,14 +8,19 @@
  * the template wrote the whole of `<|end|>` do we take it for a token.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { Tool } from '#shared/api/tool-calls.ts';
 import type { Message } from '#shared/protocol/generate.ts';
 import { leadingSystem } from '#shared/protocol/leading-system.ts';
+import { promptCharacters } from '#shared/protocol/prompt-texts.ts';
 import { BundleError } from './bundle-error.ts';
 import { Text } from './jinja/text.ts';
-import { Dict, List } from './jinja/values.ts';
 import { type MessageSpan, messageSpans, type Piece } from './message-spans.ts';
 import { openChatTemplate } from './open-chat-template.ts';
 import type { BundleTokenizer } from './tokenizer.ts';
+import { type Place, plainMessages } from './tools/plain-tools.ts';
+import { spoken, type Told } from './tools/spoken.ts';
+import { type Knows, templateMessages, templateTools } from './tools/template-tools.ts';
+import { readToolFormat, type ToolFormat } from './tools/tool-format.ts';
 
 const FILE = 'chat_template.jinja';
 
@@ -32,6 +37,8 @@ export type RenderOptions = {
    * template must write it as it is, else the render throws.
    */
   ownPrompt?: string;
+  /** The functions that the model is told of. */
+  tools?: readonly Tool[];
 };
 
 export type RenderChat = (messages: readonly Message[], options?: RenderOptions) => number[];
@@ -51,43 +58,68 @@ export function compileChatTemplate(source: string, options: ChatOptions): Rende
 export function compileChat(
   source: string,
   { tokenizer, bosToken, eosToken }: ChatOptions,
-): { renderChat: RenderChat; readChat: ReadChat } {
+): { renderChat: RenderChat; readChat: ReadChat; toolFormat: () => ToolFormat } {
   const template = openChatTemplate(source);
   const contents = [...tokenizer.controls.keys()].sort((a, b) => b.length - a.length);
   const controlPattern = new RegExp(`(${contents.map(escapeRegex).join('|')})`);
+
+  /** @param knows null: the template sees plain messages, and the tools in one of them */
+  const renderIn = (
+    messages: readonly Message[],
+    { addGenerationPrompt = true, ownPrompt = '', tools = [] }: RenderOptions,
+    { knows, place }: { knows: Knows | null; place: Place },
+  ): Text => {
+    const given = promptCharacters({ messages, tools });
+    const leading = ownPrompt === '' ? null : leadingSystem(messages) - 1;
+    const conversation = messages.map((message, number) => {
+      const { content: text } = message;
+      const own = messages.length;
+      const content = number === leading ? beforeOwn(text, { ownPrompt, number, own }) : Text.given(text, number);
+      return spoken(message, { number, content });
+    });
+    const told: Told = { tools, number: messages.length + 1 };
+    const plain: Knows = { textArguments: false, singleCalls: false };
+    const variables = {
+      messages: templateMessages(knows ? conversation : plainMessages(conversation, told, place), knows ?? plain),
+      add_generation_prompt: addGenerationPrompt,
+      bos_token: Text.written(bosToken ?? ''),
+      eos_token: Text.written(eosToken),
+      // Transformers always sets these two.
+      tools: knows && templateTools(told),
+      documents: null,
+    };
+    const text = template.render(variables, { given });
+    const { length } = text.string;
+    const most = MOST_CHARACTERS + MOST_CHARACTERS_EACH * given;
+    if (length > most) throw new Error(`it makes ${length} characters of ${given}, wanted at most ${most}`);
+    if (!text.string.includes(ownPrompt)) throw new Error('it leaves out what must be read');
+    return text;
+  };
+
+  let known: { format: ToolFormat; place: Place } | undefined;
+  const toolsOf = () => {
+    known ??= {
+      format: readToolFormat(
+        (messages, { knows, ...options }) => renderIn(messages, options, { knows, place: 'system' }).string,
+      ),
+      place: takesSystem((messages) => renderIn(messages, {}, { knows: null, place: 'system' }).string)
+        ? 'system'
+        : 'user',
+    };
+    return known;
+  };
 
   /**
    * Templates call `raise_exception` for what they cannot express, such as a system message or two
    * user messages in a row.
    */
-  const renderText = (
-    messages: readonly Message[],
-    { addGenerationPrompt = true, ownPrompt = '' }: RenderOptions,
-  ): Text => {
-    const given = messages.reduce((sum, { content }) => sum + content.length, 0);
-    const leading = ownPrompt === '' ? null : leadingSystem(messages) - 1;
-    const variables = {
-      messages: new List(
-        messages.map(({ role, content }, i) => {
-          const text =
-            i === leading ? beforeOwn(content, { ownPrompt, number: i, own: messages.length }) : Text.given(content, i);
-          return Dict.of({ role: Text.written(role), content: text });
-        }),
-      ),
-      add_generation_prompt: addGenerationPrompt,
-      bos_token: Text.written(bosToken ?? ''),
-      eos_token: Text.written(eosToken),
-      // Transformers always sets these two.
-      tools: null,
-      documents: null,
-    };
+  const renderText = (messages: readonly Message[], options: RenderOptions): Text => {
+    const { tools = [] } = options;
+    const isPlain = tools.length === 0 && messages.every(({ role, tool_calls }) => role !== 'tool' && !tool_calls);
     try {
-      const text = template.render(variables, { given });
-      const { length } = text.string;
-      const most = MOST_CHARACTERS + MOST_CHARACTERS_EACH * given;
-      if (length > most) throw new Error(`it makes ${length} characters of ${given}, wanted at most ${most}`);
-      if (!text.string.includes(ownPrompt)) throw new Error('it leaves out what must be read');
-      return text;
+      if (isPlain) return renderIn(messages, options, { knows: null, place: 'system' });
+      const { format, place } = toolsOf();
+      return renderIn(messages, options, { knows: format.knows, place });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new PlimsollError('invalid_request', `The chat template refuses these messages: ${reason}`, {
@@ -122,7 +154,20 @@ export function compileChat(
     throw new BundleError(FILE, `cannot render a single user message: ${String(cause)}`, { cause });
   }
   if (ids.length === 0) throw new BundleError(FILE, 'renders a single user message as nothing');
-  return { renderChat, readChat };
+  return { renderChat, readChat, toolFormat: () => toolsOf().format };
+}
+
+/** Whether a template shows a system message. */
+function takesSystem(render: (messages: readonly Message[]) => string): boolean {
+  const content = 'Sample instruction';
+  try {
+    return render([
+      { role: 'system', content },
+      { role: 'user', content: 'a' },
+    ]).includes(content);
+  } catch {
+    return false;
+  }
 }
 
 /** A message that ends with an expert's own prompt: two texts, by two writers. */

@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { type Sampling, withPlain } from '#shared/api/sampling.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { adapterModules, adapterShapes, type Expert, NO_ADAPTER, OWN_BASE } from './adapter.ts';
 import { AdapterConfig } from './adapter-config.ts';
 import { adapterLayout } from './adapter-layout.ts';
@@ -55,6 +56,8 @@ export type BundleHead = {
   eosId: number;
   renderChat: RenderChat;
   readChat: ReadChat;
+  /** In which the model writes calls of tools. */
+  toolSyntax: ToolSyntax;
   /** The system prompts that experts have of their own, by role. */
   prompts: ExpertPrompts;
   /** How answers are drawn where a client names nothing. */
@@ -96,7 +99,7 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
   const generation = await readGenerationConfig(dir);
   const config = withAllEos(ownConfig, tokenizer, generation?.eos_token_id ?? null);
   const eosToken = eosTokenOf(config, tokenizer, tokenizerConfig.eos_token ?? null);
-  const { renderChat, readChat } = compileChat(chatTemplate, {
+  const { renderChat, readChat, toolFormat } = compileChat(chatTemplate, {
     tokenizer,
     bosToken: tokenizerConfig.bos_token ?? null,
     eosToken,
@@ -107,7 +110,8 @@ export async function loadBundleHead(dir: string): Promise<BundleHead> {
   const sampling = withPlain(manifest.sampling ?? (generation ? samplingIn(generation) : {}));
   // One of the config's, which are all special.
   const eosId = tokenizer.specials.get(eosToken)!;
-  return { id: manifest.id, config, manifest, tokenizer, eosId, renderChat, readChat, prompts, sampling };
+  const { syntax: toolSyntax } = toolFormat();
+  return { id: manifest.id, config, manifest, tokenizer, eosId, renderChat, readChat, toolSyntax, prompts, sampling };
 }
 
 /**

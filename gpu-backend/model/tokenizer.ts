@@ -10,6 +10,7 @@
  */
 import { Tokenizer } from '@huggingface/tokenizers';
 import * as z from 'zod';
+import { TOOL_MARKS } from '#shared/tools/tool-syntax.ts';
 import { BundleError } from './bundle-error.ts';
 import { tokenBytes } from './byte-alphabet.ts';
 import { fallbackByte, fallbackTokenBytes } from './byte-fallback.ts';
@@ -163,7 +164,10 @@ export class BundleTokenizer {
     return this.#controlIds.has(id);
   }
 
-  /** The bytes of a token, or undefined for a special token or an id without meaning. */
+  /**
+   * The bytes of a token, or undefined for a special token or an id without meaning. A mark of tool
+   * calls has bytes in any case: answers consist of tokens with bytes.
+   */
   bytesOf(id: number): Uint8Array | undefined {
     return this.#bytes[id];
   }
@@ -191,7 +195,8 @@ export class BundleTokenizer {
       }
     }
     for (const { content, id, special } of added_tokens) {
-      if (!special) this.#bytes[id] = fallback ? fallbackTokenBytes(content) : encoder.encode(content);
+      if (!special || TOOL_MARKS.has(content))
+        this.#bytes[id] = fallback ? fallbackTokenBytes(content) : encoder.encode(content);
     }
   }
 

@@ -15,6 +15,7 @@ import type { Role } from '#shared/protocol/expert-directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { splitBody, verifyResume } from '#shared/protocol/resume.ts';
 import { SCORE_PATH } from '#shared/protocol/score.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
 import { createTracing } from '#shared/trace/tracing.ts';
 import { stateOf } from '../engine/answer-state.ts';
@@ -53,6 +54,8 @@ export type AppOptions = {
   created?: number | undefined;
   /** The bundle's defaults. The edge fills them in, so a request never lacks one. */
   sampling?: Sampling | undefined;
+  /** In which its model writes calls of tools; null or left out if it takes no tools. */
+  toolSyntax?: ToolSyntax | null | undefined;
   /** The experts whose rows it gives to edges. */
   serves?: readonly Role[];
   /** false: it gives only rows, and answers nothing itself. */
@@ -87,7 +90,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
     bodyLimitBytes,
   } = options;
   const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING, scoring = null } = options;
-  const { serves = [], answers = true } = options;
+  const { serves = [], answers = true, toolSyntax = null } = options;
   const draining = () => drains.isDraining;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
@@ -228,6 +231,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
         second_look: secondLook,
         scores: scoring !== null,
         sampling,
+        tool_syntax: toolSyntax,
         engine: engine.state,
         running,
         waiting,

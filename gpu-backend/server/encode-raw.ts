@@ -18,10 +18,10 @@ export type EncodeRaw = {
 
 /** What a request reads. */
 export function encodeAsked(
-  { messages, prompt }: Pick<GenerateRequest, 'messages' | 'prompt'>,
+  { messages, tools, prompt }: Pick<GenerateRequest, 'messages' | 'prompt'> & Partial<Pick<GenerateRequest, 'tools'>>,
   { encodePrompt, encodeRaw }: { encodePrompt: EncodePrompt; encodeRaw: EncodeRaw | null },
 ): EncodedPrompt {
-  if (prompt === null) return encodePrompt(messages);
+  if (prompt === null) return encodePrompt(messages, tools);
   if (encodeRaw === null) throw unsupported('this backend takes chats only');
   return encodeRaw.encode(prompt);
 }

@@ -189,7 +189,7 @@ async function tellRows(
   }
   const request = parseRequest(body);
   checkAsked(request, info.model);
-  const prompt = encodePrompt(request.messages);
+  const prompt = encodePrompt(request.messages, request.tools);
   const { expert, top_k: topK, ahead } = directive;
   const draw = expert === 'safety' ? await drawOf(request, { open, directive, prompt, options }) : null;
   const begins = open.ids.length === 0;

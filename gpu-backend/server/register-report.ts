@@ -2,6 +2,7 @@
 import type { Sampling } from '#shared/api/sampling.ts';
 import type { Role } from '#shared/protocol/expert-directive.ts';
 import type { Region } from '#shared/protocol/regions.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import type { Engine } from '../engine/engine.ts';
 import { offeredModes } from './app.ts';
 import type { RegistrationReport } from './register.ts';
@@ -20,6 +21,7 @@ export type Registered = {
   sampling: Sampling;
   /** Whether its bundle has reward and cost heads. */
   scores: boolean;
+  toolSyntax: ToolSyntax | null;
   serves: readonly Role[];
   answers: boolean;
 };
@@ -27,7 +29,8 @@ export type Registered = {
 export function registerReport(engine: Engine, draining: boolean, about: Registered): RegistrationReport {
   const { model, contextLength, maxTokenBytes, digest, experts, modes, secondLook } = engine.info;
   const { running, waiting, rows, prefixes } = engine.stats();
-  const { url, backendId, region, heartbeatMs, maxRows, maxWaiting, created, draws, sampling, scores } = about;
+  const { url, backendId, region, heartbeatMs, maxRows, maxWaiting, created, draws, sampling, scores, toolSyntax } =
+    about;
   const isReady = engine.alive && engine.state !== 'restarting';
   return {
     url,
@@ -46,6 +49,7 @@ export function registerReport(engine: Engine, draining: boolean, about: Registe
     second_look: secondLook,
     scores,
     sampling,
+    tool_syntax: toolSyntax,
     heartbeat_ms: heartbeatMs,
     capacity: { rows: maxRows, waiting: maxWaiting },
     load: { running, waiting, rows },

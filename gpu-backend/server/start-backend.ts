@@ -15,6 +15,7 @@ import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { type DrawSecrets, importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { expertKeysOf, helpfulnessKeysOf, ROLES, type Role } from '#shared/protocol/expert-directive.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { OtlpHeaders } from '#shared/trace/otlp-settings.ts';
 import { bundleVocabulary } from '../engine/bundle-vocabulary.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
@@ -122,6 +123,7 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
       scoring: manifest.scores === undefined ? null : { scorer, encode: conversationEncoder(head, context.tokens) },
       created: Math.floor(mtimeMs / 1000),
       sampling: head.sampling,
+      toolSyntax: head.toolSyntax,
       registering: config,
       vocabulary: bundleVocabulary(head),
       encodeRaw,
@@ -172,6 +174,7 @@ export async function serveEngine(
     log = logTo('json'),
     created,
     sampling,
+    toolSyntax = null,
     scoring: given = null,
     registering,
     vocabulary,
@@ -180,6 +183,7 @@ export async function serveEngine(
     log?: Log;
     created?: number;
     sampling?: Sampling;
+    toolSyntax?: ToolSyntax | null;
     scoring?: Scoring | null;
     registering?: RegisterConfig | undefined;
     /** Without it, no edge can mix this backend's experts itself. */
@@ -213,6 +217,7 @@ export async function serveEngine(
     backendId: config.backendId,
     created,
     sampling,
+    toolSyntax,
     scoring,
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
@@ -250,7 +255,7 @@ export async function serveEngine(
     const draws = drawSecrets?.[0].id;
     const answers = (config.serves ?? 'all') === 'all';
     const scores = scoring !== null;
-    const served = { created, draws, serves, answers, sampling: sampling ?? PLAIN_SAMPLING, scores };
+    const served = { created, draws, serves, answers, sampling: sampling ?? PLAIN_SAMPLING, scores, toolSyntax };
     const about = { ...rest, url: publicUrl ?? url, backendId, ...served };
     registration = startRegistration({
       edge,

@@ -76,6 +76,7 @@ export const arbitraryPolicy: fc.Arbitrary<Policy> = fc.record({
     penalties: fc.boolean(),
     plain_prompts: fc.boolean(),
     grammar: fc.boolean(),
+    tools: fc.boolean(),
   }),
   cache: fc.record({ answers: fc.boolean() }),
   trace: fc.constantFrom(...TRACES),

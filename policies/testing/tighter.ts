@@ -58,6 +58,7 @@ const SHAPING: Orders<Policy['shaping']> = {
   penalties: onlyIf,
   plain_prompts: onlyIf,
   grammar: onlyIf,
+  tools: onlyIf,
 };
 const RETENTION: Orders<Policy['retention']> = { traffic: onlyIf, share: atMost, responses: onlyIf, days: atMost };
 const RAMP: Orders<PolicyRule['ramp']> = { from: atMost, full: atMost };

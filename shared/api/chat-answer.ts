@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { SentExtension } from './plimsoll-extension.ts';
 import { ChatLogprobs } from './token-logprobs.ts';
+import { ToolCall, ToolCallDelta } from './tool-calls.ts';
 
 /**
  * Why an answer ended. `stop`: by itself or at a stop string. `length`: at its token limit.
@@ -9,6 +10,10 @@ import { ChatLogprobs } from './token-logprobs.ts';
  */
 export const FinishReason = z.enum(['stop', 'length', 'content_filter']);
 export type FinishReason = z.infer<typeof FinishReason>;
+
+/** Of a chat answer: `tool_calls` if it calls functions and has not been cut off. */
+export const ChatFinishReason = z.enum([...FinishReason.options, 'tool_calls']);
+export type ChatFinishReason = z.infer<typeof ChatFinishReason>;
 
 export const Usage = z.object({
   prompt_tokens: z.int(),
@@ -47,9 +52,15 @@ const head = {
 
 const Choice = z.strictObject({
   index: z.int().min(0),
-  message: z.strictObject({ role: z.literal('assistant'), content: z.string(), refusal: z.null() }),
+  message: z.strictObject({
+    role: z.literal('assistant'),
+    /** null: it only calls. */
+    content: z.string().nullable(),
+    refusal: z.null(),
+    tool_calls: z.array(ToolCall).min(1).optional(),
+  }),
   logprobs: ChatLogprobs.nullable(),
-  finish_reason: FinishReason,
+  finish_reason: ChatFinishReason,
   /** Of a further answer. That of the first is beside `choices`. */
   plimsoll: SentExtension.optional(),
 });
@@ -75,9 +86,10 @@ export const ChatCompletionChunk = z.strictObject({
           role: z.literal('assistant').optional(),
           content: z.string().optional(),
           refusal: z.null().optional(),
+          tool_calls: z.array(ToolCallDelta).min(1).optional(),
         }),
         logprobs: ChatLogprobs.nullable(),
-        finish_reason: FinishReason.nullable(),
+        finish_reason: ChatFinishReason.nullable(),
         /** Of a further answer, where it has ended. */
         plimsoll: SentExtension.optional(),
       }),

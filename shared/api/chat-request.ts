@@ -4,6 +4,8 @@
  * knows, and those that change nothing are ignored (ignored-fields.ts).
  */
 import * as z from 'zod';
+import { linkCalls, MAX_MESSAGES, MESSAGE_FIELDS, RequestMessage } from './chat-messages.ts';
+import { checkToolChoice, LEGACY_FIELDS, refuseLegacyFunctions, ToolChoice, Tools } from './chat-tools.ts';
 import { PlimsollError } from './errors.ts';
 import { generationFields, MOST_TOP_LOGPROBS } from './generation-fields.ts';
 import { ignoredFields } from './ignored-fields.ts';
@@ -12,31 +14,15 @@ import { RequestExtension } from './plimsoll-extension.ts';
 import { GuidedJson, ResponseFormat, StructuredOutputs } from './response-format.ts';
 import { refuseUnsupported, type Unsupported, VLLM_UNSUPPORTED } from './unsupported-fields.ts';
 import { refuseOtherParts } from './unsupported-parts.ts';
-import { repaired, wellFormed } from './well-formed.ts';
-
-const text = repaired;
-
-const Content = z.union([
-  text,
-  z
-    .array(z.object({ type: z.literal('text'), text }))
-    .min(1)
-    .transform((parts) => parts.map((part) => part.text).join('\n')),
-]);
-
-const RequestMessage = z.object({
-  role: z
-    .enum(['system', 'developer', 'user', 'assistant'])
-    .transform((role) => (role === 'developer' ? 'system' : role)),
-  content: Content,
-});
-
-/** More turns than any conversation has, but too few to turn a small body into a lot of work. */
-export const MAX_MESSAGES = 2048;
+import { wellFormed } from './well-formed.ts';
 
 export const ChatRequest = z.object({
   model: wellFormed.min(1),
-  messages: z.array(RequestMessage).min(1).max(MAX_MESSAGES),
+  messages: z.array(RequestMessage).min(1).max(MAX_MESSAGES).transform(linkCalls),
+  tools: Tools.nullish(),
+  tool_choice: ToolChoice.nullish(),
+  /** false: at most one call. */
+  parallel_tool_calls: z.boolean().nullish(),
   ...generationFields,
   max_completion_tokens: z.int().min(1).nullish(),
   logprobs: z.boolean().nullish(),
@@ -51,10 +37,6 @@ export type ChatRequest = z.infer<typeof ChatRequest>;
 
 /** Fields that we cannot honour. Null and values that ask for nothing are allowed. */
 const UNSUPPORTED: Unsupported = {
-  tools: { neutral: 'empty', expected: 'no tools' },
-  tool_choice: { neutral: ['none', 'auto'], expected: '"none"' },
-  functions: { neutral: 'empty', expected: 'no functions' },
-  function_call: { neutral: ['none', 'auto'], expected: '"none"' },
   modalities: { neutral: [['text']], expected: '["text"]' },
   audio: 'never',
   prediction: 'never',
@@ -71,15 +53,12 @@ const UNSUPPORTED: Unsupported = {
 
 /** The same for each message. */
 const UNSUPPORTED_IN_MESSAGES: Unsupported = {
-  tool_calls: { neutral: 'empty', expected: 'no tool calls' },
   function_call: 'never',
-  tool_call_id: 'never',
   audio: 'never',
-  refusal: { neutral: [''], expected: 'null' },
 };
 
-const KNOWN = [...Object.keys(ChatRequest.shape), ...Object.keys(UNSUPPORTED)];
-const KNOWN_IN_MESSAGES = [...Object.keys(RequestMessage.shape), ...Object.keys(UNSUPPORTED_IN_MESSAGES)];
+const KNOWN = [...Object.keys(ChatRequest.shape), ...Object.keys(UNSUPPORTED), ...LEGACY_FIELDS];
+const KNOWN_IN_MESSAGES = [...MESSAGE_FIELDS, ...Object.keys(UNSUPPORTED_IN_MESSAGES)];
 
 /** @returns what the request asks for and does not get, because it changes nothing about answers */
 export function ignoredInChat(body: unknown): string[] {
@@ -87,10 +66,12 @@ export function ignoredInChat(body: unknown): string[] {
 }
 
 export function parseChatRequest(body: unknown): ChatRequest {
+  refuseLegacyFunctions(body);
   refuseUnsupported(body, UNSUPPORTED);
   refuseOtherParts(body, UNSUPPORTED_IN_MESSAGES);
   ignoredInChat(body);
   const chat = parseRequest(ChatRequest, body);
+  checkToolChoice(chat);
   checkStreamOptions(chat);
   if ((chat.top_logprobs ?? 0) > 0 && chat.logprobs !== true) {
     throw new PlimsollError('invalid_value', "'top_logprobs' is only allowed when 'logprobs' is true.", {

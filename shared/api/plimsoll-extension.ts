@@ -141,6 +141,11 @@ export const AnswerExtension = z.strictObject({
   spent: z.number().nullable(),
   /** Ed25519 JWS. Check it with `GET /.well-known/jwks.json`. */
   receipt: z.string(),
+  /**
+   * The text as it was drawn, which the receipt has the digest of. Only of an answer with tool
+   * calls, which were read in it.
+   */
+  drawn_text: z.string().optional(),
   backend: z.string(),
   /** Only in the mode `edge`. */
   mixing: MixingReport.optional(),

@@ -4,7 +4,7 @@
  * what may shape an answer is checked there.
  */
 import * as z from 'zod';
-import { MAX_MESSAGES } from './chat-request.ts';
+import { MAX_MESSAGES } from './chat-messages.ts';
 import { PlimsollError } from './errors.ts';
 import { ignoredFields } from './ignored-fields.ts';
 import { describeFound, parseRequest } from './invalid-request.ts';

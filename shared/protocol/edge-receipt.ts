@@ -7,6 +7,7 @@
  */
 import { type CryptoKey, createLocalJWKSet, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
+import type { Tool } from '#shared/api/tool-calls.ts';
 import { SIGNALS } from '#shared/line/categories.ts';
 import type { Message } from './generate.ts';
 import { sha256Hex } from './sha256.ts';
@@ -55,10 +56,18 @@ export const EDGE_RECEIPT_TYP = 'plimsoll-edge-receipt+jwt';
 
 /**
  * SHA-256 over the JSON of the conversation without white space: a list of `{"role","content"}`, in
- * that order of fields, each content as one string.
+ * that order of fields, each content as one string. A message about tools has `tool_calls`, each
+ * `{"id","name","arguments"}`, or `tool_call_id` behind these. If there are tools, it is the list
+ * of the messages and that of the tools: `{"name","description","parameters","strict"}`.
  */
-export function digestOfMessages(messages: readonly Message[]): Promise<string> {
-  return sha256Hex(JSON.stringify(messages.map(({ role, content }) => ({ role, content }))));
+export function digestOfMessages(messages: readonly Message[], tools: readonly Tool[] = []): Promise<string> {
+  const listed = messages.map(({ role, content, tool_calls, tool_call_id }) => ({
+    role,
+    content,
+    tool_calls: tool_calls?.map(({ id, name, arguments: json }) => ({ id, name, arguments: json })),
+    tool_call_id,
+  }));
+  return sha256Hex(JSON.stringify(tools.length === 0 ? listed : [listed, tools]));
 }
 
 export async function signEdgeReceipt(

@@ -3,6 +3,7 @@
  * receipt's `prompt_digest`. So whoever checks a receipt writes it again with this same code.
  */
 import type { ChatRequest } from '#shared/api/chat-request.ts';
+import { offeredTools } from '#shared/api/chat-tools.ts';
 import type { RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { lesser } from '#shared/line/order.ts';
@@ -33,7 +34,9 @@ export function generateBody(
   const grammar = grammarOfChat(asked)?.grammar;
   return {
     model: asked.model,
-    ...(asked.prompt === undefined ? { messages: asked.messages } : { messages: [], prompt: asked.prompt }),
+    ...(asked.prompt === undefined
+      ? { messages: asked.messages, ...toldOf(asked) }
+      : { messages: [], prompt: asked.prompt }),
     max_tokens: lesser(mostTokensAsked(asked), maxTokensOfPolicy),
     stop: asked.stop ?? [],
     // The receipt says which seed was drawn, so this answer can be reproduced too.
@@ -50,6 +53,12 @@ export function generateBody(
     ...logprobsOf(asked, trace === 'tokens' ? (asked.plimsoll?.top ?? 0) : 0),
     ...(asked.echo === true && { echo: true }),
   };
+}
+
+/** Whether arguments have to fit is nothing that a model is told. */
+function toldOf(asked: Asked): Pick<GenerateBody, 'tools'> {
+  const offered = offeredTools(asked);
+  return offered.length === 0 ? {} : { tools: offered.map(({ strict: _, ...tool }) => tool) };
 }
 
 /** The most tokens that the client wants of each answer; null if it does not say. */

@@ -17,6 +17,7 @@ test('what is left out is neutral', () => {
   expect(GenerateRequest.parse(plain)).toEqual({
     ...plain,
     prompt: null,
+    tools: [],
     top_k: 0,
     min_p: 0,
     presence_penalty: 0,

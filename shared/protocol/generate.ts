@@ -5,19 +5,24 @@
  */
 import * as z from 'zod';
 import { FinishReason, Usage } from '#shared/api/chat-answer.ts';
-import { MAX_MESSAGES } from '#shared/api/chat-request.ts';
+import { MAX_MESSAGES } from '#shared/api/chat-messages.ts';
 import { ERROR_CODES, type ErrorCode } from '#shared/api/errors.ts';
 import { LogitBias, MOST_CHOICES, MOST_TOP_LOGPROBS } from '#shared/api/generation-fields.ts';
 import { LookReport, TokenTrace, WeightSummary } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
+import { CallId, MAX_CALLS, MAX_TOOLS, PastCall, Tool } from '#shared/api/tool-calls.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 import { Grammar } from '#shared/grammar/grammar.ts';
 import { Mark } from './frame-mac.ts';
 import { Ran } from './ran.ts';
 
 export const Message = z.object({
-  role: z.enum(['system', 'user', 'assistant']),
+  role: z.enum(['system', 'user', 'assistant', 'tool']),
   content: wellFormed,
+  /** What an assistant called, beside what it said. */
+  tool_calls: z.array(PastCall).min(1).max(MAX_CALLS).optional(),
+  /** Of which call a tool's message is the result. */
+  tool_call_id: CallId.optional(),
 });
 export type Message = z.infer<typeof Message>;
 
@@ -57,6 +62,8 @@ export const GenerateRequest = z
     model: wellFormed.min(1),
     /** Empty if there is a `prompt` in their place. */
     messages: z.array(Message).max(MAX_MESSAGES),
+    /** What the model is told that it may call. */
+    tools: z.array(Tool).max(MAX_TOOLS).default([]),
     /** null: the prompt is the messages. */
     prompt: RawPrompt.nullable().default(null),
     /** The most tokens to draw. null: as many as still fit in the context. */

@@ -5,6 +5,7 @@
  */
 import { decodeJwt, decodeProtectedHeader, type JSONWebKeySet, errors as joseErrors } from 'jose';
 import * as z from 'zod';
+import { offeredTools } from '#shared/api/chat-tools.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
 import { askedIn } from './asked-of.ts';
 import {
@@ -86,7 +87,7 @@ async function inspectEdge(token: string, { jwks, prompt, answer, first }: Evide
   checks.push(
     await compared('prompt', prompt, async (text) => {
       const { messages_digest: digest } = receipt;
-      const isOf = async ({ messages }: Asked) => (await digestOfMessages(messages)) === digest;
+      const isOf = async (asked: Asked) => (await digestOfMessages(asked.messages, offeredTools(asked))) === digest;
       return (await anyOf(askedBy(text), isOf)) || (await fits(text, digest));
     }),
   );

@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { PLAIN_SAMPLING, Sampling } from '#shared/api/sampling.ts';
 import { MODES } from '#shared/line/line.ts';
+import { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { ROLES } from './expert-directive.ts';
 import { ExpertKinds } from './expert-kind.ts';
 import { REGIONS } from './regions.ts';
@@ -40,6 +41,11 @@ export const ServedModel = z.object({
   scores: z.boolean().default(false),
   /** How its model draws where a client names nothing. */
   sampling: z.object(Sampling.shape).default(PLAIN_SAMPLING),
+  /**
+   * In which its model writes calls of tools; null if it takes none, as older backends do. A syntax
+   * that this edge does not know counts as none.
+   */
+  tool_syntax: ToolSyntax.nullable().catch(null).default(null),
 });
 export type ServedModel = z.infer<typeof ServedModel>;
 

@@ -4,7 +4,7 @@
  * under a key of its own and bound to the body by its SHA-256.
  */
 import * as z from 'zod';
-import { MAX_MESSAGES } from '#shared/api/chat-request.ts';
+import { MAX_MESSAGES } from '#shared/api/chat-messages.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 import { derivedKey } from './derived-key.ts';

@@ -8,8 +8,9 @@ import { compile, secondLookOf } from '#policies/compile.ts';
 import { effectivePolicy, type Level } from '#policies/effective.ts';
 import { replay, unseenFrom } from '#policies/replay.ts';
 import { LOOSEST, type Policy } from '#policies/schema.ts';
-import { FinishReason } from '#shared/api/chat-answer.ts';
+import { ChatFinishReason } from '#shared/api/chat-answer.ts';
 import { parseChatRequest } from '#shared/api/chat-request.ts';
+import { offeredTools } from '#shared/api/chat-tools.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
 import { TokenTrace } from '#shared/api/plimsoll-extension.ts';
@@ -19,6 +20,7 @@ import type { Line } from '#shared/line/line.ts';
 import { lesser } from '#shared/line/order.ts';
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import { inspectReceipt } from '#shared/protocol/inspect-receipt.ts';
+import { promptTexts } from '#shared/protocol/prompt-texts.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
 import { lineAfterLook } from '#shared/protocol/second-look.ts';
 import { digestOfSignedLine, type SignedLine } from '#shared/protocol/signed-line.ts';
@@ -55,9 +57,12 @@ export const ReplayAnswer = z.strictObject({
 });
 
 const Stored = z.object({
-  choices: z.tuple([z.object({ message: z.object({ content: z.string() }), finish_reason: FinishReason })]),
+  choices: z.tuple([
+    z.object({ message: z.object({ content: z.string().nullable() }), finish_reason: ChatFinishReason }),
+  ]),
   plimsoll: z.object({
     receipt: z.string(),
+    drawn_text: z.string().optional(),
     tokens: z.array(TokenTrace).optional(),
   }),
 });
@@ -81,7 +86,7 @@ export async function replayAnswer(
   refuseOtherNumbers(tokens, receipt);
   const levels = withRequest(c.var.levels, chat.plimsoll);
   const { policy, version } = await effectivePolicy(levels);
-  const text = chat.messages.map(({ content }) => content).join('\n');
+  const text = promptTexts({ messages: chat.messages, tools: offeredTools(chat) }).join('\n');
   const { signals } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
   const verdict = compile(policy, signals, { mode: chat.plimsoll?.mode ?? 'logits' });
   const signed = verdict.action === 'answer' ? signedLine(verdict.line, { policy, receipt, members }) : null;
@@ -212,7 +217,7 @@ async function genuineReceipt(
   const found = await inspectReceipt(plimsoll.receipt, {
     jwks: c.var.config.receiptJwks,
     prompt: request,
-    answer: message.content,
+    answer: plimsoll.drawn_text ?? message.content ?? '',
   });
   const { receipt, kind, genuine, checks } = found;
   const failed = checks.filter(({ verdict }) => verdict === 'fails').map(({ name, detail }) => `${name}: ${detail}`);

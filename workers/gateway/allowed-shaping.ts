@@ -9,7 +9,7 @@ import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { describeFound } from '#shared/api/invalid-request.ts';
 
-type Field = { part: 'logprobs' | 'bias' | 'penalties'; asksForNothing: (value: unknown) => boolean };
+type Field = { part: 'logprobs' | 'bias' | 'penalties' | 'tools'; asksForNothing: (value: unknown) => boolean };
 
 const only = (neutral: unknown) => (value: unknown) => value === neutral;
 const isEmpty = (value: unknown) => typeof value === 'object' && value !== null && Object.keys(value).length === 0;
@@ -23,6 +23,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
   ignore_eos: { part: 'bias', asksForNothing: only(false) },
   presence_penalty: { part: 'penalties', asksForNothing: only(0) },
   frequency_penalty: { part: 'penalties', asksForNothing: only(0) },
+  tools: { part: 'tools', asksForNothing: isEmpty },
   repetition_penalty: { part: 'penalties', asksForNothing: only(1) },
 };
 

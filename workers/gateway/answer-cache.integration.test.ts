@@ -71,7 +71,7 @@ async function streamed(answer: Response) {
   const content = chunks.map(({ choices }) => choices[0]?.delta.content ?? '').join('');
   return { state: stateOf(answer), chunks, content, plimsoll: chunks.at(-1)!.plimsoll! };
 }
-const contentOf = ({ choices }: ChatCompletion) => choices[0].message.content;
+const contentOf = ({ choices }: ChatCompletion) => choices[0].message.content ?? '';
 async function state(body: object = {}, options: Options = {}): Promise<string | null> {
   const answer = await chat(body, options);
   await answer.text();

@@ -78,10 +78,11 @@ export function finalExtension(
   known: EarlyExtension,
   { end, decided, trace, tokens }: { end: ChoiceEnd; decided: Decided; trace: Trace; tokens: TokenTrace[] },
 ): SentExtension {
-  const { receipt, receiptToken, edgeReceipt } = end;
+  const { receipt, receiptToken, edgeReceipt, called } = end;
+  const text = called === undefined || called.calls === 0 ? {} : { drawn_text: called.text };
   const cache = { ...known.cache, ...(edgeReceipt !== undefined && { receipt: edgeReceipt }) };
   if (trace === 'none') {
-    return { policy: known.policy, receipt: receiptToken, ...(edgeReceipt !== undefined && { cache }) };
+    return { policy: known.policy, receipt: receiptToken, ...text, ...(edgeReceipt !== undefined && { cache }) };
   }
   const { line } = receipt;
   const summary: AnswerExtension = {
@@ -96,6 +97,7 @@ export function finalExtension(
     weights: receipt.weights,
     spent: receipt.spent,
     receipt: receiptToken,
+    ...text,
     backend: receipt.backend,
     ...(receipt.mixed && { mixing: mixingReport(receipt, receipt.mixed) }),
   };

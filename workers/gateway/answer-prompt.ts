@@ -4,6 +4,7 @@
  * because a request may have several prompts: all of them are decided on before one is answered.
  */
 import { refusalWords, type Verdict } from '#policies/compile.ts';
+import { offeredTools } from '#shared/api/chat-tools.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { CacheState } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
@@ -39,8 +40,10 @@ import { demandMixable } from './mixable.ts';
 import { poolMembers } from './pool-members.ts';
 import type { AnswerEvents } from './read-answer.ts';
 import { readAnswers } from './read-answers.ts';
+import { type ReadsTools, readsTools } from './read-tool-calls.ts';
 import { refusalText } from './refusal-text.ts';
 import { askAgain, mayAskAgain } from './resume-elsewhere.ts';
+import { speakingMembers, syntaxOf } from './speaking-members.ts';
 import { toldAgain } from './told-again.ts';
 
 /** Without `set`, a context that has room for more is one of these, too. */
@@ -64,6 +67,8 @@ type Prepared = {
   listMembers: () => Promise<PoolMember[]>;
   /** What a grammar can make the answer say. Empty if nothing. */
   spelled: string;
+  /** How the answer's calls are read; null: it can have none. */
+  reads: ReadsTools | null;
 };
 
 type Decided = Prepared & Awaited<ReturnType<Decide>> & { line: Line };
@@ -101,11 +106,16 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     const grammar = grammarOfChat(asked);
     checkGrammar(grammar, caller);
     const spelled = grammar === null ? '' : spelledText(grammar.grammar);
-    const listMembers = async () => allowedMembers(await poolMembers(pool, c, asked), caller.policy, asked.model);
-    const members = await listMembers();
-    refuseTooLong(members, asked);
+    const allMembers = async () => allowedMembers(await poolMembers(pool, c, asked), caller.policy, asked.model);
+    const all = await allMembers();
+    const syntax = syntaxOf(all, asked);
+    const speaking = { model: asked.model, syntax };
+    const listMembers = async () => speakingMembers(await allMembers(), speaking);
+    const members = speakingMembers(all, speaking);
+    refuseTooLong(members, { ...asked, tools: offeredTools(asked) });
     const cost = await costOf(asked, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
-    return { asked, caller, trace, cost, members, listMembers, spelled };
+    const reads = syntax && readsTools(asked, { syntax, requestId: c.var.requestId });
+    return { asked, caller, trace, cost, members, listMembers, spelled, reads };
   }
 
   /** Reads the prompt. Throws if the policy refuses it. */
@@ -113,12 +123,13 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     const { asked, caller, spelled } = prepared;
     const { config, requestId } = c.var;
     const { messages } = asked;
-    const made = await decide(messages, { caller, extension: asked.plimsoll ?? {}, spelled });
+    const tools = offeredTools(asked);
+    const made = await decide({ messages, tools }, { caller, extension: asked.plimsoll ?? {}, spelled });
     const { verdict, policy } = made.decision;
     if (verdict.action === 'refuse') {
       const text = refusalText(verdict.because, refusalWords(policy, verdict.because));
       const sign = await signerOf(config);
-      throw await policyRefusal({ ...verdict, text, messages, requestId, caller, classifierVersion, sign });
+      throw await policyRefusal({ ...verdict, text, messages, tools, requestId, caller, classifierVersion, sign });
     }
     return { ...prepared, ...made, line: lineOf(verdict) };
   }
@@ -181,7 +192,14 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
       onAbort(c.req.raw.signal, cancel);
       const sign = await signerOf(config);
       const again = found.begun.then(({ model, systemFingerprint, events }) => ({
-        events: toldAgain(events, { how: found.state, directive, messages, sign, decided: decision }),
+        events: toldAgain(events, {
+          how: found.state,
+          directive,
+          messages,
+          tools: offeredTools(asked),
+          sign,
+          decided: decision,
+        }),
         head: headOf(model, systemFingerprint),
         decided: decision,
         extension: extensionOf(found.state),

@@ -8,11 +8,13 @@
  * A directory that cannot be reached closes nothing: its last list stays, and everyone on it is
  * asked like those of the settings.
  */
-import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
+import { contextLengthExceeded, fewestTokens } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { modeUnavailable } from '#shared/api/mode-unavailable.ts';
+import type { Tool } from '#shared/api/tool-calls.ts';
 import type { Mode } from '#shared/line/line.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import { promptBytes } from '#shared/protocol/prompt-texts.ts';
 import type { Region } from '#shared/protocol/regions.ts';
 import type { PoolListing } from '../objects/pool-contract.ts';
 import { logError, logInfo } from '../request/log.ts';
@@ -251,9 +253,9 @@ export function chooseBackends(
  */
 export function refuseTooLong(
   members: readonly PoolMember[],
-  { model, messages }: { model: string; messages: readonly Message[] },
+  { model, messages, tools = [] }: { model: string; messages: readonly Message[]; tools?: readonly Tool[] },
 ): void {
-  const bytes = utf8Bytes(messages.map(({ content }) => content));
+  const bytes = promptBytes({ messages, tools });
   const fewest = members
     .filter((member) => member.model === model && !isOnlyHelpful(member))
     .map(({ contextLength, maxTokenBytes }) => ({ contextLength, tokens: fewestTokens(bytes, maxTokenBytes) }));

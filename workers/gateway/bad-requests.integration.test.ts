@@ -83,9 +83,6 @@ describe('an invalid chat request is refused, and the error names the field', ()
   test.each<[string, unknown]>([
     ['best_of', 2],
     ['echo', true],
-    ['tools', [{ type: 'function' }]],
-    ['tool_choice', 'required'],
-    ['functions', [{}]],
     ['modalities', ['text', 'audio']],
     ['reasoning_effort', 'high'],
     ['verbosity', 'low'],

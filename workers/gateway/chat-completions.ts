@@ -4,6 +4,7 @@ import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
 import { cacheHeaders, ignoredHeaders } from './answer-headers.ts';
 import type { createPromptAnswerer, Metered } from './answer-prompt.ts';
+import { withToolCalls } from './read-tool-calls.ts';
 import { respond } from './respond.ts';
 import { streamAnswer } from './stream-answer.ts';
 import { wholeAnswer } from './whole-answer.ts';
@@ -16,10 +17,13 @@ export function chatCompletions({ prepare, decideOn, begin }: ReturnType<typeof 
     // The account writes to disk. Meanwhile the prompt can be read.
     const reserved = c.var.meter.reserve(prepared.cost);
     const decided = await decideOn(prepared, c).finally(() => reserved);
-    const { begun, ready, state, ageMs, cancel, hasLeft } = await begin(decided, c);
+    const { begun: begunAsText, ready, state, ageMs, cancel, hasLeft } = await begin(decided, c);
     // Until a backend has taken the request, or said that it waits there, an error can still set
     // the status.
     await ready;
+    const { reads } = prepared;
+    const begun = reads === null ? begunAsText : begunAsText.then((answer) => withToolCalls(answer, reads));
+    begun.catch(() => undefined);
 
     const wishes = {
       trace: prepared.trace,

@@ -10,7 +10,7 @@ import { tighten } from '#policies/tighten.ts';
 import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
-import type { Message } from '#shared/protocol/generate.ts';
+import { type Prompt, promptTexts } from '#shared/protocol/prompt-texts.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Caller } from '../request/tenant-directory.ts';
@@ -35,7 +35,7 @@ type Decision = {
 };
 
 export type Decide = (
-  messages: readonly Message[],
+  prompt: Prompt,
   options: {
     caller: Caller;
     extension: RequestExtension;
@@ -47,18 +47,19 @@ export type Decide = (
 export function createDecide(classifier: Classifier): Decide {
   const decisions = new LRUCache<string, Decision>({ max: MAX_DECISIONS });
 
-  return async (messages, { caller, extension, spelled = '' }) => {
+  return async ({ messages, tools = [] }, { caller, extension, spelled = '' }) => {
     const floor = extension.floor ?? LOOSEST.floor;
     const budget = extension.budget ?? LOOSEST.budget;
     const mode = extension.mode ?? 'logits';
-    const promptDigest = await sha256Hex(JSON.stringify(spelled === '' ? messages : [messages, spelled]));
+    const said = tools.length === 0 && spelled === '' ? messages : [messages, tools, spelled];
+    const promptDigest = await sha256Hex(JSON.stringify(said));
     const key = JSON.stringify([caller.tenant, caller.version, floor, budget, mode, classifier.version, promptDigest]);
     const known = decisions.get(key);
     if (known !== undefined) return { decision: known, cache: 'hit' };
 
-    // We read the text of every role. The client writes all of them, the assistant's turns too, so
-    // skipping one would leave a way around the classifier.
-    const text = [...messages.map(({ content }) => content), ...(spelled === '' ? [] : [spelled])].join('\n');
+    // We read the text of every role, and of the tools. The client writes all of it, the
+    // assistant's turns too, so skipping one would leave a way around the classifier.
+    const text = [...promptTexts({ messages, tools }), ...(spelled === '' ? [] : [spelled])].join('\n');
     const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
     // Most requests ask for no bounds of their own, and joining costs as much as all the rest here.
     const isAsked = floor !== LOOSEST.floor || budget !== LOOSEST.budget;

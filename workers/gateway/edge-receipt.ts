@@ -4,6 +4,7 @@
  */
 import { CompactSign, type CryptoKey, compactVerify, importJWK } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
+import type { Tool } from '#shared/api/tool-calls.ts';
 import type { Signal } from '#shared/line/categories.ts';
 import { digestOfMessages, type EdgeReceipt, signEdgeReceipt } from '#shared/protocol/edge-receipt.ts';
 import type { Message } from '#shared/protocol/generate.ts';
@@ -71,6 +72,7 @@ export async function policyRefusal({
   text,
   because,
   messages,
+  tools,
   requestId,
   caller,
   classifierVersion,
@@ -81,6 +83,7 @@ export async function policyRefusal({
   /** The signal whose rule refuses, or null if the policy refuses everything. */
   because: Signal | null;
   messages: readonly Message[];
+  tools: readonly Tool[];
   requestId: string;
   caller: Caller;
   classifierVersion: string;
@@ -95,7 +98,7 @@ export async function policyRefusal({
     policy: version,
     classifier: classifierVersion,
     because,
-    messages_digest: await digestOfMessages(messages),
+    messages_digest: await digestOfMessages(messages, tools),
     text_digest: await sha256Hex(text),
   });
   return new PlimsollError('policy_refused', text, {

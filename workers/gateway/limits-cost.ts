@@ -7,9 +7,12 @@
  * request ends before its first token. A prompt and its answer never have more tokens than the
  * model's context, and that needs no allowance.
  */
+import { offeredTools } from '#shared/api/chat-tools.ts';
 import { utf8Bytes } from '#shared/api/context-length.ts';
+import type { Tool } from '#shared/api/tool-calls.ts';
 import { lesser } from '#shared/line/order.ts';
 import { type Asked, mostTokensAsked } from '#shared/protocol/generate-body.ts';
+import { promptBytes } from '#shared/protocol/prompt-texts.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import { promptDigest } from '../request/prompt-digest.ts';
 import { isOnlyHelpful, type PoolMember } from './pool-member.ts';
@@ -43,7 +46,7 @@ export async function costOf(
   const { model, messages, prompt: raw } = asked;
   const serving = members.filter((member) => member.model === model && !isOnlyHelpful(member));
   const longest = Math.max(0, ...serving.map(({ contextLength }) => contextLength));
-  const bytes = utf8Bytes(messages.map(({ content }) => content));
+  const bytes = offeredTools(asked).reduce((sum, tool) => sum + toolBytes(tool), promptBytes({ messages }));
   const most = Array.isArray(raw) ? raw.length : bytes + TEMPLATE_TOKENS + MESSAGE_TOKENS * messages.length;
   const prompt = Math.min(longest, most);
   const one = Math.min(longest, lesser(mostTokensAsked(asked), maxTokensOfPolicy) ?? longest);
@@ -77,4 +80,11 @@ export async function costOfAll(costs: readonly Cost[]): Promise<Cost> {
     digest: await sha256Hex(JSON.stringify(costs.map(({ digest }) => digest))),
     tries: sum('tries'),
   };
+}
+
+/** Llama's template writes a tool with an indent of four spaces, so that is the most. */
+function toolBytes({ name, description = '', parameters = '{}' }: Tool): number {
+  const schema: unknown = JSON.parse(parameters);
+  const shown = { type: 'function', function: { name, description, parameters: schema } };
+  return utf8Bytes([JSON.stringify(shown, null, 4)]);
 }

@@ -4,6 +4,7 @@ import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import type { Mode } from '#shared/line/line.ts';
 import type { Role } from '#shared/protocol/expert-directive.ts';
 import type { ServedModel } from '#shared/protocol/pool-report.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import type { AffinityNode } from './affinity.ts';
 
 export type PoolMember = AffinityNode & {
@@ -26,18 +27,20 @@ export type PoolMember = AffinityNode & {
   secondLook: string | null;
   /** Whether its bundle has reward and cost heads. */
   scores?: boolean;
+  /** In which its model writes calls of tools; null or left out if it takes none. */
+  toolSyntax?: ToolSyntax | null;
   sampling: Sampling;
 };
 
 /** What it says about its model, in our names. */
 export function servedBy(served: ServedModel) {
   const { model, context_length, max_token_bytes, bundle = null, draws = null, created = null } = served;
-  const { modes, serves, second_look: secondLook, scores, sampling } = served;
+  const { modes, serves, second_look: secondLook, scores, sampling, tool_syntax: toolSyntax } = served;
   return {
     model,
     contextLength: context_length,
     maxTokenBytes: max_token_bytes,
-    ...{ bundle, draws, created, modes, serves, secondLook, scores, sampling },
+    ...{ bundle, draws, created, modes, serves, secondLook, scores, sampling, toolSyntax },
   };
 }
 

@@ -9,6 +9,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
+import type { ToolCallDelta } from '#shared/api/tool-calls.ts';
 import type { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { EndFrame, Frame, TokenFrame } from '#shared/protocol/generate.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
@@ -26,6 +27,8 @@ export type TextDelta = {
   logprobs?: TokenLogprob[];
   /** Which of the request's answers it belongs to, from 0. Left out for the first. */
   choice?: number;
+  /** What it calls. Only of an answer whose calls are read (read-tool-calls.ts). */
+  calls?: ToolCallDelta[];
   /** The prompt, before anything else, if the request wants it. It belongs to every answer. */
   echo?: EchoedPrompt;
 };
@@ -35,6 +38,8 @@ export type ChoiceEnd = {
   receipt: Receipt;
   /** The edge's own receipt, if the answer was made for another request. */
   edgeReceipt?: string | undefined;
+  /** How many calls were read in it, and the text that they were read in. */
+  called?: { calls: number; text: string };
 };
 /** The end of the first answer, and of the others in their order. */
 export type AnswerEnd = ChoiceEnd & { more?: readonly ChoiceEnd[] };

@@ -18,6 +18,7 @@ import {
 } from './answer-extension.ts';
 import { usageOf } from './answer-usage.ts';
 import { chatLogprobs } from './chat-logprobs.ts';
+import { chatFinishReason } from './read-tool-calls.ts';
 import type { Wishes } from './wishes.ts';
 
 type StreamOptions = Wishes & {
@@ -44,10 +45,11 @@ export async function* streamAnswer(
     }
     let next = await answer.events.next();
     for (; !next.done; next = await answer.events.next()) {
-      const { text, tokens, logprobs: likely = [], choice: index = 0 } = next.value;
-      if (trace === 'tokens' || listed !== null) {
+      const { text, tokens, logprobs: likely = [], choice: index = 0, calls: tool_calls } = next.value;
+      if (tool_calls !== undefined || trace === 'tokens' || listed !== null) {
         const logprobs = listed === null ? null : chatLogprobs(likely, { top: listed });
-        yield delta({ content: text }, { index, logprobs, ...traced(tokens) });
+        const said = tool_calls === undefined ? { content: text } : { tool_calls };
+        yield delta(said, { index, logprobs, ...traced(tokens) });
       }
       // Some events are not worth a chunk, such as a token whose text is still held back.
       else if (text !== '') yield textDelta(text, index);
@@ -104,7 +106,7 @@ function writeChunks({ head }: BegunAnswer, { trace, includeUsage }: Pick<Stream
     const traced = trace === 'tokens' ? { tokens: [] } : undefined;
     const finished = ended.map(({ end }, index) => {
       const plimsoll = summaries[index]!;
-      const { finish_reason } = end.receipt;
+      const finish_reason = chatFinishReason(end);
       return { index, delta: {}, logprobs: null, finish_reason, ...(index > 0 && { plimsoll }) };
     });
     // The summary of the first answer is on the last chunk.

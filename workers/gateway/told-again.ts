@@ -1,5 +1,6 @@
 /** An answer that was made for another request, as this request's client is told it. */
 
+import type { Tool } from '#shared/api/tool-calls.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { type CachedReceipt, digestOfMessages } from '#shared/protocol/edge-receipt.ts';
 import type { Message } from '#shared/protocol/generate.ts';
@@ -19,6 +20,7 @@ export async function* toldAgain(
     how,
     directive: { request, tenant, key, policy, classifier },
     messages,
+    tools,
     decided,
     sign,
   }: {
@@ -26,6 +28,7 @@ export async function* toldAgain(
     /** This request's own. No backend has seen it. */
     directive: Pick<Directive, 'request' | 'tenant' | 'key' | 'policy' | 'classifier'>;
     messages: readonly Message[];
+    tools: readonly Tool[];
     decided: Decided;
     /** null: the deployment has no key for it. */
     sign: SignEdgeReceipt | null;
@@ -40,7 +43,7 @@ export async function* toldAgain(
       kind: 'cached',
       how,
       ...{ request, tenant, key, policy, classifier },
-      messages_digest: await digestOfMessages(messages),
+      messages_digest: await digestOfMessages(messages, tools),
       first: { request: receipt.request, receipt_digest: await sha256Hex(receiptToken) },
       answer_digest: receipt.answer_digest,
     });

@@ -2,6 +2,7 @@
 import type { ChatCompletion } from '#shared/api/chat-answer.ts';
 import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
+import type { ToolCallDelta } from '#shared/api/tool-calls.ts';
 import type { EchoedPrompt, TokenLogprob } from '#shared/protocol/token-logprob.ts';
 import {
   type BegunAnswer,
@@ -14,6 +15,7 @@ import {
 import { usageOf } from './answer-usage.ts';
 import { chatLogprobs } from './chat-logprobs.ts';
 import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
+import { chatFinishReason, wholeCalls } from './read-tool-calls.ts';
 import type { Wishes } from './wishes.ts';
 
 export async function wholeAnswer(begun: Promise<BegunAnswer>, wishes: Wishes): Promise<ChatCompletion> {
@@ -22,15 +24,21 @@ export async function wholeAnswer(begun: Promise<BegunAnswer>, wishes: Wishes): 
   const { id, ...shared } = answer.head;
   const { said, end } = await gather(answer.events);
   const choiceOf = ({ end, extension, decided }: EndedChoice, index: number) => {
-    const { text, tokens, logprobs: likely } = said(index);
+    const { text, tokens, logprobs: likely, calls } = said(index);
     const content = text + textOfRefusal(end, decided);
+    const isSilent = content === '' && calls.length > 0;
     const plimsoll = finalExtension(extension, { end, decided, trace, tokens: tracedTokens(tokens, { top }) });
     return {
       choice: {
         index,
-        message: { role: 'assistant' as const, content, refusal: null },
+        message: {
+          role: 'assistant' as const,
+          content: isSilent ? null : content,
+          refusal: null,
+          ...(calls.length > 0 && { tool_calls: wholeCalls(calls) }),
+        },
         logprobs: logprobs === null ? null : chatLogprobs(likely, { top: logprobs }),
-        finish_reason: end.receipt.finish_reason,
+        finish_reason: chatFinishReason(end),
         ...(index > 0 && { plimsoll }),
       },
       plimsoll,
@@ -51,7 +59,7 @@ export async function wholeAnswer(begun: Promise<BegunAnswer>, wishes: Wishes): 
 type NonEmpty<T> = [T, ...T[]];
 
 /** What one answer has said. */
-type Said = { text: string; tokens: TokenTrace[]; logprobs: TokenLogprob[] };
+type Said = { text: string; tokens: TokenTrace[]; logprobs: TokenLogprob[]; calls: ToolCallDelta[] };
 
 /** Reads all events to their end. */
 export async function gather(
@@ -60,17 +68,18 @@ export async function gather(
   const all = new Map<number, Said>();
   const echoes = new Map<number, EchoedPrompt>();
   const said = (choice: number) => {
-    const known = all.get(choice) ?? { text: '', tokens: [], logprobs: [] };
+    const known = all.get(choice) ?? { text: '', tokens: [], logprobs: [], calls: [] };
     all.set(choice, known);
     return known;
   };
   let next = await events.next();
   for (; !next.done; next = await events.next()) {
-    const { choice = 0, text, tokens, logprobs = [], echo } = next.value;
+    const { choice = 0, text, tokens, logprobs = [], calls = [], echo } = next.value;
     const own = said(choice);
     own.text += text;
     own.tokens.push(...tokens);
     own.logprobs.push(...logprobs);
+    own.calls.push(...calls);
     if (echo !== undefined) echoes.set(choice, echo);
   }
   return { said, echoes, end: next.value };

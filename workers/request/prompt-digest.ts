@@ -1,5 +1,6 @@
 /** Which prompts count as the same one. */
 import type { ChatRequest } from '#shared/api/chat-request.ts';
+import { textOfMessage } from '#shared/protocol/prompt-texts.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 
 /** Zero-width spaces, soft hyphens, marks of direction and the like. */
@@ -11,9 +12,9 @@ const UNSEEN = /[\p{Default_Ignorable_Code_Point}\p{Cf}]/gu;
  * would be the first.
  */
 export async function promptDigest(messages: ChatRequest['messages']): Promise<string> {
-  const seen = messages.map(({ role, content }) => [
-    role,
-    content.normalize('NFKC').replace(UNSEEN, '').toLowerCase().replace(/\s+/gu, ' ').trim(),
+  const seen = messages.map((message) => [
+    message.role,
+    textOfMessage(message).normalize('NFKC').replace(UNSEEN, '').toLowerCase().replace(/\s+/gu, ' ').trim(),
   ]);
   return sha256Hex(JSON.stringify(seen));
 }

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { BACKEND_MODES, type Mode } from '#shared/line/line.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { adminClient } from '../control/admin-client.ts';
 import { seedDemoTenants, sha256 } from '../local/seed-demo-tenants.ts';
 import { type Edge, type EdgeOptions, startEdge } from '../local/start-edge.ts';
@@ -38,6 +39,7 @@ export async function startEdgeUnderTest({
   probeOf = () => null,
   scoresOf = () => null,
   samplingOf = () => PLAIN_SAMPLING,
+  toolSyntaxOf = () => 'hermes',
   seed = true,
   overrides = {},
   entry = 'main.ts',
@@ -57,6 +59,8 @@ export async function startEdgeUnderTest({
   /** What the heads of the backend at an index make of any answer. By default, none has heads. */
   scoresOf?: (index: number) => ScriptedBackend['scores'];
   samplingOf?: (index: number) => Sampling;
+  /** In which the model of the backend at an index writes calls; null: it takes no tools. */
+  toolSyntaxOf?: (index: number) => ToolSyntax | null;
   seed?: boolean;
   overrides?: NonNullable<EdgeOptions['overrides']>;
   /** A file in workers/testing/worker. */
@@ -89,6 +93,7 @@ export async function startEdgeUnderTest({
         probe: probeOf(index),
         scores: scoresOf(index),
         sampling: samplingOf(index),
+        toolSyntax: toolSyntaxOf(index),
       }),
     ),
   );

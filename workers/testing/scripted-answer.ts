@@ -21,8 +21,11 @@ export type Script = {
 };
 
 /** The frames of an answer, and how it ends; `endless` begins the sentence again and again. */
-export function writeScript(directive: Directive, asked: GenerateRequest, { endless }: { endless: boolean }): Script {
-  const words = sentence(asked.seed);
+export function writeScript(
+  directive: Directive,
+  asked: GenerateRequest,
+  { endless, words = sentence(asked.seed) }: { endless: boolean; words?: readonly string[] | undefined },
+): Script {
   if (endless) return { frames: forever(words, directive), finishReason: 'length' };
 
   const frames: (TokenFrame | Extract<Frame, { type: 'text' }>)[] = [];

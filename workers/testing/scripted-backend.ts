@@ -20,6 +20,7 @@ import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/pr
 import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
 import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
@@ -48,6 +49,10 @@ export type ScriptedBackend = {
   probe: Partial<Record<Judgement, number>> | null;
   /** What its heads make of any answer; null: its bundle has none. */
   scores: { reward: number; cost: number } | null;
+  /** In which its model writes calls of tools; null: it takes none. */
+  toolSyntax: ToolSyntax | null;
+  /** The tokens of its answer to a request; null: a fixed sentence. */
+  says: ((asked: GenerateRequest) => readonly string[]) | null;
   /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateBody }[];
   /** How many answers were given up because the edge closed the connection. */
@@ -68,6 +73,7 @@ export async function startScriptedBackend({
   probe = null,
   scores = null,
   sampling = PLAIN_SAMPLING,
+  toolSyntax = 'hermes',
 }: {
   name: string;
   directiveSecret: string;
@@ -81,6 +87,7 @@ export async function startScriptedBackend({
   scores?: ScriptedBackend['scores'];
   /** The defaults of its model. */
   sampling?: Sampling;
+  toolSyntax?: ToolSyntax | null;
 }): Promise<ScriptedBackend> {
   const key = directiveKey(directiveSecret);
   const frameKey = await deriveFrameKey(key);
@@ -116,6 +123,7 @@ export async function startScriptedBackend({
         second_look: backend.probe && PROBE_VERSION,
         scores: backend.scores !== null,
         sampling,
+        tool_syntax: backend.toolSyntax,
         created: MODEL_CREATED,
       };
       response.end(JSON.stringify(health));
@@ -266,7 +274,10 @@ export async function startScriptedBackend({
     const isRefused = after?.refused === true || behaviour === 'refuse-on-its-own';
     const script: Script = isRefused
       ? { frames: [], finishReason: 'content_filter' }
-      : writeScript({ ...directive, line }, asked, { endless: behaviour === 'answer-forever' });
+      : writeScript({ ...directive, line }, asked, {
+          endless: behaviour === 'answer-forever',
+          words: backend.says?.(asked),
+        });
     const written: TokenFrame[] = [];
     let text = '';
     const from = resumed?.state.position ?? 0;
@@ -361,6 +372,8 @@ export async function startScriptedBackend({
     bundle: 'b1',
     probe,
     scores,
+    toolSyntax,
+    says: null as ScriptedBackend['says'],
     behaviour: 'answer' as Behaviour,
     drops: 0,
     seen: [] as ScriptedBackend['seen'],

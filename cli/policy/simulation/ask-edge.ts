@@ -33,8 +33,8 @@ const Failure = z.object({
   }),
 });
 const Answer = z.object({
-  choices: z.tuple([z.object({ message: z.object({ content: z.string() }), finish_reason: z.string() })]),
-  plimsoll: z.object({ receipt: z.string() }),
+  choices: z.tuple([z.object({ message: z.object({ content: z.string().nullable() }), finish_reason: z.string() })]),
+  plimsoll: z.object({ receipt: z.string(), drawn_text: z.string().optional() }),
 });
 const Scored = z.object({ reward: z.number(), cost: z.number(), bundle: z.string() });
 
@@ -74,7 +74,7 @@ export async function askEdge(
   const isRefused = finish_reason === 'content_filter';
   return {
     kind: isRefused ? 'refused' : 'answered',
-    text: message.content,
+    text: plimsoll.drawn_text ?? message.content ?? '',
     ...NOTHING_DRAWN,
     tokens: usage.completion_tokens,
     ...(!isRefused && { floor: line.floor, budget: line.budget, weights, spent }),

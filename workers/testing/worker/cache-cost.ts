@@ -29,7 +29,7 @@ let made = 0;
 
 /** `number` other words make another prompt. */
 function prompt(text: string, number: number) {
-  return [{ role: 'user' as const, content: `${number} ${text}` }];
+  return { messages: [{ role: 'user' as const, content: `${number} ${text}` }] };
 }
 const urlOf = async (name: string) => `https://decisions.plimsoll.invalid/${await sha256Hex(name)}`;
 

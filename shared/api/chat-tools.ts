@@ -1,0 +1,157 @@
+/** The tools of OpenAI's chat request: what there is to call, and whether to. */
+import * as z from 'zod';
+import { PlimsollError } from './errors.ts';
+import { describeFound } from './invalid-request.ts';
+import { MAX_TOOL_JSON_CHARS, MAX_TOOLS, type Tool } from './tool-calls.ts';
+import { repaired } from './well-formed.ts';
+
+/** OpenAI's rule. */
+const FUNCTION_NAME = /^[a-zA-Z0-9_-]{1,64}$/;
+const functionName = z.string().regex(FUNCTION_NAME, '1 to 64 letters, digits, underscores or dashes');
+
+/** Deeper schemas are garbage, and every reader of one would have to take care. */
+const MOST_LEVELS = 64;
+
+/** A schema, as the JSON text that the model reads. */
+const Parameters = z.record(z.string(), z.unknown()).transform((schema, { addIssue }) => {
+  const problem = problemOf(schema);
+  const json = problem === null ? jsonOf(schema) : '';
+  if (problem === null && json.length <= MAX_TOOL_JSON_CHARS) return json;
+  addIssue({
+    code: 'custom',
+    message: problem ?? `JSON of at most ${MAX_TOOL_JSON_CHARS} characters`,
+    input: schema,
+  });
+  return z.NEVER;
+});
+
+const FunctionTool = z.object({
+  type: z.literal('function'),
+  function: z.object({
+    name: functionName,
+    description: repaired.nullish(),
+    parameters: Parameters.nullish(),
+    strict: z.boolean().nullish(),
+  }),
+});
+
+/** A function that the model may call, and whether its arguments have to fit its schema. */
+export type ChatTool = Tool & { strict: boolean };
+
+export const Tools = z
+  .array(FunctionTool)
+  .max(MAX_TOOLS)
+  .transform((tools): ChatTool[] =>
+    tools.map(({ function: { name, description, parameters, strict } }) => ({
+      name,
+      ...(description != null && { description }),
+      ...(parameters != null && { parameters }),
+      strict: strict === true,
+    })),
+  )
+  .superRefine((tools, { addIssue }) => {
+    const seen = new Set<string>();
+    for (const [i, { name }] of tools.entries()) {
+      if (seen.has(name)) {
+        addIssue({ code: 'custom', path: [i, 'function', 'name'], message: 'each name once', input: name });
+      }
+      seen.add(name);
+    }
+  });
+
+export const ToolChoice = z.union([
+  z.enum(['none', 'auto', 'required']),
+  z
+    .object({ type: z.literal('function'), function: z.object({ name: functionName }) })
+    .transform(({ function: { name } }) => ({ name })),
+]);
+export type ToolChoice = z.infer<typeof ToolChoice>;
+
+export type AskedTools = {
+  tools?: readonly ChatTool[] | null | undefined;
+  tool_choice?: ToolChoice | null | undefined;
+};
+
+/** Throws unless the choice is among the tools, and one that can be held. */
+export function checkToolChoice({ tools, tool_choice: choice }: AskedTools): void {
+  const strict = tools?.findIndex((tool) => tool.strict) ?? -1;
+  if (strict !== -1) throw unforced(`tools[${strict}].function.strict`, 'false', true);
+  if (choice == null || choice === 'none' || choice === 'auto') return;
+  if (tools == null || tools.length === 0) {
+    throw new PlimsollError('invalid_value', "'tool_choice' is only allowed when 'tools' are given.", {
+      param: 'tool_choice',
+    });
+  }
+  if (choice !== 'required' && tools.every(({ name }) => name !== choice.name)) throw unknownTool(choice.name);
+  throw unforced('tool_choice', '"auto" or "none"', choice === 'required' ? choice : { name: choice.name });
+}
+
+function unknownTool(name: string): PlimsollError {
+  return new PlimsollError(
+    'invalid_value',
+    `Invalid value for 'tool_choice.function.name': expected the name of one of the 'tools', found ${describeFound(name)}.`,
+    { param: 'tool_choice.function.name' },
+  );
+}
+
+/** Only a grammar can hold a model to a call, and this server has none yet. */
+function unforced(param: string, expected: string, found: unknown): PlimsollError {
+  return new PlimsollError(
+    'unsupported_value',
+    `'${param}' is not supported by this server: expected ${expected}, found ${describeFound(found)}.`,
+    { param },
+  );
+}
+
+/** The tools that the model is told of. A client that lets it call none wants it told of none. */
+export function offeredTools({ tools, tool_choice }: AskedTools): readonly ChatTool[] {
+  return tool_choice === 'none' ? [] : (tools ?? []);
+}
+
+/** What came before tools, and its successor. */
+const LEGACY = { functions: 'tools', function_call: 'tool_choice' };
+export const LEGACY_FIELDS = Object.keys(LEGACY);
+
+/**
+ * Throws for what came before tools, and says what has come in its place. A body is read as it
+ * came.
+ */
+export function refuseLegacyFunctions(body: unknown): void {
+  if (typeof body !== 'object' || body === null) return;
+  // The cast: any object may be read by names.
+  const fields = body as Readonly<Record<string, unknown>>;
+  for (const [field, successor] of Object.entries(LEGACY)) {
+    const value = fields[field];
+    const isNothing = value == null || (Array.isArray(value) && value.length === 0) || value === 'none';
+    if (isNothing || (field === 'function_call' && value === 'auto')) continue;
+    throw new PlimsollError(
+      'unsupported_parameter',
+      `'${field}' is not supported by this server: use '${successor}', which has replaced it.`,
+      { param: field },
+    );
+  }
+}
+
+/** What is wrong with a value that should be JSON; null if it is right. */
+function problemOf(value: unknown): string | null {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MOST_LEVELS) return `JSON of at most ${MOST_LEVELS} levels`;
+    const next: unknown[] = [];
+    for (const one of level) {
+      if (typeof one === 'string' && !one.isWellFormed()) return 'text without lone surrogates';
+      if (typeof one !== 'object' || one === null) continue;
+      for (const [key, inner] of Object.entries(one)) {
+        if (!key.isWellFormed()) return 'text without lone surrogates';
+        next.push(inner);
+      }
+    }
+    level = next;
+  }
+  return null;
+}
+
+/** A whole number that no JavaScript number holds loses its last digits: it bounds nothing real. */
+function jsonOf(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) => (typeof inner === 'bigint' ? Number(inner) : inner));
+}
