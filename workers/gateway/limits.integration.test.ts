@@ -347,7 +347,7 @@ test('an account with nothing left to do sleeps until it is asked again', async 
   // What was settled is kept for a while, and somebody has to drop it then.
   expect(await account.ring()).toBeGreaterThan(Date.now());
   await account.advance(25 * 3_600_000);
-  await expect.poll(() => account.ring(), { timeout: 30_000 }).toBeNull();
+  await expect.poll(() => account.ring()).toBeNull();
   expect(await account.rows('SELECT * FROM charges')).toEqual([]);
 });
 
