@@ -28,6 +28,7 @@ beforeEach(() => {
   dir = mkdtempSync(path.join(tmpdir(), 'plimsoll-ci-'));
   for (const name of ['bin', 'scripts']) mkdirSync(path.join(dir, name));
   cpSync(path.join(import.meta.dirname, '../.ci'), path.join(dir, '.ci'), { recursive: true });
+  cpSync(path.join(import.meta.dirname, 'ci-summary.mjs'), path.join(dir, 'scripts/ci-summary.mjs'));
   writeFileSync(path.join(dir, 'scripts/launch.mjs'), LAUNCHER);
   for (const [name, text] of Object.entries({ npm: 'exit $NPM_EXIT', python3: 'exit 0' })) {
     writeFileSync(path.join(dir, 'bin', name), `#!/bin/sh\n${text}\n`);

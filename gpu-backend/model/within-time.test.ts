@@ -17,7 +17,7 @@ test('work that computes for too long is stopped', () => {
   ).toThrow('too long');
 });
 
-/** A thread that gets no time to compute. It is asked before each run and after each that was stopped. */
+/** A thread that gets no time to compute. It is asked before each run and after its stop. */
 function starved() {
   let asked = 0;
   const computed = () => {

@@ -1,5 +1,6 @@
 /** When kept prompts are erased, and when they are only hidden: the Worker in workerd. */
 import { beforeEach, expect, test } from 'vitest';
+import { storageOf } from '../testing/edge-under-test.ts';
 import { ALL, contents, DAY_MS, HOUR_MS, keptPromptsBench, prompt } from '../testing/kept-prompts-bench.ts';
 
 const bench = keptPromptsBench();
@@ -63,6 +64,49 @@ test("a plan's policy forbids it, whatever the tenant says, and what was kept be
   expect(contents(await samples())).toEqual(['Again', 'Before']);
   await putTenant({ retention: ALL }, { plan: 'forbids' });
   expect([(await ring()).againInMs, await rows()]).toEqual([null, []]);
+});
+
+test('the operator forbids it, whatever the others say, and what was kept is erased within an hour', async () => {
+  await putTenant({ retention: ALL });
+  await chat('Before');
+  await kept(1);
+  await call('forbid');
+  const rung = await ring();
+  expect(rung.inMs).toBeLessThanOrEqual(HOUR_MS);
+  expect([rung.againInMs, await rows()]).toEqual([null, []]);
+  expect(await call('keep', prompt('On its way'))).toBe(false);
+});
+
+test('while a policy cannot be read nothing is kept or given out, and nothing is erased before its time', async () => {
+  await admin('PUT', '/plans/free', { body: { name: 'Free', policy: {} } });
+  await putTenant({ retention: ALL }, { plan: 'free' });
+  await chat('Hidden');
+  await kept(1);
+  const own = await storageOf(bench.under, tenant);
+  await own.exec("UPDATE policies SET document = replace(document, '{', '{ ')");
+  expect((await ring()).againInMs).toBeGreaterThan(0);
+  expect(await call('keep', prompt('On its way'))).toBe(false);
+  expect(await refusal(`/tenants/${tenant}/samples`)).toMatchObject({ status: 409, code: 'conflict' });
+  expect(await rows()).toHaveLength(1);
+  expect(bench.under.log.some((line) => line.includes('kept-prompts-unchecked') && line.includes(tenant))).toBe(true);
+  // What can be read still forbids it, and days still pass.
+  const disk = await storage();
+  await disk.exec('UPDATE prompts SET expires_at = kept_at');
+  expect([(await ring()).againInMs, await rows()]).toEqual([null, []]);
+
+  await putTenant({ retention: ALL }, { plan: 'free' });
+  await chat('Forbidden');
+  await kept(1);
+  await own.exec("UPDATE policies SET document = replace(document, '{', '{ ')");
+  await admin('PUT', '/plans/free', { body: { name: 'Free', policy: { retention: { traffic: false } } } });
+  expect([(await ring()).againInMs, await rows()]).toEqual([null, []]);
+});
+
+test('a permission that is given anew counts for the next prompt', async () => {
+  await putTenant({});
+  expect(await call('keep', prompt('Too early'))).toBe(false);
+  await putTenant({ retention: ALL });
+  expect(await call('keep', prompt('In time'))).toBe(true);
 });
 
 test.each(['keep', 'erase'])('a tenant that is deleted (data=%s) has none any more, and takes none', async (data) => {

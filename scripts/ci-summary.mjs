@@ -1,9 +1,9 @@
 /**
- *     node .ci/summary.mjs REPORTS FAILED_STEP ...
+ *     node scripts/ci-summary.mjs REPORTS FAILED_STEP ...
  *
- * Says what failed, a line each, and then "N passed, N failed". REPORTS has, for each tier, the JSON
- * that vitest wrote, and the lines of scripts/report-failures.ts in `<tier>.failures`. What could not
- * be written because a tier broke off still counts.
+ * Says what failed, a line each, and then "N passed, N failed". REPORTS has each tier's JSON report
+ * by vitest, and the lines of report-failures.ts in `<tier>.failures`. What could not be written
+ * because a tier broke off still counts. It runs where nothing else of ours could be installed.
  */
 import { readFileSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
@@ -13,7 +13,12 @@ const TIERS = ['unit', 'tests', 'heavy'];
 const MOST_LINES = 20;
 const MOST_CHARACTERS = 300;
 
-/** What vitest reported. Undefined if it did not run, or was killed before its report was whole. */
+/**
+ * What vitest reported. Undefined if it did not run, or was killed before its report was whole.
+ *
+ * @param {string} tier
+ * @returns {{ numPassedTests: number, numFailedTests: number, success: unknown } | undefined}
+ */
 function reportOf(tier) {
   try {
     const report = JSON.parse(readFileSync(`${folder}/${tier}`, 'utf8'));
@@ -23,7 +28,12 @@ function reportOf(tier) {
   }
 }
 
-/** A line for each failure that is known, without colours. */
+/**
+ * A line for each failure that is known, without colours.
+ *
+ * @param {string} tier
+ * @returns {string[]}
+ */
 function failuresOf(tier) {
   try {
     const lines = readFileSync(`${folder}/${tier}.failures`, 'utf8').split('\n');
@@ -33,6 +43,10 @@ function failuresOf(tier) {
   }
 }
 
+/**
+ * @param {string} tier
+ * @param {{ file: string, name: string, message: string }} failure
+ */
 function toLine(tier, { file, name, message }) {
   const [first = ''] = stripVTControlCharacters(message).trim().split('\n');
   const said = [tier, file, name, first].filter((part) => part !== '').join(': ');
