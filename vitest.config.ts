@@ -4,6 +4,8 @@ import { TIERS } from './scripts/tiers.ts';
 
 /** Limits are for hangs. No test measures time, and others may use the same cores. */
 const HANG_MS = 600_000;
+/** The limit of `expect.poll`: short enough that what a test waits for is in its error. */
+const POLL_MS = HANG_MS / 2;
 
 /** A cache folder for tests, without models. */
 const NO_MODELS = path.join(import.meta.dirname, '.plimsoll/no-models');
@@ -25,6 +27,7 @@ export default defineConfig({
         sequence: { groupOrder: order },
         testTimeout: HANG_MS,
         hookTimeout: HANG_MS,
+        expect: { poll: { timeout: POLL_MS } },
       },
     })),
   },

@@ -33,6 +33,9 @@ export const RetentionPart = z.strictObject({
 
 export const KEEPS_NOTHING: Retention = { traffic: false, share: 0, responses: false, days: 1 };
 
+/** What a level says that leaves it to the others. */
+export const FORBIDS_NOTHING: Retention = RetentionPart.parse({});
+
 /** Whether any prompt may be kept. */
 export function keepsPrompts({ traffic, share }: Retention): boolean {
   return traffic && share > 0;

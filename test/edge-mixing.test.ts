@@ -377,7 +377,7 @@ test('a client that leaves frees the rows of both experts', async () => {
   });
   for await (const data of eventsOf(response)) if (data.includes('"id"')) break;
   leaves.abort();
-  await expect.poll(() => backends.map(({ engine }) => engine.stats().rows), { timeout: 10_000 }).toEqual([0, 0]);
+  await expect.poll(() => backends.map(({ engine }) => engine.stats().rows)).toEqual([0, 0]);
 });
 
 test('a tenant whose policy does not list the mode may not use it, and a backend of one expert answers nothing', async () => {

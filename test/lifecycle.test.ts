@@ -56,7 +56,7 @@ describe('a running stack', () => {
       /loading [\s\S]*\n.*backend-1 is process \d+[\s\S]*\n.*starting the edge.*\n.*first token/,
     );
     // The hints come after the ready line.
-    await expect.poll(() => stack.log(), { timeout: 60_000 }).toContain(`curl -N ${stack.url}/v1/chat/completions`);
+    await expect.poll(() => stack.log()).toContain(`curl -N ${stack.url}/v1/chat/completions`);
     for (const key of ['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open']) expect(stack.log()).toContain(key);
   });
 
@@ -78,9 +78,9 @@ describe('a running stack', () => {
     await Promise.all(clients.map(leave));
     // First we wait until all requests are over, because a client gets its first chunk, and may
     // leave, before its request has rows.
-    await expect.poll(over, { timeout: 300_000 }).toBe(before + clients.length);
+    await expect.poll(over).toBe(before + clients.length);
     const held = () => metrics('num_requests_waiting', 'num_requests_running', 'num_rows');
-    await expect.poll(held, { timeout: 300_000 }).toBe(0);
+    await expect.poll(held).toBe(0);
     expect(await metrics('request_cancelled_total')).toBeGreaterThan(0);
     await answer();
   });
@@ -100,7 +100,7 @@ describe('a running stack', () => {
       await response.body?.cancel();
       return response.status;
     };
-    await expect.poll(status, { timeout: 300_000, interval: 250 }).toBe(200);
+    await expect.poll(status, { interval: 250 }).toBe(200);
     expect(stack.backends()[0]!.pid).not.toBe(backend!.pid);
     expect((await answer()).text).toBe(before.text);
   });
@@ -111,7 +111,7 @@ describe('a running stack', () => {
     process.kill(edge!.parent, 'SIGKILL');
     await expect.poll(() => stillRunning([edge!])).toEqual([]);
     const text = async () => (await answer().catch(() => null))?.text;
-    await expect.poll(text, { timeout: 300_000, interval: 250 }).toBe(before.text);
+    await expect.poll(text, { interval: 250 }).toBe(before.text);
   });
 
   test('restarts an edge that hangs', async () => {
@@ -119,9 +119,9 @@ describe('a running stack', () => {
     const edge = descendantsOf(stack.process.pid!).find(({ command }) => command.includes('workerd serve'));
     process.kill(edge!.pid, 'SIGSTOP');
     // Three checks of ten seconds each, five seconds apart.
-    await expect.poll(() => stillRunning([edge!]), { timeout: 300_000, interval: 250 }).toEqual([]);
+    await expect.poll(() => stillRunning([edge!]), { interval: 250 }).toEqual([]);
     const text = async () => (await answer().catch(() => null))?.text;
-    await expect.poll(text, { timeout: 300_000, interval: 250 }).toBe(before.text);
+    await expect.poll(text, { interval: 250 }).toBe(before.text);
     expect(stack.log()).toContain('the edge ended (signal SIGKILL, as it no longer answered)');
   });
 
@@ -190,7 +190,7 @@ describe('at the end of a stack', () => {
     const jwks = (await (await fetch(`${stack.url}/.well-known/jwks.json`)).json()) as JSONWebKeySet;
     const processes = descendantsOf(stack.process.pid!);
     await stack.stop('SIGKILL');
-    await expect.poll(() => stillRunning(processes), { timeout: 300_000, interval: 100 }).toEqual([]);
+    await expect.poll(() => stillRunning(processes), { interval: 100 }).toEqual([]);
 
     // An earlier receipt still verifies with the keys that the next stack publishes.
     stack = await startStack({ dataDir });
@@ -206,6 +206,6 @@ describe('at the end of a stack', () => {
     process.kill(supervisor!.pid, 'SIGKILL');
     const [code] = (await once(stack.process, 'exit')) as [number];
     expect(code).toBe(128 + 9);
-    await expect.poll(() => stillRunning(processes), { timeout: 300_000, interval: 100 }).toEqual([]);
+    await expect.poll(() => stillRunning(processes), { interval: 100 }).toEqual([]);
   });
 });

@@ -2,18 +2,17 @@
  * The Worker. Everything that can fail at startup fails here, so that a broken build serves
  * nothing.
  */
-import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
-import { PolicyPart } from '#policies/schema.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import classifierModel from '../models/classifier/classifier.bin';
 import { consumeUsage } from './account/consume-usage.ts';
 import type { UsageMessage } from './account/outbox.ts';
 import { createApp } from './app.ts';
 import type { Env } from './request/env.ts';
+import { OPERATOR_POLICY } from './request/operator-policy.ts';
 
 const app = createApp({
   classifier: createClassifier(classifierModel),
-  operatorPolicy: PolicyPart.parse(operatorPolicy),
+  operatorPolicy: OPERATOR_POLICY,
   openCache: () => caches.open('plimsoll-answers'),
 });
 

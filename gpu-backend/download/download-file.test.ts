@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { downloadFile } from './download-file.ts';
 import { Hub } from './hub.ts';
 import { openUrl } from './open-url.ts';
@@ -46,7 +46,13 @@ function download({ signal, stallMs }: { signal?: AbortSignal; stallMs?: number 
 
 test('a server that falls silent is asked again for the rest', async () => {
   server.faults.set(FILE, [{ silentAfter: 20_000 }]);
-  await download({ stallMs: 400 });
+  // On a busy machine, a server that is well may be silent for long.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const going = download({ stallMs: 400 });
+  await expect.poll(() => [arrived, vi.getTimerCount()]).toEqual([20_000, 1]);
+  await vi.advanceTimersByTimeAsync(400);
+  await going;
   expect((await readFile(target)).equals(bytes)).toBe(true);
   const ranges = server.requestsFor(FILE).map(({ headers }) => headers.range);
   expect(ranges.filter((range) => range !== undefined)).toContain('bytes=20000-');

@@ -105,7 +105,7 @@ async function connect({ token, changes, open }: Asked = {}) {
   return { status: await Promise.race([refused, opened]), socket, said };
 }
 
-const first = (said: unknown[]) => expect.poll(() => said.length, { timeout: 5000 }).toBeGreaterThanOrEqual(2);
+const first = (said: unknown[]) => expect.poll(() => said.length).toBeGreaterThanOrEqual(2);
 
 test('it says where it stands and what the expert predicts, and goes on with each token that was drawn', async () => {
   await serve();
@@ -192,7 +192,7 @@ test.each(['all', 'helpfulness'] as const)(
     await serve(serves);
     const asked = { changes: { expert: 'helpfulness', ahead: 3 } } as const;
     const { said, socket } = await connect(asked);
-    await expect.poll(() => said.length, { timeout: 5000 }).toBe(5);
+    await expect.poll(() => said.length).toBe(5);
     const [start, ...rows] = said as [Record<string, unknown>, ...Guess[]];
     expect([start.key, start.draws]).toEqual([undefined, undefined]);
     // It goes on with the likeliest token, whatever the draw will be.

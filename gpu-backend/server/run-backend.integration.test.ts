@@ -18,7 +18,7 @@ async function run() {
     PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(receiptPrivateJwk),
   };
   const running = runBackend({ env, signals, print: (line) => lines.push(line), start });
-  await vi.waitFor(() => expect(lines).toEqual(['ready http://here:1']));
+  await expect.poll(() => lines).toEqual(['ready http://here:1']);
   return { running, start, close, signals, stopEngine: engine.resolve };
 }
 

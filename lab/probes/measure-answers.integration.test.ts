@@ -30,7 +30,7 @@ beforeAll(async () => {
       recipe: { ...RECIPE, windows: [8], firstWindow: 8, l2: [0.1], steps: 60 },
     },
   );
-}, 60_000);
+});
 afterAll(() => rm(root, { recursive: true }));
 
 /** Harm is in the answer alone: each prompt has one of either side. */

@@ -26,7 +26,7 @@ let rows: ProbeRow[];
 const of = (source: string) => rows.filter((row) => row.example.source === source);
 beforeAll(() => {
   rows = probeRows({ examples, measureOnly }, { ...RECIPE, mostMeasured: 3 });
-}, 60_000);
+});
 
 test('public prompts go by their words, and the judges’ part is left alone', () => {
   for (const {

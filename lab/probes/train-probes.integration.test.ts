@@ -27,7 +27,7 @@ beforeAll(async () => {
   out = path.join(root, 'out');
   await writeBundle(path.join(root, 'tiny'), tinyBundle(), { dtype: 'f32' });
   figures = await train(out);
-}, 60_000);
+});
 afterAll(() => rm(root, { recursive: true }));
 
 const train = async (to: string, row: 'safety' | 'base' = 'safety') =>

@@ -59,8 +59,7 @@ test('the first start fetches the model and serves both, and a later one needs n
 });
 
 /** The hints come after the ready line. */
-const suggests = (stack: RunningStack, model: string) =>
-  expect.poll(() => stack.log(), { timeout: 60_000 }).toContain(`"model":"${model}"`);
+const suggests = (stack: RunningStack, model: string) => expect.poll(() => stack.log()).toContain(`"model":"${model}"`);
 
 async function servesBoth(stack: RunningStack): Promise<void> {
   expect((await client(stack.url).models.list()).data).toMatchObject([
@@ -147,7 +146,7 @@ test.skipIf(process.platform === 'win32')(
     const ended = once(stack, 'close');
     stack.stderr!.resume();
     // pip has its folder now, so the pull is under way.
-    await expect.poll(() => readdir(path.join(cache, 'blobs')).catch(() => []), { timeout: 60_000 }).not.toEqual([]);
+    await expect.poll(() => readdir(path.join(cache, 'blobs')).catch(() => [])).not.toEqual([]);
     const processes = descendantsOf(stack.pid!);
     stack.kill('SIGTERM');
     expect((await ended)[0]).toBe(0);

@@ -33,7 +33,7 @@ beforeAll(async () => {
   base = await openBase(at('bundle'));
   await expert('first/run', {});
   first = await loadExpertWeights(at('first/run'), base);
-}, 60_000);
+});
 afterAll(async () => {
   vi.restoreAllMocks();
   await rm(dir, { recursive: true });

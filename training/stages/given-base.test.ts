@@ -88,7 +88,7 @@ beforeAll(async () => {
   const { tokenizer } = base;
   await rankStage({ train, heldOut, definition: 'figure', reward, cost, base, tokenizer, out: at('dual') });
   await router('layers');
-}, 60_000);
+});
 afterAll(async () => {
   vi.restoreAllMocks();
   vi.unstubAllEnvs();

@@ -52,7 +52,7 @@ beforeAll(async () => {
   base = await openBase(at('bundle'));
   await expert('targets/safety', { targets: ['v_proj', 'q_proj'] });
   await expert('targets/helpfulness', { role: 'helpfulness' });
-}, 60_000);
+});
 afterAll(async () => {
   vi.restoreAllMocks();
   await rm(dir, { recursive: true });

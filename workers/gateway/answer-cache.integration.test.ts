@@ -254,7 +254,7 @@ describe('an answer is not given to', () => {
       const { plimsoll } = await whole(await chat());
       return (await verifyReceipt(plimsoll.receipt!, under.receiptKey.jwks)).bundle;
     };
-    await expect.poll(bundle, { timeout: 60_000 }).toBe('b2');
+    await expect.poll(bundle).toBe('b2');
     expect(await state()).toBe('hit');
   });
 
@@ -279,7 +279,7 @@ describe('an answer is not given to', () => {
     backend.probe = { violence: 0.95 };
     const options = { key: keyOf(refusing) };
     const refused = async () => (await whole(await chat({}, options))).choices[0].finish_reason;
-    await expect.poll(refused, { timeout: 60_000 }).toBe('content_filter');
+    await expect.poll(refused).toBe('content_filter');
     expect(await state({}, options)).toBe('miss');
   });
 

@@ -25,7 +25,7 @@ const PLAIN: Omit<PoolMember, 'url'> = {
 };
 
 async function examined(report: object, status = 200) {
-  const pool = createBackendPool({ fetch: async () => Response.json(report, { status }) });
+  const pool = createBackendPool({ now: () => 0, fetch: async () => Response.json(report, { status }) });
   const waited: Promise<unknown>[] = [];
   const [member] = await pool.members(['http://backend.example'], {
     waitUntil: (promise) => waited.push(promise),
@@ -173,6 +173,7 @@ describe('a pool with a directory', () => {
   test('waits for a backend of the settings, though one of the helpfulness pool is well', async () => {
     const helpful = poolReport('http://one', { pool: 'helpfulness', modes: ['edge'], serves: ['helpfulness'] });
     const pool = createBackendPool({
+      now: () => 0,
       fetch: async () => {
         await new Promise((resolve) => setTimeout(resolve, 200));
         return Response.json(HEALTH);

@@ -1,6 +1,6 @@
 /** Answers that the edge mixes, over backends that a test plays: who is asked and who is let go. */
 import { decodeJwt } from 'jose';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
@@ -14,7 +14,10 @@ import { createBackendPool, type PoolMember } from './backend-pool.ts';
 import { beginMixed } from './begin-mixed.ts';
 import type { OpenSocket } from './expert-socket.ts';
 import { unheard } from './pool-member.ts';
+import type { RetryBudget } from './retry-budget.ts';
 
+// On a busy machine, a backend that is well may take longer than the limits that are tested here.
+beforeEach(() => fakeTimers());
 afterEach(() => vi.useRealTimers());
 
 const SIZE = 8;
@@ -176,7 +179,7 @@ function played(backends: Record<string, Played>) {
     helpfulness: mixed!.helpfulness.map(({ backend, from, to }) => [backend, from, to]),
   });
   const isOut = (name: string) => !pool.admit(`http://${name}`);
-  return { begin, answer, names, asked, open, told, client, isOut };
+  return { begin, answer, names, asked, open, told, client, isOut, pool };
 }
 
 test('both experts are asked, and let go at the end', async () => {
@@ -187,7 +190,6 @@ test('both experts are asked, and let go at the end', async () => {
 
 describe('a helpfulness pool that keeps an answer waiting', () => {
   test('in its queue, is left after ten seconds, and the safety expert answers alone', async () => {
-    fakeTimers();
     const { answer, names, told, open, isOut } = played({ s1: {}, h1: { waits: true } });
     const receipt = answer();
     await until(() => told.s1 !== undefined && told.h1 !== undefined);
@@ -199,7 +201,6 @@ describe('a helpfulness pool that keeps an answer waiting', () => {
   });
 
   test('in the queue of the next backend, is left too', async () => {
-    fakeTimers();
     const order = played({ s1: {}, h1: {}, h2: {} });
     await order.answer();
     const [first, second] = order.asked.includes('h1') ? ['h1', 'h2'] : ['h2', 'h1'];
@@ -291,6 +292,45 @@ async function orders(expert: 's' | 'h'): Promise<[string, string, string][]> {
   ];
 }
 
+describe('once the retries of a tenant are used up', () => {
+  const unfit: Played = { start: { bundle: 'y' } };
+  const useUp = (retries: RetryBudget) => {
+    while (retries.spend(() => true));
+  };
+
+  test('no second backend is asked for the safety expert', async () => {
+    const [first, second] = (await orders('s'))[0]!;
+    const { begin, asked, pool } = played({ h1: {}, [first]: { start: { key: undefined } }, [second]: {} });
+    useUp(pool.retries.of('acme'));
+    await expect(begin()).rejects.toMatchObject({ code: 'backend_unavailable' });
+    expect(asked).not.toContain(second);
+  });
+
+  test('nor for the helpfulness expert, so the safety expert answers alone', async () => {
+    const [first, second] = (await orders('h'))[0]!;
+    const { answer, asked, names, pool } = played({ s1: {}, [first]: unfit, [second]: {} });
+    useUp(pool.retries.of('acme'));
+    expect(names(await answer())).toEqual({ safety: [['s1', 0, MOST]], helpfulness: [] });
+    expect(asked.toSorted()).toEqual([first, 's1']);
+  });
+
+  test('others have theirs, and each expert that is asked is a request that earns some', async () => {
+    const [first, second] = (await orders('h'))[0]!;
+    const { answer, asked, pool } = played({ s1: {}, [first]: unfit, [second]: {} });
+    const asksSecond = async () => {
+      asked.length = 0;
+      await answer();
+      return asked.includes(second);
+    };
+    useUp(pool.retries.of('another'));
+    expect(await asksSecond()).toBe(true);
+    useUp(pool.retries.of('acme'));
+    const later = [await asksSecond(), await asksSecond(), await asksSecond(), await asksSecond()];
+    // Four, six, eight and ten requests: every fifth earns one.
+    expect(later).toEqual([false, true, false, true]);
+  });
+});
+
 describe('a client that leaves', () => {
   test('takes no backend out for others, and leaves nothing open', async () => {
     const { begin, client, open, asked, isOut } = played({ s1: {}, s2: {}, h1: {}, h2: {} });
@@ -307,7 +347,6 @@ describe('a client that leaves', () => {
   });
 
   test('while its answer waits in a queue, does neither', async () => {
-    fakeTimers();
     const { begin, client, told, open, isOut } = played({ s1: { waits: true }, h1: { waits: true } });
     const begins = expect(begin()).rejects.toThrow();
     await until(() => told.s1 !== undefined && told.h1 !== undefined);

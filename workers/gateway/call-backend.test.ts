@@ -1,4 +1,4 @@
-import { expect, test, vi } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
@@ -10,7 +10,12 @@ import { isUnread } from './read-frames.ts';
 import { createRetryBudgets, type RetryBudget } from './retry-budget.ts';
 
 const HEDGE_MS = 50;
+/** On a busy machine, a backend that answers at once may take long. */
+const NEVER_MS = 600_000;
 const encoder = new TextEncoder();
+
+const fakeTimers = () => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+afterEach(() => vi.useRealTimers());
 
 /** Ids, and nothing that is sent. */
 const untraced = createTracing({
@@ -27,8 +32,8 @@ function call(
     breaker = createBreaker({ restMs: 1 }),
     onWaiting = (): void => undefined,
     retries,
-    hedgeMs = HEDGE_MS,
-    frameMs = 5_000,
+    hedgeMs = NEVER_MS,
+    frameMs = NEVER_MS,
     signal = new AbortController().signal,
   }: {
     breaker?: Breaker;
@@ -73,7 +78,7 @@ function call(
     },
     directiveKey: directiveKey('s'.repeat(32)),
     signal,
-    timeouts: { startMs: 5_000, frameMs, hedgeMs, resumeMs: 1_000, besideMs: 1_000 },
+    timeouts: { startMs: NEVER_MS, frameMs, hedgeMs, resumeMs: 1_000, besideMs: 1_000 },
     fetch: async (url, init) => {
       const { hostname } = new URL(String(url));
       asked.push(hostname);
@@ -119,7 +124,7 @@ test('asks no third backend when one lets the request wait and another fails', a
     return refusal(500, 'expert_failed')();
   };
   const answers = { one: waiting, two: fails, three: refusal(503, 'overloaded') };
-  const { answer, asked } = call(answers, { onWaiting: waits.resolve });
+  const { answer, asked } = call(answers, { onWaiting: waits.resolve, hedgeMs: HEDGE_MS });
   const failed = answer.catch(() => undefined);
   await waits.promise;
   await new Promise((resolve) => setTimeout(resolve, 4 * HEDGE_MS));
@@ -145,7 +150,7 @@ test('a silent backend costs no second one once the budget is spent', async () =
     await new Promise((resolve) => setTimeout(resolve, 4 * HEDGE_MS));
     return refusal(500, 'expert_failed')();
   };
-  const { answer, asked } = call({ one: late, two: late }, { retries });
+  const { answer, asked } = call({ one: late, two: late }, { retries, hedgeMs: HEDGE_MS });
   await expect(answer).rejects.toMatchObject({ code: 'expert_failed' });
   expect(asked).toEqual(['one']);
 });
@@ -172,7 +177,7 @@ test('a trial that its client cancels does not keep the backend out for all othe
   nowMs = 1_000;
   const client = new AbortController();
   const { answer, asked } = call({ one: never }, { breaker, signal: client.signal });
-  await vi.waitFor(() => expect(asked).toEqual(['one']));
+  await expect.poll(() => asked).toEqual(['one']);
   expect(breaker.admit('http://one')).toBe(false);
   client.abort();
   await expect(answer).rejects.toThrow();
@@ -203,26 +208,29 @@ test('a request that is slow everywhere puts out no backend that is only slow wi
       return never(signal);
     },
   };
-  const { answer } = call(answers, { breaker });
+  const { answer } = call(answers, { breaker, hedgeMs: HEDGE_MS });
   expect((await answer).member.url).toBe('http://one');
   expect(breaker.admit('http://two')).toBe(true);
 });
 
 test('a backend that is silent while another one answers soon is out', async () => {
+  fakeTimers();
   const breaker = createBreaker({ restMs: 60_000 });
   const { answer } = call({ one: never, two: (signal) => answering(signal, START) }, { breaker, hedgeMs: 1_000 });
+  await vi.advanceTimersByTimeAsync(1_000);
   expect((await answer).member.url).toBe('http://two');
   expect(breaker.admit('http://one')).toBe(false);
 });
 
 test('a client that reads slowly loses its backend, and puts it out for nobody', async () => {
+  fakeTimers();
   const frameMs = 100;
   const breaker = createBreaker({ restMs: 60_000 });
   const { answer } = call({ one: (signal) => answering(signal, START, READING) }, { breaker, frameMs });
   const frames = (await answer).frames[Symbol.asyncIterator]();
   expect(await frames.next()).toMatchObject({ value: [READING] });
   // Nobody asks for the next frame.
-  await new Promise((resolve) => setTimeout(resolve, 3 * frameMs));
+  await vi.advanceTimersByTimeAsync(3 * frameMs);
   const broken: unknown = await frames.next().catch((thrown: unknown) => thrown);
   expect(broken).toMatchObject({ code: 'backend_unavailable' });
   expect(isUnread(broken)).toBe(true);
@@ -230,11 +238,14 @@ test('a client that reads slowly loses its backend, and puts it out for nobody',
 });
 
 test('a backend that falls silent in its answer is out', async () => {
+  fakeTimers();
   const breaker = createBreaker({ restMs: 60_000 });
   const { answer } = call({ one: (signal) => answering(signal, START, READING) }, { breaker, frameMs: 100 });
   const frames = (await answer).frames[Symbol.asyncIterator]();
   await frames.next();
-  const broken: unknown = await frames.next().catch((thrown: unknown) => thrown);
+  const next = frames.next().catch((thrown: unknown) => thrown);
+  await vi.advanceTimersByTimeAsync(200);
+  const broken: unknown = await next;
   expect(broken).toMatchObject({ code: 'backend_unavailable' });
   expect(isUnread(broken)).toBe(false);
   expect(breaker.admit('http://one')).toBe(false);

@@ -2,6 +2,9 @@
  * Finds a backend of one expert's pool for an answer that the edge mixes, at its beginning and
  * after another one has broken off. A backend that cannot be mixed with the rest of the answer is
  * passed over: its tokens may mean something else, or its draws be others.
+ *
+ * Each expert is a request to its pool, and whoever is asked after the first one is a retry. Those
+ * come out of the tenant's budget, as everywhere (retry-budget.ts).
  */
 import { ERROR_CODES, PlimsollError } from '#shared/api/errors.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
@@ -52,6 +55,7 @@ export type Pool = {
 /** Opens one expert, at the first backend of its pool that takes it and fits. */
 export function opener({ role, bundle, knows, fits }: Pool, options: OpenerOptions): OpenExpert {
   const { pool, timeouts } = options;
+  const retries = pool.retries.of(options.directive.tenant);
   const broke = new Set<string>();
   const isSafety = role === 'safety';
 
@@ -62,11 +66,14 @@ export function opener({ role, bundle, knows, fits }: Pool, options: OpenerOptio
     const candidates = chosen.toSorted((a, b) => Number(broke.has(a.url)) - Number(broke.has(b.url)));
     let last: PlimsollError = nobody(role);
     let tries = 0;
+    retries.request();
     // Without the safety expert there is no answer, so if none of its backends is known to be well,
     // any is worth a try.
     for (const mustBeWell of isSafety ? [true, false] : [true]) {
       for (const member of candidates) {
-        if (tries === MOST_TRIES || (mustBeWell && !(member.alive && pool.admit(member.url)))) continue;
+        if (tries === MOST_TRIES) break;
+        const mayAsk = () => !mustBeWell || (member.alive && pool.admit(member.url));
+        if (!(tries === 0 ? mayAsk() : retries.spend(mayAsk))) continue;
         tries++;
         const opened = await openAt(member, { ids, begun, signal }).catch((thrown: unknown) => {
           last = noteRefusal(thrown, { member, signal });

@@ -191,7 +191,7 @@ describe('when the answer fails', () => {
       expect(text).not.toContain('[DONE]');
     }
     backend.behaviour = 'answer';
-    await expect.poll(async () => (await read(await chat())).status, { timeout: 20_000 }).toBe(200);
+    await expect.poll(async () => (await read(await chat())).status).toBe(200);
   });
 });
 

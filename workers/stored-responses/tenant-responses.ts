@@ -18,6 +18,7 @@ import {
   type TenantResponsesContract,
 } from '../objects/tenant-responses-contract.ts';
 import { logError } from '../request/log.ts';
+import { OPERATOR_POLICY } from '../request/operator-policy.ts';
 import {
   firstEnd,
   forgetOld,
@@ -43,7 +44,11 @@ export class TenantResponses extends DurableObject<ResponsesEnv> implements Tena
   constructor(ctx: DurableObjectState, env: ResponsesEnv) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
-    this.#word = createRetentionWord(env);
+    this.#word = createRetentionWord(env, {
+      allows: ({ responses }) => responses,
+      operator: () => OPERATOR_POLICY.retention,
+      onProblem: (tenant, problem) => logError({ event: 'stored-responses-unchecked', tenant, problem }),
+    });
     migrate(ctx.storage, RESPONSES_STEPS);
   }
 
@@ -54,15 +59,16 @@ export class TenantResponses extends DurableObject<ResponsesEnv> implements Tena
     if (stored.response.length + stored.input.length > MOST_STORED_CHARACTERS) return false;
     const erasures = this.#erasures;
     const word = await this.#word.of(tenant);
-    if (this.#erasures !== erasures || word.isSuspended) return false;
-    if (!word.responses) {
-      if (ownerOf(this.#sql) !== null) await this.erase();
+    if (this.#erasures !== erasures) return false;
+    const { days: most } = word;
+    if (most === null) {
+      if (word.erases && ownerOf(this.#sql) !== null) await this.erase();
       return false;
     }
     const now = Date.now();
     this.ctx.storage.transactionSync(() => {
-      forgetOld(this.#sql, { days: word.days, now });
-      saveRow(this.#sql, { ...stored, tenant, days: Math.min(days, word.days), now });
+      forgetOld(this.#sql, { days: most, now });
+      saveRow(this.#sql, { ...stored, tenant, days: Math.min(days, most), now });
     });
     await this.#arm();
     return true;

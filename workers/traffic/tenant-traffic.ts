@@ -6,15 +6,16 @@
  * The edge says which prompts to keep. The object asks the tenant's own object whether there is
  * such a tenant and whether its policy allows it: a copy of a policy near to requests may be a
  * minute old. While it holds prompts, it looks again every hour, and erases what has come to its
- * end, or all of it if the tenant or its plan has taken the permission back.
+ * end, or all of it if the operator, the tenant or its plan has taken the permission back.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { keepsPrompts } from '#policies/retention.ts';
+import { keepsPrompts, type Retention } from '#policies/retention.ts';
 import { migrate } from '../objects/migrate.ts';
 import { createRetentionWord, type RetentionWord } from '../objects/retention-word.ts';
 import type { TenantIndexBinding, TenantObjectBinding } from '../objects/tenant-contracts.ts';
 import { type KeptRow, MOST_KEPT_CHARACTERS, type TenantTrafficContract } from '../objects/tenant-traffic-contract.ts';
 import { logError } from '../request/log.ts';
+import { OPERATOR_POLICY } from '../request/operator-policy.ts';
 import { countPrompts, forgetOld, keepPrompt, latestPrompts, ownerOf, TRAFFIC_STEPS } from './kept-prompts.ts';
 
 type TrafficEnv = TenantObjectBinding & TenantIndexBinding;
@@ -31,7 +32,11 @@ export class TenantTraffic extends DurableObject<TrafficEnv> implements TenantTr
   constructor(ctx: DurableObjectState, env: TrafficEnv) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
-    this.#word = createRetentionWord(env);
+    this.#word = createRetentionWord(env, {
+      allows: keepsPrompts,
+      operator: () => this.operatorRetention,
+      onProblem: (tenant, problem) => logError({ event: 'kept-prompts-unchecked', tenant, problem }),
+    });
     migrate(ctx.storage, TRAFFIC_STEPS);
   }
 
@@ -39,15 +44,16 @@ export class TenantTraffic extends DurableObject<TrafficEnv> implements TenantTr
     if (messages.length > MOST_KEPT_CHARACTERS) return false;
     const erasures = this.#erasures;
     const word = await this.#word.of(tenant);
-    if (this.#erasures !== erasures || word.isSuspended) return false;
-    if (!keepsPrompts(word)) {
-      if (ownerOf(this.#sql) !== null) await this.erase();
+    if (this.#erasures !== erasures) return false;
+    const { days: most } = word;
+    if (most === null) {
+      if (word.erases && ownerOf(this.#sql) !== null) await this.erase();
       return false;
     }
     const now = Date.now();
     this.ctx.storage.transactionSync(() => {
-      forgetOld(this.#sql, { days: word.days, now });
-      keepPrompt(this.#sql, { tenant, messages, days: Math.min(days, word.days), now });
+      forgetOld(this.#sql, { days: most, now });
+      keepPrompt(this.#sql, { tenant, messages, days: Math.min(days, most), now });
     });
     await this.#arm();
     return true;
@@ -84,6 +90,10 @@ export class TenantTraffic extends DurableObject<TrafficEnv> implements TenantTr
       logError({ event: 'kept-prompts-unchecked', tenant, cause });
     }
     await this.#arm();
+  }
+
+  protected get operatorRetention(): Retention {
+    return OPERATOR_POLICY.retention;
   }
 
   /** Sees to it that the alarm rings at the first end, or in an hour, or earlier. */

@@ -2,18 +2,17 @@
  * The Worker as it is deployed, its classifier included, for backends that break in every answer: a
  * backend never rests, and a broken answer is given up soon.
  */
-import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
-import { PolicyPart } from '#policies/schema.ts';
 import { createClassifier } from '#shared/classify/classify.ts';
 import classifierModel from '../../../models/classifier/classifier.bin';
 import { consumeUsage } from '../../account/consume-usage.ts';
 import type { UsageMessage } from '../../account/outbox.ts';
 import { createApp } from '../../app.ts';
 import type { Env } from '../../request/env.ts';
+import { OPERATOR_POLICY } from '../../request/operator-policy.ts';
 
 const app = createApp({
   classifier: createClassifier(classifierModel),
-  operatorPolicy: PolicyPart.parse(operatorPolicy),
+  operatorPolicy: OPERATOR_POLICY,
   timeouts: { startMs: 5_000, frameMs: 5_000, hedgeMs: 5_000, resumeMs: 0, besideMs: 1_000 },
   restMs: 0,
 });

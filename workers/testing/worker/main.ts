@@ -2,12 +2,11 @@
  * The Worker with the scripted classifier, and with timeouts and caches short enough for tests.
  * Everything else is real.
  */
-import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
-import { PolicyPart } from '#policies/schema.ts';
 import { consumeUsage } from '../../account/consume-usage.ts';
 import type { UsageMessage } from '../../account/outbox.ts';
 import { createApp } from '../../app.ts';
 import type { Env } from '../../request/env.ts';
+import { OPERATOR_POLICY } from '../../request/operator-policy.ts';
 import { callAccount } from './scripted-account.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
 import { ringResponses } from './scripted-responses.ts';
@@ -15,7 +14,7 @@ import { callTraffic } from './scripted-traffic.ts';
 
 const app = createApp({
   classifier: scriptedClassifier,
-  operatorPolicy: PolicyPart.parse(operatorPolicy),
+  operatorPolicy: OPERATOR_POLICY,
   timeouts: { startMs: 2_000, frameMs: 1_000, hedgeMs: 250, resumeMs: 1_000, besideMs: 1_000 },
   bodyPatience: { silenceMs: 500, wholeMs: 1_500, unwantedMs: 500 },
   restMs: 100,

@@ -2,17 +2,16 @@
  * The Worker with the scripted classifier, for backends that are killed and started again while a
  * busy machine runs them all: it hears soon that one is silent, and looks long for another one.
  */
-import operatorPolicy from '#policies/presets/operator.json' with { type: 'json' };
-import { PolicyPart } from '#policies/schema.ts';
 import { consumeUsage } from '../../account/consume-usage.ts';
 import type { UsageMessage } from '../../account/outbox.ts';
 import { createApp } from '../../app.ts';
 import type { Env } from '../../request/env.ts';
+import { OPERATOR_POLICY } from '../../request/operator-policy.ts';
 import { scriptedClassifier } from './scripted-classifier.ts';
 
 const app = createApp({
   classifier: scriptedClassifier,
-  operatorPolicy: PolicyPart.parse(operatorPolicy),
+  operatorPolicy: OPERATOR_POLICY,
   timeouts: { startMs: 10_000, frameMs: 3_000, hedgeMs: 750, resumeMs: 30_000, besideMs: 1_000 },
   restMs: 250,
 });

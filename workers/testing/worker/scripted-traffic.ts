@@ -2,6 +2,7 @@
  * The kept prompts of a tenant, with an alarm that tests ring, and that can be made to fail or to
  * hang. Everything else is real.
  */
+import { KEEPS_NOTHING, type Retention } from '#policies/retention.ts';
 import type { TenantIndexBinding, TenantObjectBinding, TenantObjectContract } from '../../objects/tenant-contracts.ts';
 import type { TenantTrafficBinding } from '../../objects/tenant-traffic-contract.ts';
 import { TenantTraffic } from '../../traffic/tenant-traffic.ts';
@@ -25,6 +26,7 @@ export class ScriptedTraffic extends TenantTraffic {
   readonly #tenants: { wait: Promise<void> };
   #next: 'fail' | 'hang' | null = null;
   #stays = false;
+  #operatorForbids = false;
 
   constructor(ctx: DurableObjectState, env: TenantIndexBinding & TenantObjectBinding) {
     const tenants = { wait: Promise.resolve() };
@@ -66,6 +68,15 @@ export class ScriptedTraffic extends TenantTraffic {
   /** The next erasure fails. */
   async stay(): Promise<void> {
     this.#stays = true;
+  }
+
+  /** From now on, the operator's policy forbids it. */
+  async forbid(): Promise<void> {
+    this.#operatorForbids = true;
+  }
+
+  protected override get operatorRetention(): Retention {
+    return this.#operatorForbids ? KEEPS_NOTHING : super.operatorRetention;
   }
 
   /** All is erased after a prompt has come and before it is kept. Returns whether it was. */
