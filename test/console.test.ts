@@ -24,7 +24,10 @@ async function signIn(page: Page, key: string): Promise<void> {
 }
 
 const done = (page: Page, count: number) =>
-  page.waitForFunction(`document.querySelectorAll('.lane.done').length === ${count}`);
+  page
+    .locator('.lane.done')
+    .nth(count - 1)
+    .waitFor();
 
 test('somebody signs in, asks, sees the answer come in, reads its gauge and has its receipt checked', async ({
   skip,

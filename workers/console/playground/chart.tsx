@@ -7,9 +7,9 @@ import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import { inTwo, nats } from '../net/words.ts';
 import { useWidth } from '../parts/use-width.ts';
 
-const WEIGHT = { top: 12, height: 92 };
-const SPENT = { top: 128, height: 56 };
-const HEIGHT = 196;
+const WEIGHT = { top: 20, height: 90 };
+const SPENT = { top: 136, height: 54 };
+const HEIGHT = 202;
 const LEFT = 34;
 const RIGHT = 8;
 
@@ -86,10 +86,10 @@ export function Chart({
         {active !== null && active < tokens.length && (
           <path class="cursor" d={`M${middle(active)} ${WEIGHT.top - 6}V${SPENT.top + SPENT.height}`} />
         )}
-        <text class="band" x={width - RIGHT} y={WEIGHT.top - 3}>
+        <text class="band" x={width - RIGHT} y={10}>
           safety weight
         </text>
-        <text class="band" x={width - RIGHT} y={SPENT.top - 6}>
+        <text class="band" x={width - RIGHT} y={SPENT.top - 9}>
           nats spent
         </text>
       </svg>

@@ -5,12 +5,15 @@ import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 const SAME = 1e-6;
 
 export function gateWords({ weight, floor }: Pick<TokenTrace, 'weight' | 'floor'>): string {
-  if (weight >= 1 - SAME) return 'The safety expert drew alone.';
+  if (isAlone({ weight })) return 'The safety expert drew alone.';
   if (weight <= floor + SAME && floor > 0) {
     return 'The router asked for no more safety than the floor. The floor held.';
   }
   return 'The router’s own proposal, within the line.';
 }
+
+/** Then the helpfulness expert need not be asked at all. */
+export const isAlone = ({ weight }: Pick<TokenTrace, 'weight'>) => weight >= 1 - SAME;
 
 /** What this token alone has spent, in nats. null: not known. */
 export function spentBy(tokens: readonly TokenTrace[], index: number): number | null {

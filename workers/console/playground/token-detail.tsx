@@ -1,7 +1,7 @@
 /** The reading of one token: what both experts thought of it, and what the gate made of that. */
 import type { TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import { inShort, inTwo, nats } from '../net/words.ts';
-import { gateWords, spentBy } from './gate.ts';
+import { gateWords, isAlone, spentBy } from './gate.ts';
 import { shown } from './token-text.tsx';
 
 export function TokenDetail({
@@ -30,7 +30,11 @@ export function TokenDetail({
       <dl>
         <Figure name="weight" value={inTwo(weight)} note={`floor ${inTwo(floor)}`} />
         <Figure name="lp safety" value={logProb(lp_s)} note={chance(lp_s)} />
-        <Figure name="lp helpful" value={logProb(lp_h)} note={chance(lp_h)} />
+        {lp_h === null && isAlone(token) ? (
+          <Figure name="lp helpful" value="–" note="not asked" />
+        ) : (
+          <Figure name="lp helpful" value={logProb(lp_h)} note={chance(lp_h)} />
+        )}
         <Figure name="lp drawn" value={logProb(lp)} note={chance(lp)} />
         <Figure
           name="spent"
