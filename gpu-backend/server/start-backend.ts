@@ -41,6 +41,7 @@ import { receiptSigner } from './receipt-signer.ts';
 import { type Registration, startRegistration } from './register.ts';
 import { registerReport } from './register-report.ts';
 import { conversationEncoder, type Scoring } from './score-route.ts';
+import { type TokenizerWorker, tokenizerWorker } from './tokenize-route.ts';
 import { tryEngine } from './try-engine.ts';
 import { watchWeights } from './watch-weights.ts';
 
@@ -120,6 +121,7 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
     return await serveEngine(engine, encodePrompt, config, {
       log,
       scoring: manifest.scores === undefined ? null : { scorer, encode: conversationEncoder(head, context.tokens) },
+      tokenize: tokenizerWorker(head, context.tokens),
       created: Math.floor(mtimeMs / 1000),
       sampling: head.sampling,
       registering: config,
@@ -173,6 +175,7 @@ export async function serveEngine(
     created,
     sampling,
     scoring: given = null,
+    tokenize = null,
     registering,
     vocabulary,
     encodeRaw,
@@ -181,6 +184,7 @@ export async function serveEngine(
     created?: number;
     sampling?: Sampling;
     scoring?: Scoring | null;
+    tokenize?: TokenizerWorker | null;
     registering?: RegisterConfig | undefined;
     /** Without it, no edge can mix this backend's experts itself. */
     vocabulary?: Vocabulary;
@@ -214,6 +218,7 @@ export async function serveEngine(
     created,
     sampling,
     scoring,
+    tokenize: isHelpfulPool ? null : tokenize,
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     drains,

@@ -20,11 +20,13 @@ import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/pr
 import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { TOKENIZE_PATH } from '#shared/protocol/tokenize.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
 import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
 import { type Script, writeScript } from './scripted-answer.ts';
 import { scriptedReceipt } from './scripted-receipt.ts';
+import { scriptedTokenizer } from './scripted-tokenizer.ts';
 
 const DRAWS = 'scripted';
 export const PROBE_VERSION = '0123456789ab';
@@ -48,6 +50,8 @@ export type ScriptedBackend = {
   probe: Partial<Record<Judgement, number>> | null;
   /** What its heads make of any answer; null: its bundle has none. */
   scores: { reward: number; cost: number } | null;
+  /** Whether it tokenizes. Backends of earlier versions do not. */
+  tokenizes: boolean;
   /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateBody }[];
   /** How many answers were given up because the edge closed the connection. */
@@ -141,6 +145,13 @@ export async function startScriptedBackend({
       response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
       return;
     }
+    if (request.url === TOKENIZE_PATH && backend.tokenizes) {
+      const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
+      const done = await scriptedTokenizer(token, Uint8Array.from(Buffer.concat(chunks)), { key, contextLength });
+      response.end(JSON.stringify(done));
+      return;
+    }
+    if (request.url !== '/v1/generate') throw new PlimsollError('unknown_url', 'There is nothing at this address.');
     const { request: body, ids } = splitBody(Uint8Array.from(Buffer.concat(chunks)));
     const header = request.headers[DIRECTIVE_HEADER];
     const directive = await verifyDirective(typeof header === 'string' ? header : undefined, body, key);
@@ -363,6 +374,7 @@ export async function startScriptedBackend({
     scores,
     behaviour: 'answer' as Behaviour,
     drops: 0,
+    tokenizes: true,
     seen: [] as ScriptedBackend['seen'],
     get aborted() {
       return aborted;
