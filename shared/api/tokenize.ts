@@ -16,13 +16,13 @@ const strings = z
   .transform((value) => value ?? false)
   .describe("the tokens' own texts, too, as the tokenizer's vocabulary writes them");
 
-const TextToTokenize = z.object({
+const TextToTokenize = z.strictObject({
   model,
   prompt: repaired,
   add_special_tokens: z.boolean().default(true).describe('those that the tokenizer puts around a text, such as BOS'),
   return_token_strs: strings,
 });
-const ChatToTokenize = z.object({
+const ChatToTokenize = z.strictObject({
   model,
   messages: ChatRequest.shape.messages,
   add_generation_prompt: z.boolean().default(true),
@@ -44,7 +44,7 @@ export type TokenizeAnswer = z.infer<typeof TokenizeAnswer>;
 /** More than any context that is served. */
 export const MAX_IDS = 300_000;
 
-export const DetokenizeRequest = z.object({ model, tokens: z.array(z.int().min(0)).max(MAX_IDS) });
+export const DetokenizeRequest = z.strictObject({ model, tokens: z.array(z.int().min(0)).max(MAX_IDS) });
 export type DetokenizeRequest = z.infer<typeof DetokenizeRequest>;
 
 export const DetokenizeAnswer = z.strictObject({ prompt: z.string() });
@@ -56,12 +56,17 @@ const UNSUPPORTED = {
   chat_template: null,
   chat_template_kwargs: {},
   tools: [],
+  media_io_kwargs: {},
+  mm_processor_kwargs: {},
 } as const;
 
+/** Throws a PlimsollError that names the field which is wrong. */
 export function parseTokenizeRequest(body: unknown): TokenizeRequest {
-  const fields = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return parseRequest(TextToTokenize, body);
+  const fields: Record<string, unknown> = { ...body };
   for (const [field, neutral] of Object.entries(UNSUPPORTED)) {
     const value = fields[field];
+    delete fields[field];
     if (value == null || JSON.stringify(value) === JSON.stringify(neutral)) continue;
     throw new PlimsollError('unsupported_parameter', `'${field}' is not supported by this server.`, { param: field });
   }
@@ -71,5 +76,5 @@ export function parseTokenizeRequest(body: unknown): TokenizeRequest {
     });
   }
   // One of the two forms, so that an error is about that one.
-  return parseRequest(fields.messages === undefined ? TextToTokenize : ChatToTokenize, body);
+  return parseRequest(fields.messages === undefined ? TextToTokenize : ChatToTokenize, fields);
 }

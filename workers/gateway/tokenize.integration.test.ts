@@ -51,6 +51,7 @@ describe('/tokenize', () => {
     ['another template', { messages, chat_template: '{{ x }}' }, 400, 'unsupported_parameter', 'chat_template'],
     ['tools', { messages, tools: [{}] }, 400, 'unsupported_parameter', 'tools'],
     ['an open end', { messages, continue_final_message: true }, 400, 'unsupported_parameter', 'continue_final_message'],
+    ['a typo', { prompt: 'Hi', add_special_token: true }, 400, 'unknown_parameter', 'add_special_token'],
     ['an unknown model', { model: 'gpt-9', prompt: 'Hi' }, 404, 'model_not_found', 'model'],
   ])('refuses %s', async (_name, body, status, code, param) => {
     expect(await errorOf(await post(under.edge, '/tokenize', body))).toEqual({ status, code, param });

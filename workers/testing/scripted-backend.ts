@@ -50,7 +50,7 @@ export type ScriptedBackend = {
   probe: Partial<Record<Judgement, number>> | null;
   /** What its heads make of any answer; null: its bundle has none. */
   scores: { reward: number; cost: number } | null;
-  /** Whether it tokenizes. Backends of earlier versions do not. */
+  /** Backends of earlier versions do not. */
   tokenizes: boolean;
   /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateBody }[];
@@ -122,8 +122,7 @@ export async function startScriptedBackend({
         sampling,
         created: MODEL_CREATED,
       };
-      response.end(JSON.stringify(health));
-      return;
+      return void response.end(JSON.stringify(health));
     }
     if (backend.drops > 0) {
       backend.drops--;
@@ -142,16 +141,12 @@ export async function startScriptedBackend({
         throw new PlimsollError('context_length_exceeded', 'The conversation is too long to be judged.');
       }
       const { model, bundle, scores } = backend;
-      response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
-      return;
+      return void response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
     }
     if (request.url === TOKENIZE_PATH && backend.tokenizes) {
-      const token = request.headers.authorization?.slice('Bearer '.length) ?? '';
-      const done = await scriptedTokenizer(token, Uint8Array.from(Buffer.concat(chunks)), { key, contextLength });
-      response.end(JSON.stringify(done));
-      return;
+      return void response.end(await scriptedTokenizer(request.headers, Buffer.concat(chunks), { key, contextLength }));
     }
-    if (request.url !== '/v1/generate') throw new PlimsollError('unknown_url', 'There is nothing at this address.');
+    if (request.url === TOKENIZE_PATH) throw new PlimsollError('unknown_url', 'There is nothing at this address.');
     const { request: body, ids } = splitBody(Uint8Array.from(Buffer.concat(chunks)));
     const header = request.headers[DIRECTIVE_HEADER];
     const directive = await verifyDirective(typeof header === 'string' ? header : undefined, body, key);

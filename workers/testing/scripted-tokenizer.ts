@@ -1,4 +1,5 @@
 /** The tokenizer of a scripted backend: every byte is a token, and 256 begins a text. */
+import type { IncomingHttpHeaders } from 'node:http';
 import {
   type Detokenized,
   TokenizerWork,
@@ -9,18 +10,23 @@ import {
 
 const BOS = 256;
 
-/** Throws `directive_invalid` unless the token is an order for this body. */
+/** The answer's body. Throws `directive_invalid` unless the request has an order for this one. */
 export async function scriptedTokenizer(
-  token: string,
-  body: Uint8Array,
+  { authorization = '' }: IncomingHttpHeaders,
+  body: Buffer,
   { key, contextLength }: { key: Uint8Array; contextLength: number },
-): Promise<Tokens | Detokenized> {
-  await verifyTokenizeOrder(token, { keys: [await tokenizeKey(key)], body });
-  const work = TokenizerWork.parse(JSON.parse(Buffer.from(body).toString()));
-  if (work.kind === 'ids') return { text: Buffer.from(work.ids.filter((id) => id !== BOS)).toString() };
+): Promise<string> {
+  const token = authorization.slice('Bearer '.length);
+  await verifyTokenizeOrder(token, { keys: [await tokenizeKey(key)], body: Uint8Array.from(body) });
+  const work = TokenizerWork.parse(JSON.parse(body.toString()));
+  if (work.kind === 'ids') {
+    const text = Buffer.from(work.ids.filter((id) => id !== BOS)).toString();
+    return JSON.stringify({ text } satisfies Detokenized);
+  }
   const end = work.kind === 'chat' && work.generation_prompt ? '>' : '';
   const text = work.kind === 'text' ? work.text : work.messages.map(({ content }) => content).join('|') + end;
   const ids = [...(work.special ? [BOS] : []), ...Buffer.from(text)];
   const stringOf = (id: number) => (id === BOS ? '<bos>' : String.fromCharCode(id));
-  return { ids, strings: work.strings ? ids.map(stringOf) : null, context_length: contextLength };
+  const strings = work.strings ? ids.map(stringOf) : null;
+  return JSON.stringify({ ids, strings, context_length: contextLength } satisfies Tokens);
 }
