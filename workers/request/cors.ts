@@ -1,13 +1,13 @@
 /**
  * Lets pages in a browser call the API, if the setting CORS_ORIGINS names their origin. The admin
- * API and the pool's routes are never among it: their keys do not belong in a browser.
+ * API, the pool's routes and the console are never among it.
  *
  * No answer allows credentials, because a key comes in a header that the page sets itself.
  */
 import type { Middleware } from './context.ts';
 import { allowedOrigin } from './cors-origins.ts';
 
-const NEVER = ['/admin/', '/pool/'];
+const NEVER = ['/admin/', '/pool/', '/console'];
 const METHODS = 'GET, POST, DELETE';
 /** Every route takes any header, so what may be sent is what the browser asks for. */
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~-]+(\s*,\s*[\w!#$%&'*+.^`|~-]+)*$/;
