@@ -38,9 +38,9 @@ import { requestId } from './request/request-id.ts';
 import { requestTrace } from './request/request-trace.ts';
 import { createTenantDirectory, DEFAULT_FRESHNESS, type Freshness } from './request/tenant-directory.ts';
 import { unknownRoute } from './request/unknown-route.ts';
-import { consoleRoutes } from './session/console-routes.ts';
 import { responsesBorder } from './responses/border.ts';
 import { deleteResponse, listInputItems, retrieveResponse } from './responses/stored.ts';
+import { consoleRoutes } from './session/console-routes.ts';
 
 export type AppOptions = {
   classifier: Classifier;

@@ -50,7 +50,6 @@ export type ScriptedBackend = {
   probe: Partial<Record<Judgement, number>> | null;
   /** What its heads make of any answer; null: its bundle has none. */
   scores: { reward: number; cost: number } | null;
-  /** Backends of earlier versions do not. */
   tokenizes: boolean;
   /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateBody }[];
@@ -143,10 +142,10 @@ export async function startScriptedBackend({
       const { model, bundle, scores } = backend;
       return void response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
     }
-    if (request.url === TOKENIZE_PATH && backend.tokenizes) {
-      return void response.end(await scriptedTokenizer(request.headers, Buffer.concat(chunks), { key, contextLength }));
+    if (request.url === TOKENIZE_PATH) {
+      const about = { key, contextLength, isThere: backend.tokenizes };
+      return void response.end(await scriptedTokenizer(request.headers, Buffer.concat(chunks), about));
     }
-    if (request.url === TOKENIZE_PATH) throw new PlimsollError('unknown_url', 'There is nothing at this address.');
     const { request: body, ids } = splitBody(Uint8Array.from(Buffer.concat(chunks)));
     const header = request.headers[DIRECTIVE_HEADER];
     const directive = await verifyDirective(typeof header === 'string' ? header : undefined, body, key);

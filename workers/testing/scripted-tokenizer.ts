@@ -1,5 +1,6 @@
 /** The tokenizer of a scripted backend: every byte is a token, and 256 begins a text. */
 import type { IncomingHttpHeaders } from 'node:http';
+import { PlimsollError } from '#shared/api/errors.ts';
 import {
   type Detokenized,
   TokenizerWork,
@@ -14,8 +15,10 @@ const BOS = 256;
 export async function scriptedTokenizer(
   { authorization = '' }: IncomingHttpHeaders,
   body: Buffer,
-  { key, contextLength }: { key: Uint8Array; contextLength: number },
+  { key, contextLength, isThere }: { key: Uint8Array; contextLength: number; isThere: boolean },
 ): Promise<string> {
+  // As backends of earlier versions say.
+  if (!isThere) throw new PlimsollError('unknown_url', 'There is nothing at this address.');
   const token = authorization.slice('Bearer '.length);
   await verifyTokenizeOrder(token, { keys: [await tokenizeKey(key)], body: Uint8Array.from(body) });
   const work = TokenizerWork.parse(JSON.parse(body.toString()));
