@@ -103,6 +103,8 @@ Settings come from the environment:
   PLIMSOLL_KV_BYTES, PLIMSOLL_PREFIX_CACHE, PLIMSOLL_PUBLIC_PREFIXES, PLIMSOLL_SPECULATION
                      for each backend, as the options say
   PLIMSOLL_NAMES     more host names to answer to, comma-separated, besides 127.0.0.1, localhost and [::1]
+  PLIMSOLL_CORS      origins whose pages in a browser may call the API, comma-separated; loopback is whatever this
+                     machine serves to itself, * every page, none nobody (default loopback)
 docs/operations.md says more.`,
     )
     .action(({ bundle, ...options }: Flags) => serve(readServeConfig(process.env, { ...options, bundles: bundle })));
@@ -163,7 +165,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     receiptJwks: secrets.receiptJwks,
     edgeReceiptJwk: secrets.edgeReceiptJwk,
     operatorKeySha256: sha256(DEMO_OPERATOR_KEY),
-    overrides: WATCHED,
+    overrides: { ...WATCHED, CORS_ORIGINS: config.corsOrigins.join(',') },
     withConsole: true,
   });
   const tenants = await seedDemoTenants(url, DEMO_OPERATOR_KEY);

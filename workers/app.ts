@@ -15,7 +15,7 @@ import { chatCompletions } from './gateway/chat-completions.ts';
 import { completions } from './gateway/completions.ts';
 import { createDecide } from './gateway/decide.ts';
 import { frontPage } from './gateway/front-page.ts';
-import { health } from './gateway/health.ts';
+import { bareHealth, health, version } from './gateway/health.ts';
 import { hearHeartbeat } from './gateway/hear-heartbeat.ts';
 import { keepPrompts } from './gateway/keep-prompts.ts';
 import { createKeptAnswers, type SharedCache } from './gateway/kept-answers.ts';
@@ -25,10 +25,12 @@ import { moderations } from './gateway/moderations.ts';
 import { poolMembers } from './gateway/pool-members.ts';
 import { live, ready } from './gateway/readiness.ts';
 import { scoreAnswer } from './gateway/score.ts';
+import { detokenize, tokenize } from './gateway/tokenize.ts';
 import { openApi } from './openapi/serve.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
 import type { AppEnv } from './request/context.ts';
+import { cors } from './request/cors.ts';
 import { onlyOwnHostNames } from './request/host-names.ts';
 import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBodyAfter } from './request/read-body.ts';
 import { methodNotAllowed, renderError } from './request/render-error.ts';
@@ -78,6 +80,7 @@ export function createApp({
     c.set('config', readConfig(c.env));
     await next();
   });
+  app.use(cors());
   app.use(requestTrace());
 
   const key = authenticate(directory);
@@ -89,6 +92,8 @@ export function createApp({
   const list = listModels(pool);
   const retrieve = retrieveModel(pool);
   const moderate = moderations(classifier);
+  const toTokens = tokenize(pool);
+  const toText = detokenize(pool);
   app
     .get('/', frontPage(pool))
     // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that
@@ -102,8 +107,12 @@ export function createApp({
     .get('/v1/models', key, (c) => list(c))
     .get('/v1/models/:id{.+}', key, (c) => retrieve(c))
     .post('/v1/moderations', keyAndBody, (c) => moderate(c))
+    .post('/tokenize', metered, (c) => toTokens(c))
+    .post('/detokenize', metered, (c) => toText(c))
     .get('/.well-known/jwks.json', (c) => c.json(c.var.config.publicJwks))
     .get('/healthz', health(pool))
+    .get('/health', bareHealth(pool))
+    .get('/version', version)
     .get('/livez', live)
     .get('/readyz', ready(pool, directory))
     .get('/openapi.json', openApi())

@@ -1,8 +1,11 @@
 /**
- * The edge as a process of its own. It gets its settings as a message, which keeps secrets out of
- * the command line.
+ * The edge as a process of its own, with a server in front that keeps clients' connections. It gets
+ * its settings as a message, which keeps secrets out of the command line.
  */
+import { type Front, startFront } from '#workers/local/keep-alive-front.ts';
 import { type Edge, type EdgeOptions, startEdge } from '#workers/local/start-edge.ts';
+
+const HOST = '127.0.0.1';
 
 /** The options that can be sent to another process. A log function cannot. */
 export type EdgeSettings = Omit<EdgeOptions, 'log'>;
@@ -14,15 +17,26 @@ const reply = (message: EdgeReply) => process.send?.(message);
 process.channel?.ref();
 
 let edge: Edge | undefined;
+let front: Front | undefined;
 process.once('message', (options: EdgeSettings) => {
-  startEdge(options).then(
-    (started) => {
-      edge = started;
-      reply({ url: started.url });
-    },
+  start(options).then(
+    ({ url }) => reply({ url }),
     (error: Error) => reply({ error: error.message }),
   );
 });
+
+/** `port` is where the front listens. The edge takes any free one. */
+async function start({ port, ...options }: EdgeSettings): Promise<Front> {
+  edge = await startEdge({ ...options, port: 0 });
+  front = await startFront({ host: HOST, port, upstream: edge.url });
+  return front;
+}
+
+async function stop(): Promise<void> {
+  await front?.close();
+  await edge?.dispose();
+}
+
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.on(signal, () => void Promise.resolve(edge?.dispose()).finally(() => process.exit(0)));
+  process.on(signal, () => void stop().finally(() => process.exit(0)));
 }

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { ProviderChoice } from '#gpu-backend/graph/provider.ts';
 import { settingProblems, variablesFor } from '#gpu-backend/server/config.ts';
 import { parseHostNames } from '#shared/api/host-names.ts';
+import { CorsOrigins } from '#workers/request/cors-origins.ts';
 import { type BackendFlags, backendVariables, optionOf } from '../options/backend-options.ts';
 import { defaultFolder } from '../options/installed.ts';
 
@@ -41,6 +42,7 @@ const Environment = z.object({
     .pipe(z.int('tokens of prompt and answer together, 16 or more').min(16, 'wanted 16 tokens or more'))
     .optional(),
   PLIMSOLL_TENANTS: z.string().optional(),
+  PLIMSOLL_CORS: CorsOrigins.default(['loopback']),
   PLIMSOLL_NO_PULL: z
     .enum(['0', '1'], '1 fetches no model, 0 (the default) may fetch one')
     .default('0')
@@ -71,6 +73,8 @@ export type ServeConfig = {
   idleUnloadMinutes: number | null;
   /** Host names that the edge answers to, besides this machine's own. */
   moreNames: readonly string[];
+  /** The origins whose pages in a browser may call the API. */
+  corsOrigins: CorsOrigins;
   /** Threads of each backend. */
   threads: string;
   /** What runs the models of all backends. */
@@ -122,7 +126,7 @@ export function readServeConfig(
   }
   const { PORT, PLIMSOLL_BACKENDS, PLIMSOLL_DATA, PLIMSOLL_THREADS, PLIMSOLL_PROVIDER, PLIMSOLL_NAMES } = parsed.data;
   const { PLIMSOLL_CONTEXT, PLIMSOLL_BUNDLE, PLIMSOLL_BUNDLES, PLIMSOLL_IDLE_UNLOAD_MINUTES } = parsed.data;
-  const { PLIMSOLL_NO_PULL, PLIMSOLL_TENANTS } = parsed.data;
+  const { PLIMSOLL_NO_PULL, PLIMSOLL_TENANTS, PLIMSOLL_CORS } = parsed.data;
   if (PLIMSOLL_BUNDLE !== undefined && PLIMSOLL_BUNDLES !== undefined) {
     throw new Error('PLIMSOLL_BUNDLES: found it beside PLIMSOLL_BUNDLE, wanted only one of the two');
   }
@@ -138,6 +142,7 @@ export function readServeConfig(
     bundles: named.length === 0 ? null : named.map((dir) => path.resolve(dir)),
     idleUnloadMinutes: PLIMSOLL_IDLE_UNLOAD_MINUTES ?? null,
     moreNames: PLIMSOLL_NAMES,
+    corsOrigins: PLIMSOLL_CORS,
     threads: PLIMSOLL_THREADS ?? String(share),
     provider: PLIMSOLL_PROVIDER,
     context: PLIMSOLL_CONTEXT ?? null,

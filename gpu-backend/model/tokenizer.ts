@@ -17,6 +17,7 @@ import { fallbackByte, fallbackTokenBytes } from './byte-fallback.ts';
 import { controlContents } from './control-tokens.ts';
 import { mendPreTokenizer } from './mend-pre-tokenizer.ts';
 import { replaceUnwritable } from './missing-bytes.ts';
+import { type SpecialFrame, specialFrame } from './special-frame.ts';
 import { withinTime } from './within-time.ts';
 
 const FILE = 'tokenizer.json';
@@ -75,10 +76,14 @@ export class BundleTokenizer {
   readonly controls: ReadonlyMap<string, number>;
   /** Whether a text that is decoded loses one space at its start: encoding put one there. */
   readonly dropsFirstSpace: boolean;
+  /** What it puts around a text if asked to; null if that is not known. Prompts do without it. */
+  readonly frame: SpecialFrame | null;
   readonly #bytes: (Uint8Array | undefined)[] = [];
   readonly #tokenizer: Tokenizer;
   readonly #specialIds: ReadonlySet<number>;
   readonly #controlIds: ReadonlySet<number>;
+  /** Id -> content of the special tokens and the control tokens. */
+  readonly #contents: ReadonlyMap<number, string>;
   readonly #writable: (text: string) => string;
 
   /** @param chatTemplate the Jinja source: the tokens that it writes are control tokens */
@@ -94,6 +99,8 @@ export class BundleTokenizer {
     }
     this.controls = new Map(controls.map((token) => [token.content, token.id]));
     this.#controlIds = new Set(this.controls.values());
+    this.#contents = new Map([...special, ...controls].map(({ id, content }) => [id, content]));
+    this.frame = specialFrame(json.post_processor);
 
     this.#readBytes(json);
     this.vocabSize = Object.values(json.model.vocab)
@@ -181,6 +188,19 @@ export class BundleTokenizer {
     const chunks = ids.map((id) => this.#bytes[id] ?? new Uint8Array());
     const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks));
     return this.dropsFirstSpace && text.startsWith(' ') ? text.slice(1) : text;
+  }
+
+  /** The text of any tokens. Special ones are in it by their contents. */
+  decodeAll(ids: readonly number[]): string {
+    const encoder = new TextEncoder();
+    const chunks = ids.map((id) => this.#bytes[id] ?? encoder.encode(this.#contents.get(id)));
+    const text = new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(chunks));
+    return this.dropsFirstSpace && text.startsWith(' ') ? text.slice(1) : text;
+  }
+
+  /** A token as the vocabulary writes it: `Ġthe`. Empty for an id without meaning. */
+  tokenString(id: number): string {
+    return this.#contents.get(id) ?? this.#tokenizer.id_to_token(id) ?? '';
   }
 
   #readBytes({ model, added_tokens }: TokenizerJson): void {

@@ -15,6 +15,7 @@ import type { Role } from '#shared/protocol/expert-directive.ts';
 import type { GenerateRequest } from '#shared/protocol/generate.ts';
 import { splitBody, verifyResume } from '#shared/protocol/resume.ts';
 import { SCORE_PATH } from '#shared/protocol/score.ts';
+import { TOKENIZE_PATH } from '#shared/protocol/tokenize.ts';
 import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
 import { createTracing } from '#shared/trace/tracing.ts';
@@ -36,6 +37,7 @@ import { Metrics } from './metrics.ts';
 import { parseRequest } from './parse-request.ts';
 import type { SignReceipt } from './receipt-signer.ts';
 import { type Scoring, scoreRoute } from './score-route.ts';
+import { type TokenizerWorker, tokenizeRoute } from './tokenize-route.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
 export type AppOptions = {
@@ -65,6 +67,8 @@ export type AppOptions = {
   hostNames: readonly string[] | null;
   /** The bundle's reward and cost heads; null or left out if it has none. */
   scoring?: Scoring | null | undefined;
+  /** null or left out: it tokenizes nothing for others. */
+  tokenize?: TokenizerWorker | null;
   /** While the backend drains, nothing new begins. */
   drains: Drains;
   /** Whether the log has a line about each request. */
@@ -90,7 +94,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
     bodyLimitBytes,
   } = options;
   const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING, scoring = null } = options;
-  const { serves = [], answers = true, toolSyntax = null } = options;
+  const { serves = [], answers = true, toolSyntax = null, tokenize = null } = options;
   const draining = () => drains.isDraining;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
@@ -208,6 +212,12 @@ export function createApp(options: AppOptions): Hono<Traced> {
     DECODE_PATH,
     bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }),
     decodeRoute({ decode: encodeRaw?.decode ?? null, info: () => engine.info, directiveKeys }),
+  );
+
+  app.post(
+    TOKENIZE_PATH,
+    bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }),
+    tokenizeRoute({ tokenize, info: () => engine.info, directiveKeys, refuseWhileDraining }),
   );
 
   app.get('/healthz', (c) => {

@@ -42,6 +42,7 @@ import { receiptSigner } from './receipt-signer.ts';
 import { type Registration, startRegistration } from './register.ts';
 import { registerReport } from './register-report.ts';
 import { conversationEncoder, type Scoring } from './score-route.ts';
+import { type TokenizerWorker, tokenizerWorker } from './tokenize-route.ts';
 import { tryEngine } from './try-engine.ts';
 import { watchWeights } from './watch-weights.ts';
 
@@ -121,6 +122,7 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
     return await serveEngine(engine, encodePrompt, config, {
       log,
       scoring: manifest.scores === undefined ? null : { scorer, encode: conversationEncoder(head, context.tokens) },
+      tokenize: tokenizerWorker(head, context.tokens),
       created: Math.floor(mtimeMs / 1000),
       sampling: head.sampling,
       toolSyntax: head.toolSyntax,
@@ -176,6 +178,7 @@ export async function serveEngine(
     sampling,
     toolSyntax = null,
     scoring: given = null,
+    tokenize = null,
     registering,
     vocabulary,
     encodeRaw,
@@ -185,6 +188,7 @@ export async function serveEngine(
     sampling?: Sampling;
     toolSyntax?: ToolSyntax | null;
     scoring?: Scoring | null;
+    tokenize?: TokenizerWorker | null;
     registering?: RegisterConfig | undefined;
     /** Without it, no edge can mix this backend's experts itself. */
     vocabulary?: Vocabulary;
@@ -219,6 +223,7 @@ export async function serveEngine(
     sampling,
     toolSyntax,
     scoring,
+    tokenize: isHelpfulPool ? null : tokenize,
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     drains,

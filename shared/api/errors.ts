@@ -56,6 +56,7 @@ export const ERROR_CODES = {
   precondition_required: { status: 428, type: 'invalid_request_error', retry: false, log: 'line' },
   idempotency_key_in_use: { status: 409, type: 'invalid_request_error', retry: false, log: 'line' },
   request_too_large: { status: 413, type: 'invalid_request_error', retry: false, log: 'line' },
+  unsupported_content_encoding: { status: 415, type: 'invalid_request_error', retry: false, log: 'line' },
   idempotency_key_reused: { status: 422, type: 'invalid_request_error', retry: false, log: 'line' },
   // The tenant's limits. A wait of at most a minute mends the first; the second is spent for the
   // day or the month.

@@ -36,7 +36,8 @@ function isInteger(schema: z.ZodType, path: Path): boolean {
   let at: unknown = schema;
   for (const key of path) {
     at = inner(at);
-    at = at instanceof z.ZodObject ? (at.shape as Record<PropertyKey, unknown>)[key] : undefined;
+    if (at instanceof z.ZodArray) at = at.element;
+    else at = at instanceof z.ZodObject ? (at.shape as Record<PropertyKey, unknown>)[key] : undefined;
   }
   const leaf = inner(at);
   return leaf instanceof z.ZodNumber && leaf.format === 'safeint';

@@ -1,17 +1,14 @@
 /**
  * `POST /v1/score` of a backend: what the bundle's reward and cost heads make of an answer to a
- * prompt. Like everything that costs work there, it needs an order of the edge (signed-order.ts),
- * under a key of its own and bound to the body by its SHA-256.
+ * prompt. Like everything that costs work there, it needs an order of the edge (body-order.ts),
+ * under a key of its own.
  */
 import * as z from 'zod';
 import { MAX_MESSAGES } from '#shared/api/chat-messages.ts';
-import { PlimsollError } from '#shared/api/errors.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
+import { type BodyOrder, signBodyOrder, verifyBodyOrder } from './body-order.ts';
 import { derivedKey } from './derived-key.ts';
 import { Message } from './generate.ts';
-import { sha256Hex } from './sha256.ts';
-import { Sha256 } from './sha256-schema.ts';
-import { signOrder, verifyOrder } from './signed-order.ts';
 
 export const SCORE_PATH = '/v1/score';
 
@@ -37,34 +34,15 @@ export const ScoreAnswer = z.object({
 });
 export type ScoreAnswer = z.infer<typeof ScoreAnswer>;
 
-const TYP = 'plimsoll-score+jwt';
-
-export const ScoreOrder = z.object({
-  /** Each order is taken once. */
-  id: z.uuid(),
-  request: z.string().min(1),
-  tenant: z.string().min(1),
-  /** SHA-256 of the body. */
-  digest: Sha256,
-});
-export type ScoreOrder = z.infer<typeof ScoreOrder>;
+const KIND = { typ: 'plimsoll-score+jwt', what: 'score' };
 
 export const scoreKey = (directiveKey: Uint8Array) => derivedKey('plimsoll-score/1', directiveKey);
 
-export const signScoreOrder = (order: ScoreOrder, key: Uint8Array, now?: Date): Promise<string> =>
-  signOrder(order, { typ: TYP, key, ...(now && { now }) });
+export const signScoreOrder = (order: BodyOrder, key: Uint8Array, now?: Date): Promise<string> =>
+  signBodyOrder(order, { ...KIND, key, now });
 
-/**
- * Throws `directive_invalid` unless this is a fresh order for this very body, signed with one of
- * the keys.
- */
-export async function verifyScoreOrder(
+/** As `verifyBodyOrder`. */
+export const verifyScoreOrder = (
   token: string,
-  { body, ...rest }: { keys: readonly Uint8Array[]; body: Uint8Array; now?: Date },
-): Promise<ScoreOrder> {
-  const order = await verifyOrder(token, { typ: TYP, what: 'score', schema: ScoreOrder, ...rest });
-  if (order.digest !== (await sha256Hex(body))) {
-    throw new PlimsollError('directive_invalid', 'The order to score belongs to another request.');
-  }
-  return order;
-}
+  about: { keys: readonly Uint8Array[]; body: Uint8Array; now?: Date },
+): Promise<BodyOrder> => verifyBodyOrder(token, { ...KIND, ...about });

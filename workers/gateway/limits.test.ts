@@ -27,8 +27,13 @@ const COSTS: Record<string, 'tokens' | 'nothing'> = {
   'GET /v1/models/:id{.+}': 'nothing',
   // The classifier runs at the edge.
   'POST /v1/moderations': 'nothing',
+  // They cost no tokens, but a backend works for them, so they count as requests.
+  'POST /tokenize': 'tokens',
+  'POST /detokenize': 'tokens',
   'GET /.well-known/jwks.json': 'nothing',
   'GET /healthz': 'nothing',
+  'GET /health': 'nothing',
+  'GET /version': 'nothing',
   'GET /livez': 'nothing',
   'GET /readyz': 'nothing',
   'POST /pool/v1/heartbeat': 'nothing',

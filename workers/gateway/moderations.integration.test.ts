@@ -58,6 +58,17 @@ test('answers 404 to a model that does not exist', async () => {
   await expect(asked).rejects.toMatchObject({ status: 404, code: 'model_not_found', param: 'model' });
 });
 
+test('refuses an image by its name, since the classifier reads text', async () => {
+  const client = openaiClient(under.edge);
+  const image = { type: 'image_url' as const, image_url: { url: 'https://example.com/a.png' } };
+  const asked = client.moderations.create({ input: [{ type: 'text', text: 'kittens' }, image] });
+  await expect(asked).rejects.toMatchObject({
+    status: 400,
+    param: 'input[1].type',
+    message: expect.stringContaining('"image_url"'),
+  });
+});
+
 test('scores each input under our own names too', async () => {
   const client = openaiClient(under.edge);
   const { id, model, results } = await client.moderations.create({ input: ['kittens', '[[violence=0.9]]'] });

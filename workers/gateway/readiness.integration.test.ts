@@ -30,6 +30,7 @@ test('without any backend it is not ready, and lives', async () => {
   }
   expect(response.status).toBe(503);
   expect(await response.json()).toEqual({ status: 'not_ready', backends: { alive: 0, total: 2 }, tenants: 'ok' });
+  expect((await fetch(`${under.edge.url}/health`)).status).toBe(503);
   expect(await (await fetch(`${under.edge.url}/livez`)).json()).toEqual({ status: 'ok' });
 });
 

@@ -8,11 +8,10 @@ import { ChatRequest } from '#shared/api/chat-request.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { repaired } from '#shared/api/well-formed.ts';
 import { SCORE_PATH, ScoreAnswer, type ScoreRequest, scoreKey, signScoreOrder } from '#shared/protocol/score.ts';
-import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { AppContext } from '../request/context.ts';
 import { allowedMembers } from './allowed.ts';
+import { askOneOf, wellFirst } from './ask-one-of.ts';
 import type { BackendPool, PoolMember } from './backend-pool.ts';
-import { backendRefusal } from './backend-refusal.ts';
 import type { MeterEnv } from './limits.ts';
 import { costOf } from './limits-cost.ts';
 import { poolMembers } from './pool-members.ts';
@@ -49,12 +48,17 @@ export async function scoreAnswer(asked: ScoreBody, { c, pool }: { c: Metered; p
   const whole = { model, messages: conversation, max_tokens: 0 };
   await meter.reserve(await costOf(whole, { members, maxTokensOfPolicy: null }));
   const body = JSON.stringify({ model, messages, answer } satisfies ScoreRequest);
-  const order = async () =>
-    signScoreOrder(
-      { id: crypto.randomUUID(), request: requestId, tenant: caller.tenant, digest: await sha256Hex(body) },
-      await scoreKey(config.directiveKey),
-    );
-  const judged = askOneOf(able, { body, order, client: c.req.raw.signal });
+  const key = await scoreKey(config.directiveKey);
+  const judged = askOneOf(able, {
+    path: SCORE_PATH,
+    body,
+    answer: ScoreAnswer,
+    sign: (order) => signScoreOrder(order, key),
+    request: requestId,
+    tenant: caller.tenant,
+    client: c.req.raw.signal,
+    timeoutMs: TIMEOUT_MS,
+  });
   // Else the runtime may end the request with its client, before it is settled.
   c.executionCtx.waitUntil(judged.catch(() => undefined));
   const found = await judged;
@@ -67,39 +71,10 @@ function membersWithHeads(members: readonly PoolMember[], model: string): PoolMe
   const serving = members.filter((member) => member.model === model);
   if (serving.length === 0) throw unknownModel(model, members);
   const able = serving.filter(({ scores }) => scores === true);
-  if (able.length > 0) return able.toSorted((a, b) => Number(b.alive) - Number(a.alive));
+  if (able.length > 0) return wellFirst(able);
   throw new PlimsollError(
     'unsupported_value',
     `No backend of '${model}' has reward and cost heads. 'plimsoll train export --scores' puts them into a bundle.`,
     { param: 'model' },
   );
-}
-
-/**
- * The next one, if one cannot be reached. What one refuses, all would. If the client has left, no
- * further one is asked, and the one that is at work is waited for.
- */
-async function askOneOf(
-  members: readonly PoolMember[],
-  { body, order, client }: { body: string; order: () => Promise<string>; client: AbortSignal },
-): Promise<ScoreAnswer> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
-  let lastCause: unknown;
-  for (const { url } of members) {
-    if (client.aborted) break;
-    try {
-      const answer = await fetch(`${url}${SCORE_PATH}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${await order()}` },
-        body,
-        signal,
-      });
-      if (!answer.ok) throw await backendRefusal(answer);
-      return ScoreAnswer.parse(await answer.json());
-    } catch (cause) {
-      if (cause instanceof PlimsollError && cause.code !== 'backend_unavailable') throw cause;
-      lastCause = cause;
-    }
-  }
-  throw new PlimsollError('backend_unavailable', 'No backend is available. Please try again.', { cause: lastCause });
 }

@@ -10,6 +10,7 @@ import { CACHE_STATES } from '#shared/api/plimsoll-extension.ts';
 import { DeletedResponse, InputItemList, ResponseObject } from '#shared/api/responses-answer.ts';
 import { ResponseEvent } from '#shared/api/responses-events.ts';
 import { ResponsesRequest } from '#shared/api/responses-request.ts';
+import { DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest } from '#shared/api/tokenize.ts';
 import { HeartbeatReply } from '#shared/protocol/heartbeat.ts';
 import { InputItemsQuery, RetrieveQuery } from '../responses/stored.ts';
 import { json, type Operations } from './operation.ts';
@@ -79,6 +80,18 @@ export const DATA_PLANE: Operations = {
     body: ModerationRequest,
     answers: json(Moderation),
   },
+  'POST /tokenize': {
+    summary: 'The tokens of a text or a conversation, as vLLM has it',
+    access: 'key',
+    body: TokenizeRequest,
+    answers: json(TokenizeAnswer),
+  },
+  'POST /detokenize': {
+    summary: 'The text of tokens, as vLLM has it',
+    access: 'key',
+    body: DetokenizeRequest,
+    answers: json(DetokenizeAnswer),
+  },
   'GET /.well-known/jwks.json': {
     summary: 'The public keys that receipts are checked with',
     access: 'anyone',
@@ -93,6 +106,16 @@ export const DATA_PLANE: Operations = {
         backends: z.strictObject({ alive: z.int(), total: z.int() }),
       }),
     ),
+  },
+  'GET /health': {
+    summary: 'The same as vLLM has it: 200 or 503, and no body',
+    access: 'anyone',
+    answers: {},
+  },
+  'GET /version': {
+    summary: 'Which version of Plimsoll this is',
+    access: 'anyone',
+    answers: json(z.strictObject({ version: z.string() })),
   },
   'POST /pool/v1/heartbeat': {
     summary: 'A backend says that it is there. It needs a signed heartbeat as its bearer token',

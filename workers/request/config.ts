@@ -9,6 +9,7 @@ import { directiveKey } from '#shared/protocol/directive.ts';
 import { MOST_AHEAD, MOST_TOP_K } from '#shared/protocol/expert-directive.ts';
 import { BackendUrl } from '#shared/protocol/pool-report.ts';
 import { OtlpEndpoint, OtlpHeaders, type OtlpSettings, TraceRatio } from '#shared/trace/otlp-settings.ts';
+import { CorsOrigins } from './cors-origins.ts';
 import type { Env } from './env.ts';
 import { logWarning } from './log.ts';
 
@@ -69,6 +70,7 @@ const Settings = z
       .union([z.literal('all').transform(() => null), whole.pipe(z.int().min(1).max(MOST_TOP_K))])
       .default(DEFAULT_TOP_K),
     EDGE_MIXING_AHEAD: whole.pipe(z.int().min(0).max(MOST_AHEAD)).default(DEFAULT_AHEAD),
+    CORS_ORIGINS: CorsOrigins.default([]),
     LOG_REQUESTS: z.enum(['0', '1']).default('0'),
     OTEL_EXPORTER_OTLP_ENDPOINT: OtlpEndpoint.nullable().default(null),
     OTEL_EXPORTER_OTLP_HEADERS: OtlpHeaders.default({}),
@@ -96,6 +98,8 @@ export type Config = {
   publicJwks: JSONWebKeySet;
   /** Signs the edge's own receipts. null: there are none. */
   edgeKey: EdgePrivateKey | null;
+  /** The origins whose pages in a browser may call the API. */
+  corsOrigins: CorsOrigins;
   /** Whether the log has a line about each request. */
   logRequests: boolean;
   otlp: OtlpSettings;
@@ -137,6 +141,7 @@ function readConfig(env: Env): Config {
     receiptJwks,
     publicJwks: { keys: [...receiptJwks.keys, ...edgeKeys.map((key) => PublicKey.parse(key))] },
     edgeKey,
+    corsOrigins: settings.data.CORS_ORIGINS,
     logRequests: settings.data.LOG_REQUESTS === '1',
     otlp: {
       endpoint: settings.data.OTEL_EXPORTER_OTLP_ENDPOINT,

@@ -39,6 +39,8 @@ export type Env = TenantIndexBinding &
     EDGE_MIXING_TOP_K?: string;
     /** How many positions an expert may run ahead then. */
     EDGE_MIXING_AHEAD?: string;
+    /** Origins whose pages may call the API, by commas; `loopback`; `*`. Not set: none. */
+    CORS_ORIGINS?: string;
     /** `1`: the log has a line about each request. */
     LOG_REQUESTS?: string;
     /** Where spans go, by OpenTelemetry's names. If there is no endpoint, they go nowhere. */

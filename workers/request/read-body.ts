@@ -8,6 +8,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
 import type { BodyEnv, CallerEnv, Middleware, OperatorEnv, OwnPageEnv, TenantAccessEnv } from './context.ts';
+import { type BodyFormat, bodyFormat, decompress } from './decode-body.ts';
 import { logInfo } from './log.ts';
 import { within } from './within.ts';
 
@@ -47,7 +48,8 @@ export function readBodyAfter<E extends CallerEnv | OperatorEnv | TenantAccessEn
   const admit = whoAsks as unknown as Middleware<E & BodyEnv>;
   return function readBodyAfter(c, next) {
     return admit(c, async () => {
-      c.set('body', await readLimited(c.req.raw.body, { patience, requestId: c.var.requestId }));
+      const format = bodyFormat(c.req.header('content-encoding') ?? null);
+      c.set('body', await readLimited(c.req.raw.body, { patience, requestId: c.var.requestId, format }));
       await next();
     });
   };
@@ -87,7 +89,11 @@ export function parseJson(body: string): unknown {
  */
 async function readLimited(
   body: ReadableStream<Uint8Array> | null,
-  { patience: { silenceMs, wholeMs }, requestId }: { patience: BodyPatience; requestId: string },
+  {
+    patience: { silenceMs, wholeMs },
+    requestId,
+    format,
+  }: { patience: BodyPatience; requestId: string; format: BodyFormat | null },
 ): Promise<string> {
   if (body === null) return '';
   const wholeUntilMs = Date.now() + wholeMs;
@@ -107,10 +113,13 @@ async function readLimited(
     logInfo({ event: 'request-cut', request: requestId, bytes });
     throw new PlimsollError('request_cut', 'The connection broke before all of the request was here.');
   }
-  if (bytes > MAX_BODY_BYTES) {
-    throw new PlimsollError('request_too_large', `The request's body is larger than ${MAX_BODY_BYTES} bytes.`);
-  }
-  return decode(pieces);
+  const tooLarge = (also = '') =>
+    new PlimsollError('request_too_large', `The request's body is larger than ${MAX_BODY_BYTES} bytes${also}.`);
+  if (bytes > MAX_BODY_BYTES) throw tooLarge();
+  if (format === null) return decode(pieces);
+  const plain = await decompress(pieces, { format, maxBytes: MAX_BODY_BYTES });
+  if (plain === null) throw tooLarge(' once it is decompressed');
+  return decode(plain);
 }
 
 /**

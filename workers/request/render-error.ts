@@ -12,6 +12,8 @@ export function renderError(thrown: unknown, c: Pick<AppContext, 'req' | 'var'>)
   const headers = new Headers({ 'content-type': 'application/json' });
   if (error.retryAfterSeconds !== undefined) headers.set('retry-after', String(error.retryAfterSeconds));
   if (error.status === 401) headers.set('www-authenticate', 'Bearer');
+  // RFC 9110, 15.5.16: which encodings would do.
+  if (error.status === 415) headers.set('accept-encoding', 'gzip, deflate');
   const { current } = error;
   if (current !== undefined) headers.set('etag', current.etag);
   const body = { ...error.toBody(), ...(current !== undefined && { current: current.value }) };

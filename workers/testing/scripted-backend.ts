@@ -21,11 +21,13 @@ import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#share
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
+import { TOKENIZE_PATH } from '#shared/protocol/tokenize.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
 import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
 import { type Script, writeScript } from './scripted-answer.ts';
 import { scriptedReceipt } from './scripted-receipt.ts';
+import { scriptedTokenizer } from './scripted-tokenizer.ts';
 
 const DRAWS = 'scripted';
 export const PROBE_VERSION = '0123456789ab';
@@ -53,6 +55,7 @@ export type ScriptedBackend = {
   toolSyntax: ToolSyntax | null;
   /** The tokens of its answer to a request; null: a fixed sentence. */
   says: ((asked: GenerateRequest) => readonly string[]) | null;
+  tokenizes: boolean;
   /** What it was asked, with the directives from the edge. */
   readonly seen: { directive: Directive; request: GenerateBody }[];
   /** How many answers were given up because the edge closed the connection. */
@@ -126,8 +129,7 @@ export async function startScriptedBackend({
         tool_syntax: backend.toolSyntax,
         created: MODEL_CREATED,
       };
-      response.end(JSON.stringify(health));
-      return;
+      return void response.end(JSON.stringify(health));
     }
     if (backend.drops > 0) {
       backend.drops--;
@@ -146,8 +148,11 @@ export async function startScriptedBackend({
         throw new PlimsollError('context_length_exceeded', 'The conversation is too long to be judged.');
       }
       const { model, bundle, scores } = backend;
-      response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
-      return;
+      return void response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
+    }
+    if (request.url === TOKENIZE_PATH) {
+      const about = { key, contextLength, isThere: backend.tokenizes };
+      return void response.end(await scriptedTokenizer(request.headers, Buffer.concat(chunks), about));
     }
     const { request: body, ids } = splitBody(Uint8Array.from(Buffer.concat(chunks)));
     const header = request.headers[DIRECTIVE_HEADER];
@@ -376,6 +381,7 @@ export async function startScriptedBackend({
     says: null as ScriptedBackend['says'],
     behaviour: 'answer' as Behaviour,
     drops: 0,
+    tokenizes: true,
     seen: [] as ScriptedBackend['seen'],
     get aborted() {
       return aborted;

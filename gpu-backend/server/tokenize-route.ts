@@ -1,0 +1,113 @@
+/**
+ * `POST /v1/tokenize`: the tokens of a text or a conversation, or the text of tokens. The order is
+ * signed by the edge for exactly this body, and works once.
+ *
+ * It shows the client's messages as the model reads them and nothing of an expert's own prompt.
+ */
+import type { Context } from 'hono';
+import * as z from 'zod';
+import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
+import {
+  type Detokenized,
+  TokenizerWork,
+  type Tokens,
+  tokenizeKey,
+  verifyTokenizeOrder,
+} from '#shared/protocol/tokenize.ts';
+import type { EngineInfo } from '../engine/engine.ts';
+import type { BundleHead } from '../model/load-bundle.ts';
+import { orderToken } from './order-token.ts';
+import { createUsedDirectives } from './used-directives.ts';
+
+/** Does the work that the bundle's tokenizer is asked for. */
+export type TokenizerWorker = (work: TokenizerWork) => Tokens | Detokenized;
+
+/**
+ * Throws `context_length_exceeded` for a text that is too long for the context, whatever its tokens
+ * turn out to be: tokenizing a megabyte would hold up everyone else.
+ */
+export function tokenizerWorker(
+  { tokenizer, renderChat }: Pick<BundleHead, 'tokenizer' | 'renderChat'>,
+  contextLength: number,
+): TokenizerWorker {
+  const refuseTooLong = (texts: readonly string[]) => {
+    const fewest = fewestTokens(utf8Bytes(texts), tokenizer.maxTokenBytes);
+    if (fewest >= contextLength) throw contextLengthExceeded(fewest, contextLength, { atLeast: true });
+  };
+  const plain = (work: Exclude<TokenizerWork, { kind: 'ids' }>): number[] => {
+    if (work.kind === 'text') {
+      refuseTooLong([work.text]);
+      return tokenizer.encode(work.text);
+    }
+    refuseTooLong(work.messages.map(({ content }) => content));
+    return renderChat(work.messages, { addGenerationPrompt: work.generation_prompt });
+  };
+  return (work) => {
+    if (work.kind === 'ids') {
+      const unknown = work.ids.findIndex((id) => !tokenizer.has(id));
+      if (unknown === -1) return { text: tokenizer.decodeAll(work.ids) };
+      throw new PlimsollError('invalid_value', `The model has no token ${work.ids[unknown]}.`, {
+        param: `tokens[${unknown}]`,
+      });
+    }
+    const ids = work.special ? framed(plain(work), tokenizer) : plain(work);
+    return {
+      ids,
+      strings: work.strings ? ids.map((id) => tokenizer.tokenString(id)) : null,
+      context_length: contextLength,
+    };
+  };
+}
+
+function framed(ids: number[], { frame }: Pick<BundleHead['tokenizer'], 'frame'>): number[] {
+  if (frame !== null) return [...frame.before, ...ids, ...frame.after];
+  throw new PlimsollError(
+    'unsupported_value',
+    "This model's tokenizer has a post-processor of a kind that is not supported: send 'add_special_tokens': false.",
+    { param: 'add_special_tokens' },
+  );
+}
+
+export function tokenizeRoute({
+  tokenize,
+  info,
+  directiveKeys,
+  refuseWhileDraining,
+}: {
+  /** null: this backend tokenizes nothing for others. */
+  tokenize: TokenizerWorker | null;
+  info: () => EngineInfo;
+  directiveKeys: readonly Uint8Array[];
+  refuseWhileDraining: () => void;
+}) {
+  const used = createUsedDirectives();
+  return async (c: Context): Promise<Response> => {
+    refuseWhileDraining();
+    const token = orderToken(c.req.header('authorization'));
+    const body = new Uint8Array(await c.req.arrayBuffer());
+    const keys = await Promise.all(directiveKeys.map(tokenizeKey));
+    const { id } = await verifyTokenizeOrder(token, { keys, body });
+    used.take(id);
+    const work = parse(body);
+    const { model } = info();
+    if (work.model !== model || tokenize === null) {
+      throw new PlimsollError('model_not_found', `This backend serves ${model}, not ${work.model}.`, {
+        param: 'model',
+      });
+    }
+    return c.json(tokenize(work));
+  };
+}
+
+function parse(body: Uint8Array): TokenizerWork {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (cause) {
+    throw new PlimsollError('invalid_json', 'The body is not JSON.', { cause });
+  }
+  const parsed = TokenizerWork.safeParse(json);
+  if (!parsed.success) throw new PlimsollError('invalid_request', z.prettifyError(parsed.error).slice(0, 500));
+  return parsed.data;
+}

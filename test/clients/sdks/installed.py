@@ -1,0 +1,14 @@
+"""Exits with 0 if Python has every package of requirements.txt in the version that is pinned."""
+
+import importlib.metadata
+import re
+import sys
+from pathlib import Path
+
+TEXT = Path(__file__).with_name("requirements.txt").read_text()
+pinned = re.findall(r"^([\w-]+)(?:\[.*\])?==(\S+)$", TEXT, re.MULTILINE)
+try:
+    wrong = [name for name, version in pinned if importlib.metadata.version(name) != version]
+except importlib.metadata.PackageNotFoundError as error:
+    wrong = [error.name]
+sys.exit(0 if pinned and not wrong else 1)

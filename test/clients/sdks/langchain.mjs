@@ -1,0 +1,34 @@
+/** LangChain for JavaScript. */
+import assert from 'node:assert/strict';
+import { StringOutputParser } from '@langchain/core/output_parsers';
+import { ChatPromptTemplate } from '@langchain/core/prompts';
+import { ChatOpenAI } from '@langchain/openai';
+import { check, key, model, question, url } from './check.mjs';
+
+const llm = new ChatOpenAI({ model, apiKey: key, maxTokens: 30, configuration: { baseURL: url } });
+
+await check('invoke', async () => {
+  const message = await llm.invoke(question);
+  assert.match(message.content, /\w/);
+  assert.ok(message.usage_metadata.output_tokens > 0);
+});
+
+await check('stream', async () => {
+  let text = '';
+  for await (const chunk of await llm.stream(question)) text += chunk.content;
+  assert.match(text, /\w/);
+});
+
+await check('batch', async () => {
+  const messages = await llm.batch([question, 'How do I boil an egg?']);
+  assert.equal(messages.length, 2);
+});
+
+await check('chain', async () => {
+  const prompt = ChatPromptTemplate.fromMessages([
+    ['system', 'Be brief.'],
+    ['user', 'How do I clean a {thing}?'],
+  ]);
+  const text = await prompt.pipe(llm).pipe(new StringOutputParser()).invoke({ thing: 'pan' });
+  assert.match(text, /\w/);
+});

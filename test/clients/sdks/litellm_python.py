@@ -1,0 +1,30 @@
+"""LiteLLM, which calls us as one provider of many."""
+
+import litellm
+from check import check, key, model, question, url
+
+messages = [{"role": "user", "content": question}]
+about = {"model": f"openai/{model}", "api_base": url, "api_key": key, "max_tokens": 30, "messages": messages}
+
+
+def completion() -> None:
+    answer = litellm.completion(**about)
+    assert answer.choices[0].message.content.strip()
+    assert answer.usage.total_tokens > 0
+
+
+def stream() -> None:
+    chunks = litellm.completion(**about, stream=True)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks).strip()
+
+
+def errors() -> None:
+    try:
+        litellm.completion(**{**about, "model": "openai/gpt-9"})
+    except litellm.NotFoundError:
+        return
+    raise AssertionError("no error")
+
+
+for what, work in [("completion", completion), ("stream", stream), ("errors", errors)]:
+    check(what, work)
