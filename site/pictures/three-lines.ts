@@ -25,14 +25,14 @@ export function threeLines({ model, question, answers }: Recorded): string {
       text(x(0), PANEL.top + 24, 'head', key),
       text(x(0), PANEL.top + 42, 'soft', `policy: ${POLICIES[i]}`),
       text(x(0), PANEL.top + 58, 'soft', `for this question: floor ${floor.toFixed(2)}, ${nats}`),
-      ...placed.map(({ weight, row, column }) => cell(x(column), y(row), CELL.width + 0.2, colour(weight))),
+      ...placed.map(({ weight, row, column }) => cell(x(column), y(row), CELL.width + 0.8, colour(weight))),
       ...placed
         .filter(({ letter }) => letter !== ' ')
         .map(({ letter, row, column }) => text(x(column + 0.5), y(row) + 13, 'mono mid on', letter)),
     ];
   });
   const legend = Array.from({ length: 40 }, (_, i) =>
-    cell(width / 2 - 100 + i * 5, height - 30, 5.6, colour(i / 39), 12),
+    cell(width / 2 - 100 + i * 5, height - 30, 6, colour(i / 39), 12),
   );
   return svg({ width, height }, "One question, answered under three tenants' lines", [
     // The letters stand on the tokens' own colours, which are light in both schemes.
