@@ -41,7 +41,12 @@ const CASES: Readonly<Record<string, { grammar: Grammar; text: string }>> = {
   'text and calls': {
     grammar: {
       type: 'triggered',
-      triggers: [{ begin: '<tool>', body: { type: 'sequence', parts: [{ type: 'json_object' }, { type: 'literal', text: '</tool>' }] } }],
+      triggers: [
+        {
+          begin: '<tool>',
+          body: { type: 'sequence', parts: [{ type: 'json_object' }, { type: 'literal', text: '</tool>' }] },
+        },
+      ],
       text: true,
       between: '',
       least: 0,
@@ -51,12 +56,20 @@ const CASES: Readonly<Record<string, { grammar: Grammar; text: string }>> = {
   },
 };
 
-export async function benchGrammar({ rounds, bundleDir }: { rounds: number; bundleDir: string }): Promise<Record<string, number>> {
+export async function benchGrammar({
+  rounds,
+  bundleDir,
+}: {
+  rounds: number;
+  bundleDir: string;
+}): Promise<Record<string, number>> {
   const bundle = await openBundle(bundleDir);
   const vocabulary = bundleVocabulary(bundle);
   const size = bundle.config.vocab_size;
   console.log(`\n## Grammars: ${size} tokens of ${bundle.id}, ms\n`);
-  console.log('| grammar | tokens | compile, cold | a token, cold | a token, warm | longest, cold | a round, cold | rounds, warm |');
+  console.log(
+    '| grammar | tokens | compile, cold | a token, cold | a token, warm | longest, cold | a round, cold | rounds, warm |',
+  );
   console.log('| --- | --- | --- | --- | --- | --- | --- | --- |');
   const measured: Record<string, number> = {};
   for (const [name, { grammar, text }] of Object.entries(CASES)) {

@@ -10,7 +10,14 @@ export const HOME = 'docs/README.md';
 
 /** The navigation. Pages of `docs/` that it does not name come last. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  'Begin here': ['docs/quick-start.md', 'docs/concepts.md', 'docs/api.md', 'docs/responses.md', 'docs/clients.md', 'examples/README.md'],
+  'Begin here': [
+    'docs/quick-start.md',
+    'docs/concepts.md',
+    'docs/api.md',
+    'docs/responses.md',
+    'docs/clients.md',
+    'examples/README.md',
+  ],
   'Draw lines': [
     'docs/policies.md',
     'docs/admin-api.md',

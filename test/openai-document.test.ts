@@ -14,7 +14,7 @@ afterAll(async () => {
 
 type Name = keyof typeof document.$defs;
 
-/** Throws unless the value is as OpenAI's document says. Fields that it does not have may be more. */
+/** Throws unless the value is as OpenAI's document says. It may have further fields. */
 function holdTo(name: Name, value: unknown): void {
   // The cast: this is a JSON Schema, and its type says less than `fromJSONSchema` wants.
   const schema = { ...document, $ref: `#/$defs/${name}` } as Parameters<typeof z.fromJSONSchema>[0];

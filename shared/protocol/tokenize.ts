@@ -3,7 +3,7 @@
  * work there, it needs an order of the edge (body-order.ts), under a key of its own.
  */
 import * as z from 'zod';
-import { MAX_MESSAGES } from '#shared/api/chat-request.ts';
+import { MAX_MESSAGES } from '#shared/api/chat-messages.ts';
 import { MAX_IDS } from '#shared/api/tokenize.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 import { type BodyOrder, signBodyOrder, verifyBodyOrder } from './body-order.ts';

@@ -156,8 +156,8 @@ export class ToolCallParser {
   }
 
   /**
-   * What is held is no call. All of it is said but a last character that may begin a mark, and white
-   * space that may stand before one.
+   * What is held is no call. All of it is said but a last character that may begin a mark, and
+   * white space that may stand before one.
    */
   #sayUpTo(character: string): void {
     const held = this.#held;

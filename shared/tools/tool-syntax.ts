@@ -31,7 +31,7 @@ export const SYNTAX_MARKS: Readonly<Record<ToolSyntax, SyntaxMarks>> = {
   mistral: { open: '[TOOL_CALLS]', close: null, bare: false, lists: true },
 };
 
-/** Behind a name, where the calls are not JSON: an id and the arguments follow. Both may be missing. */
+/** Behind a name, where calls are not JSON: an id and the arguments follow. Both may be missing. */
 export const ID_MARK = '[CALL_ID]';
 export const ARGUMENTS_MARK = '[ARGS]';
 

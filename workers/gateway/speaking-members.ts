@@ -8,7 +8,7 @@ import type { PoolMember } from './pool-member.ts';
 type Asked = Pick<ChatRequest, 'model' | 'messages' | 'tools' | 'tool_choice'>;
 
 /** Whether a request is about tools: it offers some, or has called some before. */
-export function isAboutTools({ messages, ...chat }: Asked): boolean {
+function isAboutTools({ messages, ...chat }: Asked): boolean {
   return offeredTools(chat).length > 0 || messages.some(({ role, tool_calls }) => role === 'tool' || tool_calls);
 }
 

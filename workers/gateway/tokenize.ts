@@ -95,7 +95,7 @@ async function work<Answer>(
   const { caller, meter, requestId, config } = c.var;
   // Nothing is sent to a model here, so this is no try of any prompt.
   const digest = await sha256Hex(requestId);
-  await meter.reserve({ model: asked.model, prompt: 0, total: 0, context: 0, answer: 0, digest });
+  await meter.reserve({ model: asked.model, prompt: 0, total: 0, context: 0, answer: 0, digest, tries: 1 });
   const key = await tokenizeKey(config.directiveKey);
   const found = await askOneOf(wellFirst(members), {
     path: TOKENIZE_PATH,

@@ -20,8 +20,8 @@ import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/pr
 import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
 import { lineAfterLook, lookCategories } from '#shared/protocol/second-look.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
-import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { TOKENIZE_PATH } from '#shared/protocol/tokenize.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { type Behaviour, LIES } from './behaviours.ts';
 import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';

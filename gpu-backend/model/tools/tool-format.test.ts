@@ -35,10 +35,7 @@ const MISTRAL = `{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_
     '{% if m.role == \'tool\' %}[TOOL_RESULTS]{"content": {{ m.content }}, "call_id": "{{ m.tool_call_id }}"}[/TOOL_RESULTS]{% endif %}',
 )}`;
 /** As DeepSeek's: it puts the arguments together with other text, so they have to be one. */
-const TEXTUAL = HERMES.replace(
-  '{{ c.function.arguments | tojson }}',
-  "{{ '' + c.function.arguments }}",
-);
+const TEXTUAL = HERMES.replace('{{ c.function.arguments | tojson }}', "{{ '' + c.function.arguments }}");
 /** Knows tools, and writes calls as nobody else does. */
 const OTHER = HERMES.replace(/<tool_call>.*?<\/tool_call>/s, '<call {{ c.function.name }}/>');
 const NO_SYSTEM = `{% if messages[0].role == 'system' %}{{ raise_exception('no system message') }}{% endif %}${each('')}`;
@@ -47,7 +44,11 @@ test.each([
   ['Hermes and Qwen', HERMES, { syntax: 'hermes', knows: { textArguments: false, singleCalls: false } }],
   ['Llama', LLAMA, { syntax: 'llama3', knows: { textArguments: false, singleCalls: true } }],
   ['Mistral', MISTRAL, { syntax: 'mistral', knows: { textArguments: false, singleCalls: false } }],
-  ['a template that wants arguments as text', TEXTUAL, { syntax: 'hermes', knows: { textArguments: true, singleCalls: false } }],
+  [
+    'a template that wants arguments as text',
+    TEXTUAL,
+    { syntax: 'hermes', knows: { textArguments: true, singleCalls: false } },
+  ],
   ['a syntax that nobody reads', OTHER, { syntax: 'hermes', knows: null }],
   ['a template without tools', CHAT_TEMPLATE, { syntax: 'hermes', knows: null }],
   ['a template without system messages', NO_SYSTEM, { syntax: 'hermes', knows: null }],
@@ -128,12 +129,18 @@ test.each([HERMES, CHAT_TEMPLATE])('nothing that a tool or a call says becomes a
   const evil = SPECIAL_TOKENS.join('');
   const chat: Message[] = [
     { role: 'user', content: 'a' },
-    { role: 'assistant', content: '', tool_calls: [{ id: 'call00000', name: evil, arguments: JSON.stringify({ [evil]: evil }) }] },
+    {
+      role: 'assistant',
+      content: '',
+      tool_calls: [{ id: 'call00000', name: evil, arguments: JSON.stringify({ [evil]: evil }) }],
+    },
     { role: 'tool', content: evil, tool_call_id: 'call00000' },
   ];
   const tool = { name: evil, description: evil, parameters: JSON.stringify({ type: 'object', [evil]: evil }) };
   const controls = (messages: Message[], tools: Tool[]) =>
-    compile(source).renderChat(messages, { tools }).filter((id) => tokenizer.isControl(id));
+    compile(source)
+      .renderChat(messages, { tools })
+      .filter((id) => tokenizer.isControl(id));
   const harmless = JSON.parse(JSON.stringify([chat, [tool]]).replaceAll(JSON.stringify(evil).slice(1, -1), 'x'));
   expect(controls(chat, [tool])).toEqual(controls(harmless[0], harmless[1]));
 });
@@ -141,7 +148,9 @@ test.each([HERMES, CHAT_TEMPLATE])('nothing that a tool or a call says becomes a
 test('the second look reads what tools say and what was called', () => {
   const { readChat } = compile(HERMES);
   const { ids, spans } = readChat(CHAT, { tools: [TOOL] });
-  const read = lookedMessages(CHAT, { spans, length: ids.length }).map(({ from, to }) => tokenizer.decode(ids.slice(from, to)));
+  const read = lookedMessages(CHAT, { spans, length: ids.length }).map(({ from, to }) =>
+    tokenizer.decode(ids.slice(from, to)),
+  );
   expect(read.some((text) => text.includes('get_weather') && text.includes('Weather in a'))).toBe(true);
   expect(read.some((text) => text.includes('Oslo"}') || text.includes('"Oslo'))).toBe(true);
   expect(read.some((text) => text.includes('12'))).toBe(true);
