@@ -178,7 +178,7 @@ describe('with permission', () => {
     const rule = { categories: { hate: { action: 'refuse', ramp: { from: 0.5, full: 0.9 } } } };
     await putTenant(ALLOWED, { more: rule });
     // The edge hears of another policy within the isolate's freshness.
-    await expect.poll(async () => (await respond(ask('[[hate=0.95]]'))).status, { timeout: 60_000 }).toBe(403);
+    await expect.poll(async () => (await respond(ask('[[hate=0.95]]'))).status, { timeout: 600_000 }).toBe(403);
     const harmless = ask('And now something else', { previous_response_id: first.id });
     expect(await errorOf(await respond(harmless))).toMatchObject({ status: 403, code: 'policy_refused' });
   });
@@ -298,8 +298,11 @@ describe('with permission', () => {
     const response = await stored(ask('Hello'));
     if (level === 'tenant') await putTenant({ responses: false }, { plan: 'changing' });
     else expect((await plan({ responses: false })).status).toBe(200);
-    // Until then, nobody can read it.
-    await expect.poll(async () => (await call('GET', response.id)).status, { timeout: 60_000 }).toBe(404);
+    // Until then, nobody can read it: at once after a change of the tenant's own policy, and after
+    // one of its plan within the minute in which the edge hears of it.
+    if (level === 'tenant') {
+      await expect.poll(async () => (await call('GET', response.id)).status, { timeout: 600_000 }).toBe(404);
+    }
     expect(await rows()).toHaveLength(1);
     expect((await ring()).againInMs).toBeNull();
     expect(await rows()).toEqual([]);
@@ -309,7 +312,7 @@ describe('with permission', () => {
     await putTenant(ALLOWED);
     const response = await stored(ask('Hello'));
     await putTenant({});
-    await expect.poll(async () => (await call('GET', response.id)).status, { timeout: 60_000 }).toBe(404);
+    await expect.poll(async () => (await call('GET', response.id)).status, { timeout: 600_000 }).toBe(404);
     expect((await call('DELETE', response.id)).status).toBe(200);
     expect(await rows()).toEqual([]);
   });
