@@ -10,14 +10,8 @@ export const HOME = 'docs/README.md';
 
 /** The navigation. Pages of `docs/` that it does not name come last. */
 const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  'Begin here': [
-    'docs/quick-start.md',
-    'docs/concepts.md',
-    'docs/api.md',
-    'docs/responses.md',
-    'docs/clients.md',
-    'examples/README.md',
-  ],
+  'Begin here': ['docs/quick-start.md', 'docs/concepts.md', 'examples/README.md'],
+  'Call it': ['docs/api.md', 'docs/clients.md', 'docs/responses.md', 'docs/tools.md', 'docs/structured-output.md'],
   'Draw lines': [
     'docs/policies.md',
     'docs/admin-api.md',

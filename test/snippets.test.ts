@@ -75,7 +75,7 @@ describe.skipIf(SHELL.length > 0)('what a reader pastes into a shell', () => {
     const texts = [...output.matchAll(/^== (pk-demo-\w+)\n(.+)$/gm)];
     expect(texts.map(([, key]) => key)).toEqual(['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open']);
     expect(new Set(texts.map(([, , text]) => text)).size).toBe(3);
-    expect(output).toMatch(/tenant: 'corner-shop'[\s\S]*floor: 0\.5, budget: 8/);
+    expect(output).toMatch(/tenant: 'corner-shop'[\s\S]*floor: 0\.5,\s+budget: 8/);
     expect(output.match(/corner-shop: [0-9a-f]{32} is active/g)).toHaveLength(2);
     expect(output.trim().split('\n').at(-1)).toMatch(/^genuine, signed /);
     expect(JSON.parse(await readFile(path.join(folder, 'corner-shop.json'), 'utf8')).floor).toBe(0.7);

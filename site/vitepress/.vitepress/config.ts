@@ -72,10 +72,7 @@ export default defineConfig({
     ],
     sidebar: groups.map((text) => ({
       text,
-      items: [
-        ...pages.filter(({ group }) => group === text).map(linkTo),
-        ...(text === 'Begin here' ? [REFERENCE] : []),
-      ],
+      items: [...pages.filter(({ group }) => group === text).map(linkTo), ...(text === 'Call it' ? [REFERENCE] : [])],
     })),
     footer: { message: 'Apache-2.0, code and demo weights' },
   },
