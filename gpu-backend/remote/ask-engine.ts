@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { OwnRow } from '#shared/gate/pair-rows.ts';
 import { asError } from '../engine/turns.ts';
 import { ownRow } from './own-row.ts';
-import type { Dialect, NextTokenQuery } from './remote-engine.ts';
+import type { Dialect, HttpQuestion } from './remote-engine.ts';
 
 export type EngineOptions = {
   dialect: Dialect;
@@ -48,17 +48,33 @@ export class RemoteEngine {
    * @throws EngineError if no server gives a row that can be one
    */
   async next(ids: readonly number[], { affinity, signal }: { affinity: string; signal: AbortSignal }): Promise<OwnRow> {
-    const { topK, vocabSize } = this.#options;
     const failures: string[] = [];
     for (const url of this.#inOrder(affinity)) {
       try {
-        return ownRow(await this.#ask(url, { ids, topK }, signal), { topK, vocabSize });
+        return await this.nextAt(url, ids, signal);
       } catch (thrown) {
         signal.throwIfAborted();
         failures.push(`${url}: ${asError(thrown).message}`);
       }
     }
     throw new EngineError(`no ${this.#options.dialect.name} server gave a row. ${failures.join('; ')}`);
+  }
+
+  /** What one server says of the next token. Throws an Error that says why there is no row. */
+  async nextAt(url: string, ids: readonly number[], signal: AbortSignal): Promise<OwnRow> {
+    const { dialect, model, topK, vocabSize } = this.#options;
+    const answer = await this.#ask(url, dialect.question({ ids, topK }, { model }), signal);
+    return ownRow(dialect.read(answer), { topK, vocabSize });
+  }
+
+  /** The ids that one server's tokenizer makes of a text, without special tokens. */
+  async tokenizeAt(url: string, text: string, signal: AbortSignal): Promise<number[]> {
+    const { dialect, model } = this.#options;
+    return dialect.tokenize.read(await this.#ask(url, dialect.tokenize.question(text, { model }), signal));
+  }
+
+  get urls(): readonly string[] {
+    return this.#options.urls;
   }
 
   /** The servers by rendezvous hash: when one is gone, only its questions move. */
@@ -70,9 +86,8 @@ export class RemoteEngine {
       .map(({ url }) => url);
   }
 
-  async #ask(url: string, query: NextTokenQuery, signal: AbortSignal) {
-    const { dialect, model, timeoutMs, apiKey } = this.#options;
-    const { path, body } = dialect.question(query, { model });
+  async #ask(url: string, { path, body }: HttpQuestion, signal: AbortSignal): Promise<unknown> {
+    const { timeoutMs, apiKey } = this.#options;
     const answer = await fetch(`${url.replace(/\/+$/, '')}${path}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(apiKey !== null && { authorization: `Bearer ${apiKey}` }) },
@@ -82,7 +97,7 @@ export class RemoteEngine {
     });
     const text = await readText(answer);
     if (!answer.ok) throw new Error(`status ${answer.status}: ${text.slice(0, 200)}`);
-    return dialect.read(JSON.parse(text));
+    return JSON.parse(text);
   }
 }
 

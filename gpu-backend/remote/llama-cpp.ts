@@ -15,6 +15,8 @@ const Answer = z.object({
   completion_probabilities: z.tuple([z.object({ top_logprobs: z.array(Told) })]),
 });
 
+const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
+
 export const LLAMA_CPP: Dialect = {
   name: 'llamacpp',
   question: ({ ids, topK }) => ({
@@ -33,5 +35,9 @@ export const LLAMA_CPP: Dialect = {
     const [first] = Answer.parse(answer).completion_probabilities;
     // JSON has no infinity: the server sends null for it.
     return first.top_logprobs.map(({ id, logprob }) => [id, logprob ?? -Infinity]);
+  },
+  tokenize: {
+    question: (text) => ({ path: '/tokenize', body: { content: text, add_special: false, parse_special: false } }),
+    read: (answer) => Tokens.parse(answer).tokens,
   },
 };

@@ -33,4 +33,9 @@ export type Dialect = {
    *   if the answer is not what this engine sends.
    */
   read(answer: unknown): IdLogprob[];
+  /** How to learn which ids the engine's own tokenizer makes of a text, without special tokens. */
+  tokenize: {
+    question(text: string, options: { model: string | null }): HttpQuestion;
+    read(answer: unknown): number[];
+  };
 };

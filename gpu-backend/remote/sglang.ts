@@ -11,6 +11,8 @@ const Told = z.tuple([z.number(), z.int(), z.string().nullish()]);
 
 const Answer = z.object({ meta_info: z.object({ output_top_logprobs: z.tuple([z.array(Told)]) }) });
 
+const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
+
 export const SGLANG: Dialect = {
   name: 'sglang',
   question: ({ ids, topK }, { model }) => ({
@@ -27,5 +29,12 @@ export const SGLANG: Dialect = {
   read: (answer) => {
     const [told] = Answer.parse(answer).meta_info.output_top_logprobs;
     return told.map(([logprob, id]) => [id, logprob]);
+  },
+  tokenize: {
+    question: (text, { model }) => ({
+      path: '/tokenize',
+      body: { ...(model !== null && { model }), prompt: text, add_special_tokens: false },
+    }),
+    read: (answer) => Tokens.parse(answer).tokens,
   },
 };

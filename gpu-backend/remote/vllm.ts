@@ -19,6 +19,8 @@ const Answer = z.object({
   ]),
 });
 
+const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
+
 export const VLLM: Dialect = {
   name: 'vllm',
   question: ({ ids, topK }, { model }) => ({
@@ -41,5 +43,12 @@ export const VLLM: Dialect = {
       Number(key.slice('token_id:'.length)),
       logprob <= MINUS_INFINITY ? -Infinity : logprob,
     ]);
+  },
+  tokenize: {
+    question: (text, { model }) => ({
+      path: '/tokenize',
+      body: { ...(model !== null && { model }), prompt: text, add_special_tokens: false },
+    }),
+    read: (answer) => Tokens.parse(answer).tokens,
   },
 };

@@ -12,10 +12,22 @@ import { byId, feed } from '../../engine/testing/feed-experts.ts';
 import type { ExpertRole } from '../../model/manifest.ts';
 
 type Reply = { status?: number; body: unknown };
+/** The ids that the engine's tokenizer makes of a text. */
+type Encode = (text: string) => number[];
 /** The log-probabilities of the token after these ids, likeliest first: [V]. */
 type Next = (role: ExpertRole, ids: readonly number[]) => Promise<[id: number, logprob: number][]>;
-/** What a server does with a request to its one route. */
-export type Protocol = { path: string; answer: (body: unknown, next: Next) => Promise<Reply> };
+/** What a server does with a request to its route for next tokens, and with a text to tokenize. */
+export type Protocol = {
+  path: string;
+  answer: (body: unknown, next: Next) => Promise<Reply>;
+  tokenize: (body: unknown, encode: Encode) => unknown;
+};
+
+const Prompt = z.object({ prompt: z.string(), add_special_tokens: z.literal(false) });
+const tokensOf: Protocol['tokenize'] = (body, encode) => {
+  const tokens = encode(Prompt.parse(body).prompt);
+  return { count: tokens.length, max_model_len: 256, tokens };
+};
 
 /** vLLM's default for `--max-logprobs`. */
 const VLLM_MOST_LOGPROBS = 20;
@@ -31,6 +43,7 @@ const Completion = z.object({
 
 const vllm: Protocol = {
   path: '/v1/completions',
+  tokenize: tokensOf,
   answer: async (body, next) => {
     const { model, prompt, logprobs } = Completion.parse(body);
     if (logprobs > VLLM_MOST_LOGPROBS) {
@@ -72,6 +85,7 @@ const Generate = z.object({
 
 const sglang: Protocol = {
   path: '/generate',
+  tokenize: tokensOf,
   answer: async (body, next) => {
     const { input_ids, top_logprobs_num, lora_path } = Generate.parse(body);
     const top = (await next(lora_path, input_ids)).slice(0, top_logprobs_num);
@@ -101,9 +115,12 @@ const Completions = z.object({
   post_sampling_probs: z.literal(false),
 });
 
+const Content = z.object({ content: z.string(), add_special: z.literal(false), parse_special: z.literal(false) });
+
 /** One server an expert. */
 const llamacpp = (role: ExpertRole): Protocol => ({
   path: '/completion',
+  tokenize: (body, encode) => ({ tokens: encode(Content.parse(body).content) }),
   answer: async (body, next) => {
     const { prompt, n_probs } = Completions.parse(body);
     const top = (await next(role, prompt)).slice(0, n_probs);
@@ -117,7 +134,8 @@ export const PROTOCOLS = { vllm: () => vllm, sglang: () => sglang, llamacpp };
 /** Serves experts under a protocol. `close` ends it; they stay the caller's. */
 export async function serveEngine(
   experts: Experts,
-  { path, answer }: Protocol,
+  { path, answer, tokenize }: Protocol,
+  { encode = (text) => [...Buffer.from(text)] }: { encode?: Encode } = {},
 ): Promise<{ url: string; close: () => Promise<void> }> {
   const next: Next = async (role, ids) => {
     const sequence = experts.open(role);
@@ -128,12 +146,17 @@ export async function serveEngine(
       experts.close(sequence);
     }
   };
+  const routes: Readonly<Record<string, (body: unknown) => Promise<Reply>>> = {
+    [path]: (body) => answer(body, next),
+    '/tokenize': async (body) => ({ body: tokenize(body, encode) }),
+  };
   const server = createServer(async (request, response) => {
-    const { status = 200, body } =
-      request.method === 'POST' && request.url === path
+    const route = routes[request.url ?? ''];
+    const { status = 200, body }: Reply =
+      request.method === 'POST' && route !== undefined
         ? await json(request)
-            .then((body) => answer(body, next))
-            .catch((error: unknown): Reply => ({ status: 500, body: { error: { message: String(error) } } }))
+            .then(route)
+            .catch((error: unknown) => ({ status: 500, body: { error: { message: String(error) } } }))
         : { status: 404, body: { detail: 'Not Found' } };
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   });
