@@ -1,12 +1,12 @@
 /** A whole backend whose experts run on other engines: the demo's, behind vLLM's protocol. */
-import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Line } from '#shared/line/line.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { OnnxExperts } from '../engine/onnx-experts.ts';
-import { BUNDLE_FILES } from '../model/bundle-files.ts';
+import { writeRemoteBundle } from '../import/write-remote-bundle.ts';
 import { openBundle } from '../model/load-bundle.ts';
 import { type Backend, startBackend } from '../server/start-backend.ts';
 import {
@@ -31,29 +31,17 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), 'gate-node-'));
   keys = await receiptKeys();
   experts = await OnnxExperts.create(await openBundle(DEMO), { threads: 1 });
-  await writeRemoteDemo(join(root, 'remote'));
+  const expert = { adapter: true };
+  await writeRemoteBundle({
+    ...{ source: DEMO, out: join(root, 'remote'), id: 'plimsoll-demo', topK: TOP_K, licence: 'Apache-2.0' },
+    experts: { safety: expert, helpfulness: expert },
+  });
 });
 afterAll(async () => {
   await Promise.all(ends.map((end) => end()));
   await experts.dispose();
   await rm(root, { recursive: true });
 });
-
-/** The demo without its weights. */
-async function writeRemoteDemo(dir: string): Promise<void> {
-  await mkdir(dir);
-  for (const file of [
-    BUNDLE_FILES.config,
-    BUNDLE_FILES.tokenizer,
-    BUNDLE_FILES.tokenizerConfig,
-    BUNDLE_FILES.chatTemplate,
-  ]) {
-    await copyFile(join(DEMO, file), join(dir, file));
-  }
-  const manifest = JSON.parse(await readFile(join(DEMO, BUNDLE_FILES.manifest), 'utf8'));
-  const remote = { ...manifest, router: null, remote: { top_k: TOP_K } };
-  await writeFile(join(dir, BUNDLE_FILES.manifest), JSON.stringify(remote));
-}
 
 async function start(options: { bundle: string; engines?: string }): Promise<Backend> {
   const backend = await startBackend(
