@@ -6,14 +6,15 @@ import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { describeBundle } from '#gpu-backend/inspect/describe-bundle.ts';
 import { measureQuality, QUALITY_ROWS, type QualityModel } from '#gpu-backend/inspect/measure-quality.ts';
 import { selfTest } from '#gpu-backend/inspect/self-test.ts';
-import { openBundle, type ServedBundle } from '#gpu-backend/model/load-bundle.ts';
+import { loadBundleHead, openBundle, type ServedBundle } from '#gpu-backend/model/load-bundle.ts';
 import { inBundle } from '../options/bundle-folder.ts';
 import { progressBar } from '../options/progress-bar.ts';
 import { whyNot } from '../options/why-not.ts';
+import { checkRemoteBundle } from './check-remote.ts';
 
 const LABEL_WIDTH = 12;
 
-type Flags = { run: boolean; quality?: true; against?: string };
+type Flags = { run: boolean; quality?: true; against?: string; engines?: string };
 
 export const check = () =>
   new Command('check')
@@ -22,7 +23,8 @@ export const check = () =>
     .option('--no-run', 'only load and show it')
     .option('--quality', 'show how well it predicts some texts: the perplexity of each expert and of their mixture')
     .option('--against <dir>', 'with --quality: the same model in f32 or f16; show how far each row is from it')
-    .action(async (dir: string, { run, quality, against }: Flags) => {
+    .option('--engines <file>', 'for a bundle without weights: where its experts run; every server is asked')
+    .action(async (dir: string, { run, quality, against, engines }: Flags) => {
       if (against !== undefined && !quality) throw new Error('--against is for --quality: give that too');
       await readdir(dir).catch((cause: unknown) => {
         throw new Error(`${dir} cannot be read: ${whyNot(cause)}; a bundle is a folder, such as models/demo`, {
@@ -30,6 +32,12 @@ export const check = () =>
         });
       });
       await inBundle(dir, async () => {
+        if ((await loadBundleHead(dir)).manifest.remote !== undefined) {
+          if (quality)
+            throw new Error('--quality needs whole rows, and the engines of this bundle tell only some tokens');
+          return checkRemoteBundle(dir, { engines, run, print });
+        }
+        if (engines !== undefined) throw new Error('--engines is for a bundle without weights, and this one has some');
         const bundle = await openBundle(dir);
         for (const [label, text] of await describeBundle(dir, bundle)) print(label, text);
         for (const { source, promptTokens, likeliest } of run ? await selfTest(bundle) : []) {

@@ -1,7 +1,6 @@
 /** `plimsoll model import`: makes a bundle from a checkpoint that the user has. */
-import { readFile, stat } from 'node:fs/promises';
-import path from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { stat } from 'node:fs/promises';
+import { Command, Option } from 'commander';
 import type { ExpertSource } from '#gpu-backend/import/expert-source.ts';
 import { importModel } from '#gpu-backend/import/import-model.ts';
 import { hasOwnExperts } from '#gpu-backend/import/midpo-source.ts';
@@ -12,7 +11,8 @@ import { ARITHMETICS, type Arithmetic } from '#gpu-backend/model/manifest.ts';
 import { megabytes } from '../options/byte-progress.ts';
 import { importProgress } from '../options/import-progress.ts';
 import { untilSignal } from '../options/until-signal.ts';
-import { whyNot } from '../options/why-not.ts';
+import { idOf, modelId } from './model-id.ts';
+import { readWords } from './read-words.ts';
 
 type Flags = {
   safety?: string[];
@@ -145,35 +145,10 @@ async function checkAdapterFolder(flag: string, folder: string): Promise<void> {
   );
 }
 
-async function readWords(flag: string, file: string): Promise<string> {
-  const bytes = await readFile(file).catch((cause: unknown) => {
-    throw new Error(`${flag}: ${file} cannot be read: ${whyNot(cause)}`, { cause });
-  });
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new Error(`${flag}: ${file}: found bytes that are not UTF-8, wanted UTF-8`, { cause });
-  }
-}
-
 function needsSafety(source: string, out: string): string {
   return (
     '--safety is missing: every line is measured from the safety expert, so no one can choose it but you. Give an ' +
     "adapter's folder, prompt:FILE with a system prompt of your own, or prompt for the one that comes with Plimsoll " +
     `(${SAFETY_PROMPT_FILE}):\n  npx plimsoll model import ${source} --safety prompt --out ${out}`
   );
-}
-
-function modelId(text: string): string {
-  if (!ID.test(text))
-    throw new InvalidArgumentError('an id has letters, digits and . _ - /, and begins with a letter or digit');
-  return text;
-}
-const ID = /^[A-Za-z0-9][A-Za-z0-9._/-]*$/;
-
-function idOf(out: string): string {
-  const name = path.basename(path.resolve(out));
-  if (!ID.test(name))
-    throw new Error(`--id: ${JSON.stringify(name)} is not a model id; give one, such as --id my-model`);
-  return name;
 }

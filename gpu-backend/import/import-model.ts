@@ -8,11 +8,11 @@
  * `<out>.partial`, and the same import goes on from there.
  */
 import { createHash } from 'node:crypto';
-import { stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { moveToStore } from '#gpu-backend/model/blob-store.ts';
 import { BundleError } from '#gpu-backend/model/bundle-error.ts';
-import { BUNDLE_FILES, GENERATION_CONFIG } from '#gpu-backend/model/bundle-files.ts';
+import { BUNDLE_FILES } from '#gpu-backend/model/bundle-files.ts';
 import { cacheFolder } from '#gpu-backend/model/cache-folder.ts';
 import { diskFull } from '#gpu-backend/model/disk-full.ts';
 import { assertBaseOf, type ExpertsFolder, openExpertsFolder } from '#gpu-backend/model/experts-folder.ts';
@@ -39,6 +39,7 @@ import { openModelSource } from './open-model-source.ts';
 import { copyRouters, copyRoutersOf } from './router-source.ts';
 import { type SourceFile, SourceFiles } from './source-files.ts';
 import { checkLayerCount, checkTiedHead, planWeights, type Weights } from './weight-plan.ts';
+import { writeManifest, writeTexts } from './write-texts.ts';
 import { writeWeights } from './write-weights.ts';
 
 export type ImportProgress = {
@@ -170,20 +171,6 @@ async function copiedRouters(
 
 const roles = (experts: Record<ExpertRole, ExpertSource>) =>
   (['safety', 'helpfulness'] as const).map((role) => [role, experts[role]] as const);
-
-async function writeTexts(folder: string, model: ModelSource): Promise<void> {
-  const texts = {
-    [BUNDLE_FILES.config]: model.config,
-    [BUNDLE_FILES.tokenizer]: model.tokenizer,
-    [BUNDLE_FILES.tokenizerConfig]: model.tokenizerConfig,
-    [BUNDLE_FILES.chatTemplate]: model.chatTemplate,
-    ...(model.generationConfig !== undefined && { [GENERATION_CONFIG]: model.generationConfig }),
-  };
-  for (const [file, text] of Object.entries(texts)) await writeFile(join(folder, file), text);
-}
-
-const writeManifest = (folder: string, manifest: Manifest) =>
-  writeFile(join(folder, BUNDLE_FILES.manifest), `${JSON.stringify(manifest, null, 2)}\n`);
 
 function manifestOf(
   model: ModelSource,

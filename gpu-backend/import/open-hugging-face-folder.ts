@@ -13,11 +13,17 @@ import { exists, readIfThere, readSmallText } from './read-text.ts';
 const INDEX = 'model.safetensors.index.json';
 const README = 'README.md';
 
-/** A folder as Transformers saves a model. Its texts are taken as they are. */
-export async function openHuggingFaceFolder(
+/** What a folder of a model holds besides its weights. */
+type ModelTexts = Pick<
+  ModelSource,
+  'config' | 'tokenizer' | 'tokenizerConfig' | 'chatTemplate' | 'generationConfig' | 'licence'
+>;
+
+/** The texts of a folder as Transformers saves a model, as they are. Its weights may be missing. */
+export async function readHuggingFaceTexts(
   folder: string,
   { chatTemplate }: { chatTemplate?: string | undefined } = {},
-): Promise<ModelSource> {
+): Promise<ModelTexts> {
   const read = (file: string) => readSmallText(join(folder, file), file);
   const config = await read(BUNDLE_FILES.config);
   const tokenizer = await readTokenizer(folder);
@@ -25,14 +31,26 @@ export async function openHuggingFaceFolder(
   const template = chatTemplate ?? (await readTemplate(folder, tokenizerConfig));
   const generationConfig = await readIfThere(folder, GENERATION_CONFIG);
   const licence = /^---\n(?:.*\n)*?license: *(\S+) *\n/.exec((await readIfThere(folder, README)) ?? '')?.[1];
+  return {
+    ...{ config, tokenizer, tokenizerConfig, chatTemplate: template },
+    ...(generationConfig !== undefined && { generationConfig }),
+    ...(licence !== undefined && { licence }),
+  };
+}
+
+/** A folder as Transformers saves a model. Its texts are taken as they are. */
+export async function openHuggingFaceFolder(
+  folder: string,
+  options: { chatTemplate?: string | undefined } = {},
+): Promise<ModelSource> {
+  const model = await readHuggingFaceTexts(folder, options);
   const { tensors, files } = await openWeights(folder);
   const texts = [BUNDLE_FILES.config, BUNDLE_FILES.tokenizer, BUNDLE_FILES.tokenizerConfig];
   return {
+    ...model,
     format: 'safetensors',
     files: [...texts, ...files].map((name) => ({ name, path: join(folder, name) })),
-    ...{ config, tokenizer, tokenizerConfig, chatTemplate: template, tensors },
-    ...(generationConfig !== undefined && { generationConfig }),
-    ...(licence !== undefined && { licence }),
+    tensors,
   };
 }
 

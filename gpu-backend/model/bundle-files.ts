@@ -39,21 +39,28 @@ export function expertFiles(name: string): { config: string; weights: string; pr
   };
 }
 
-/** The files that this expert has, according to the manifest, and those that it may not have. */
-function filesOf({ name, adapter = true, prompt = false }: Manifest['experts'][number]) {
+/**
+ * The files that this expert has, according to the manifest, and those that it may not have.
+ *
+ * @param here whether weights are in this folder, and not on an engine elsewhere
+ */
+function filesOf({ name, adapter = true, prompt = false }: Manifest['experts'][number], here: boolean) {
   const files = expertFiles(name);
   const all = [
-    { file: files.config, wanted: adapter, key: 'adapter' },
-    { file: files.weights, wanted: adapter, key: 'adapter' },
+    { file: files.config, wanted: adapter && here, key: 'adapter' },
+    { file: files.weights, wanted: adapter && here, key: 'adapter' },
     { file: files.prompt, wanted: prompt, key: 'prompt' },
   ];
   return { present: all.filter(({ wanted }) => wanted), absent: all.filter(({ wanted }) => !wanted) };
 }
 
 /** The files of all experts that a manifest names, in the order of the digest. */
-export function expertFilesIn({ experts }: Pick<Manifest, 'experts'>): string[] {
+export function expertFilesIn({
+  experts,
+  remote,
+}: Pick<Manifest, 'experts'> & Partial<Pick<Manifest, 'remote'>>): string[] {
   const sorted = experts.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  return sorted.flatMap((expert) => filesOf(expert).present.map(({ file }) => file));
+  return sorted.flatMap((expert) => filesOf(expert, remote === undefined).present.map(({ file }) => file));
 }
 
 export function scoreFiles(kind: ScoreKind): { config: string; weights: string; head: string } {
@@ -81,15 +88,26 @@ export function probeFiles({ probes }: Pick<Manifest, 'probes'>): string[] {
 /**
  * Throws a BundleError if an expert's folder holds an adapter or a prompt that the manifest does
  * not count on, if there is a probe or a score head that it does not name, or if there are weights
- * beside a shared base: whoever put them there thinks that they are used.
+ * beside a shared base or in a bundle whose experts run elsewhere: whoever put them there thinks
+ * that they are used.
  *
  * @param manifest the file that says it
  */
 export async function refuseUnusedFiles(
   dir: string,
-  { experts, base, probes, scores }: Pick<Manifest, 'experts' | 'base' | 'probes' | 'scores'>,
+  {
+    experts,
+    base,
+    probes,
+    scores,
+    remote,
+  }: Pick<Manifest, 'experts' | 'base' | 'probes' | 'scores'> & Partial<Pick<Manifest, 'remote'>>,
   manifest: string = BUNDLE_FILES.manifest,
 ): Promise<void> {
+  if (remote !== undefined && (await fileExists(dir, BUNDLE_FILES.weights))) {
+    const problem = `remote: says that the experts run on engines elsewhere, but there is ${BUNDLE_FILES.weights}`;
+    throw new BundleError(manifest, problem);
+  }
   if (base !== undefined && (await fileExists(dir, BUNDLE_FILES.weights))) {
     const problem = `base: found the SHA-256 ${base.sha256} of shared weights, but there is ${BUNDLE_FILES.weights}`;
     throw new BundleError(BUNDLE_FILES.manifest, problem);
@@ -105,9 +123,10 @@ export async function refuseUnusedFiles(
     if (await fileExists(dir, head)) throw new BundleError(manifest, `scores: found nothing, but there is ${head}`);
   }
   for (const [i, expert] of experts.entries()) {
-    for (const { file, key } of filesOf(expert).absent) {
+    for (const { file, key } of filesOf(expert, remote === undefined).absent) {
       if (!(await fileExists(dir, file))) continue;
-      throw new BundleError(manifest, `experts.${i}.${key}: found false, but there is ${file}`);
+      const found = remote !== undefined && key === 'adapter' ? 'found an expert that runs elsewhere' : 'found false';
+      throw new BundleError(manifest, `experts.${i}.${key}: ${found}, but there is ${file}`);
     }
   }
 }
@@ -164,6 +183,7 @@ export async function bundleDigest(
   const trained = [...expertFilesIn(manifest), ...routerFiles(manifest), ...probeFiles(manifest)];
   const additions = [...trained, ...scoreFilesIn(manifest)];
   for (const file of [...Object.values(BUNDLE_FILES), ...additions, ...generation]) {
+    if (file === BUNDLE_FILES.weights && manifest.remote !== undefined) continue;
     if (file === BUNDLE_FILES.weights && manifest.base !== undefined) {
       await readSharedBase(manifest.base, onWeights);
       continue;

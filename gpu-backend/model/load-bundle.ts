@@ -79,6 +79,10 @@ export type Bundle = BundleHead & {
 /** A bundle whose base stays in its file. */
 export type ServedBundle = Omit<Bundle, 'weights'> & { base: StoredBase };
 
+const NO_WEIGHTS =
+  'remote: the experts of this bundle run on engines elsewhere, so there are no weights here; a backend serves it ' +
+  'with PLIMSOLL_ENGINES';
+
 /** Real templates have some kilobytes. */
 const MOST_TEMPLATE_BYTES = 2 ** 20;
 
@@ -230,9 +234,21 @@ export async function loadBundle(dir: string): Promise<Bundle> {
   });
 }
 
+/** A bundle whose experts run on engines elsewhere. */
+export type RemoteBundle = BundleHead & { topK: number; digest: string };
+
+/** Throws a BundleError if the bundle has weights of its own. */
+export async function openRemoteBundle(dir: string): Promise<RemoteBundle> {
+  const head = await loadBundleHead(dir);
+  const { remote } = head.manifest;
+  if (remote === undefined) throw new BundleError(BUNDLE_FILES.manifest, 'remote: found nothing, wanted its top_k');
+  return { ...head, topK: remote.top_k, digest: await bundleDigest(dir, head.manifest) };
+}
+
 /** A bundle to serve from: the base's weights stay in their file, and are checked there. */
 export async function openBundle(dir: string): Promise<ServedBundle> {
   const head = await loadBundleHead(dir);
+  if (head.manifest.remote !== undefined) throw new BundleError(BUNDLE_FILES.manifest, NO_WEIGHTS);
   const file = BUNDLE_FILES.weights;
   return blamingDamage(head.manifest, async () => {
     const base = await openStoredBase(await findWeights(dir, head.manifest), { file, ...head });

@@ -95,6 +95,12 @@ export const Manifest = z
      * (shared-base.ts).
      */
     base: z.strictObject({ sha256: Sha256, bytes: z.int().min(1) }).optional(),
+    /**
+     * The experts run on engines of other people (gpu-backend/remote), so the folder holds no
+     * weights. `top_k`: k, how many of the likeliest tokens an engine tells. Answers depend on it,
+     * and the budget is promised against the safety expert under its own top-k.
+     */
+    remote: z.strictObject({ top_k: z.int().min(1).max(1024) }).optional(),
     /** SPDX identifier of the weights' licence. */
     licence: z.string().min(1),
     provenance: z.strictObject({
@@ -116,7 +122,8 @@ export const Manifest = z
         .optional(),
     }),
   })
-  .superRefine(checkAdditions);
+  .superRefine(checkAdditions)
+  .superRefine(checkRemote);
 export type Manifest = z.infer<typeof Manifest>;
 
 /** What a strict object cannot say about experts and routers. For `superRefine`. */
@@ -145,4 +152,20 @@ export function checkAdditions(
       message: 'found true, wanted false or no layers router: that router mixes experts that read the same prompt',
     });
   });
+}
+
+/** Whatever needs the weights, or what they compute besides log-probabilities. */
+const NEEDS_WEIGHTS = ['router', 'probes', 'scores', 'weights', 'base'] as const;
+
+function checkRemote(
+  manifest: { remote?: unknown } & Partial<Record<string, unknown>>,
+  context: z.RefinementCtx,
+): void {
+  if (manifest.remote === undefined) return;
+  for (const key of NEEDS_WEIGHTS) {
+    if (manifest[key] == null) continue;
+    const message =
+      'found one, wanted none: the experts of this bundle run on engines elsewhere, which tell only tokens';
+    context.addIssue({ code: 'custom', path: [key], message });
+  }
 }

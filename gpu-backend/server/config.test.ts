@@ -20,6 +20,7 @@ beforeAll(async () => {
 test('needs four settings and has defaults for the rest', () => {
   expect(readConfig(env)).toEqual({
     bundle: 'models/demo',
+    engines: null,
     host: '127.0.0.1',
     port: 8788,
     directiveSecret: SECRET,

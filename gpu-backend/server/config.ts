@@ -31,6 +31,11 @@ const Secret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32, 'n
 const Settings = z.strictObject({
   /** The folder of the bundle to serve. */
   bundle: z.string().min(1),
+  /**
+   * The file that says where a remote bundle's experts run (remote/engines-file.ts). null: the
+   * bundle has weights.
+   */
+  engines: z.string().min(1).nullable().default(null),
   host: z.string().min(1).default('127.0.0.1'),
   /** 0 means any free port. */
   port: z.int().min(0).max(65_535).default(8788),
@@ -168,6 +173,7 @@ export type BackendOptions = z.input<typeof BackendConfig>;
  */
 const VARIABLES = {
   bundle: ['PLIMSOLL_BUNDLE'],
+  engines: ['PLIMSOLL_ENGINES'],
   host: ['PLIMSOLL_BACKEND_HOST'],
   port: ['PLIMSOLL_BACKEND_PORT', 'PORT'],
   directiveSecret: ['PLIMSOLL_DIRECTIVE_SECRET'],

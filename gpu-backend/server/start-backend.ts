@@ -6,7 +6,6 @@ import '../graph/no-telemetry.ts';
 import { stat } from 'node:fs/promises';
 import type { Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { totalmem } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createAdaptorServer } from '@hono/node-server';
@@ -20,17 +19,10 @@ import { OtlpHeaders } from '#shared/trace/otlp-settings.ts';
 import { bundleVocabulary } from '../engine/bundle-vocabulary.ts';
 import { collectGarbage } from '../engine/collect-garbage.ts';
 import type { Engine } from '../engine/engine.ts';
-import { startWorkerEngine } from '../engine/worker-engine.ts';
-import { BUNDLE_FILES } from '../model/bundle-files.ts';
 import { expertKinds } from '../model/expert-kinds.ts';
-import { checkPrompts } from '../model/expert-prompt.ts';
 import { loadBundleHead } from '../model/load-bundle.ts';
-import { findWeights } from '../model/shared-base.ts';
 import { createScorer } from '../scores/scorer.ts';
 import { createApp } from './app.ts';
-import { chooseContext } from './choose-context.ts';
-import { choosePrefixBytes } from './choose-prefix-bytes.ts';
-import { chooseSpeculation } from './choose-speculation.ts';
 import { BackendConfig, type BackendOptions } from './config.ts';
 import { createDrains } from './drains.ts';
 import { type EncodePrompt, promptEncoder } from './encode-prompt.ts';
@@ -42,9 +34,9 @@ import { receiptSigner } from './receipt-signer.ts';
 import { type Registration, startRegistration } from './register.ts';
 import { registerReport } from './register-report.ts';
 import { conversationEncoder, type Scoring } from './score-route.ts';
+import { startEngine } from './start-engine.ts';
 import { type TokenizerWorker, tokenizerWorker } from './tokenize-route.ts';
 import { tryEngine } from './try-engine.ts';
-import { watchWeights } from './watch-weights.ts';
 
 export type Backend = {
   /** Where it listens, without a trailing slash. */
@@ -68,61 +60,24 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
   if (safety.kind === 'base' && helpfulness.kind === 'base') {
     log(`${head.id}: both experts are the bare base model, so no floor and no budget makes a difference`);
   }
-  const { threads, provider, maxRows, maxWaiting, idleUnloadMinutes } = config;
-  const speculation = chooseSpeculation(config.speculation, head.manifest);
-  const context = chooseContext(head, {
-    wanted: config.context,
-    wantedKvBytes: config.kvBytes,
-    freeBytes: process.availableMemory(),
-    totalBytes: totalmem(),
-  });
-  log(context.reason);
-  const { bytes: prefixBytes, reason } = choosePrefixBytes({
-    ...context,
-    wanted: config.prefixCache,
-    totalBytes: totalmem(),
-  });
-  log(`${head.id}: ${reason}`);
-  const { publicPrefixes } = config;
+  const { publicPrefixes, threads } = config;
   const publicPrompts = publicPrefixes === null ? [] : await readSystemPrompts(publicPrefixes);
-  checkPrompts(head.prompts, { ...head, contextLength: context.tokens });
-  // Without a file, the engine says what is wrong.
-  const weights = await watchWeights(await findWeights(config.bundle, head.manifest)).catch(() => null);
-  const starting = startWorkerEngine({
-    dir: config.bundle,
-    threads,
-    provider,
-    contextLength: context.tokens,
-    limits: { maxRows, maxWaiting, kvBytes: context.kvBytes, prefixBytes, speculation },
-    idleMs: idleUnloadMinutes === 0 ? null : idleUnloadMinutes * 60_000,
-    onPassedOver: log,
-    warn: log,
-  });
-  const engine = await starting.catch(async (error: unknown) => {
-    await weights?.stop();
-    throw error;
-  });
-  void engine.closed.then(() => weights?.stop());
-  void weights?.changed.then((what) => {
-    log(`${head.id}: ${BUNDLE_FILES.weights}: ${what}; the engine stops, because it serves from this file`);
-    return engine.close();
-  });
-  if (provider !== 'cpu') log(`the model runs on ${engine.info.provider}`);
+  const { engine, contextLength } = await startEngine(head, config, log);
   try {
     const { readChat, ...rest } = head;
     const reads = head.manifest.probes === undefined ? rest : { ...rest, readChat };
-    const encodePrompt = promptEncoder(reads, context.tokens, {
+    const encodePrompt = promptEncoder(reads, contextLength, {
       publicTokensOf: publicTokensOf(publicPrompts, head),
     });
     await tryEngine(engine, encodePrompt);
     const { mtimeMs } = await stat(path.join(config.bundle, 'plimsoll.json'));
     const { manifest } = head;
-    const encodeRaw = rawEncoder(head, { contextLength: context.tokens, looks: head.manifest.probes !== undefined });
-    const scorer = createScorer({ dir: config.bundle, threads, contextLength: context.tokens });
+    const encodeRaw = rawEncoder(head, { contextLength, looks: head.manifest.probes !== undefined });
+    const scorer = createScorer({ dir: config.bundle, threads, contextLength });
     return await serveEngine(engine, encodePrompt, config, {
       log,
-      scoring: manifest.scores === undefined ? null : { scorer, encode: conversationEncoder(head, context.tokens) },
-      tokenize: tokenizerWorker(head, context.tokens),
+      scoring: manifest.scores === undefined ? null : { scorer, encode: conversationEncoder(head, contextLength) },
+      tokenize: tokenizerWorker(head, contextLength),
       created: Math.floor(mtimeMs / 1000),
       sampling: head.sampling,
       toolSyntax: head.toolSyntax,
@@ -160,6 +115,7 @@ export async function serveEngine(
   config: Omit<
     BackendConfig,
     | 'bundle'
+    | 'engines'
     | 'threads'
     | 'provider'
     | 'context'

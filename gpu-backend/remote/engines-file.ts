@@ -1,0 +1,99 @@
+/**
+ * The engines' file: where a remote bundle's experts run. It belongs to a deployment and not to the
+ * bundle, so that the same bundle, with the same digest, can be tested on one engine and served
+ * from another. Secrets are never in it: it names the variables that hold them.
+ */
+import { readFile } from 'node:fs/promises';
+import * as z from 'zod';
+import { RemoteEngine } from './ask-engine.ts';
+import { LLAMA_CPP } from './llama-cpp.ts';
+import type { Dialect } from './remote-engine.ts';
+import { SGLANG } from './sglang.ts';
+import { VLLM } from './vllm.ts';
+
+const DIALECTS = { vllm: VLLM, sglang: SGLANG, llamacpp: LLAMA_CPP } as const satisfies Record<string, Dialect>;
+
+const ServerUrl = z.url({ protocol: /^https?$/, error: 'wanted the URL of a server, as in http://10.0.0.5:8000' });
+
+const ExpertEngine = z
+  .strictObject({
+    engine: z.enum(['vllm', 'sglang', 'llamacpp']),
+    /** Servers that hold the same model and adapter. */
+    urls: z.array(ServerUrl).min(1).max(256),
+    /** The adapter's name on the engine, or the model's. llama.cpp has it from its start. */
+    model: z.string().min(1).nullable().default(null),
+    /** The environment variable with the key that the servers want. */
+    api_key_env: z
+      .string()
+      .regex(/^[A-Z_][A-Z0-9_]*$/, 'wanted the name of an environment variable')
+      .optional(),
+    /** How long one server may take for one answer, in milliseconds. */
+    timeout_ms: z.int().min(10).max(600_000).default(30_000),
+  })
+  .superRefine(({ engine, model }, { addIssue }) => {
+    if (engine === 'vllm' && model === null) {
+      addIssue({ code: 'custom', path: ['model'], message: "vLLM needs a name: the adapter's or the model's" });
+    }
+    if (engine === 'llamacpp' && model !== null) {
+      addIssue({
+        code: 'custom',
+        path: ['model'],
+        message: 'must not be set: a server of llama.cpp serves one expert, with the adapter of its --lora',
+      });
+    }
+  });
+
+const EnginesFile = z
+  .strictObject({ safety: ExpertEngine, helpfulness: ExpertEngine })
+  .superRefine(({ safety, helpfulness }, { addIssue }) => {
+    // llama.cpp#26207: what it caches under one adapter, it reads under another.
+    if (safety.engine !== 'llamacpp' || helpfulness.engine !== 'llamacpp') return;
+    const shared = safety.urls.find((url) => helpfulness.urls.includes(url));
+    if (shared === undefined) return;
+    const message = `${shared} serves both experts, wanted a server of llama.cpp for each`;
+    addIssue({ code: 'custom', path: ['helpfulness', 'urls'], message });
+  });
+export type EnginesFile = z.infer<typeof EnginesFile>;
+
+/**
+ * Reads the file.
+ *
+ * @throws Error with the file, the field, what was found and what was wanted
+ */
+export async function readEnginesFile(file: string): Promise<EnginesFile> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new Error(`${file}: cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${file}: found no JSON, wanted the engines of the experts`, { cause });
+  }
+  const parsed = EnginesFile.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '));
+  throw new Error(`${file}: ${problems.join('; ')}`, { cause: parsed.error });
+}
+
+/**
+ * The engines of both experts.
+ *
+ * @param topK k, the bundle's
+ * @param vocabSize V, the bundle's
+ * @throws Error if a variable that the file names is not set
+ */
+export function remoteEngines(
+  file: EnginesFile,
+  { topK, vocabSize, env }: { topK: number; vocabSize: number; env: Readonly<Record<string, string | undefined>> },
+): Record<'safety' | 'helpfulness', RemoteEngine> {
+  const engineOf = (role: 'safety' | 'helpfulness') => {
+    const { engine, urls, model, api_key_env, timeout_ms } = file[role];
+    const apiKey = api_key_env === undefined ? null : env[api_key_env];
+    if (apiKey === undefined || apiKey === '') {
+      throw new Error(`${api_key_env} is not set, but the engines' file names it as the key of the ${role} expert`);
+    }
+    return new RemoteEngine({ dialect: DIALECTS[engine], urls, model, topK, vocabSize, timeoutMs: timeout_ms, apiKey });
+  };
+  return { safety: engineOf('safety'), helpfulness: engineOf('helpfulness') };
+}

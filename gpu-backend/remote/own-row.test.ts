@@ -1,0 +1,100 @@
+import * as fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { logSoftmax } from '#shared/gate/index.ts';
+import { ownRow, RowError } from './own-row.ts';
+import type { IdLogprob } from './remote-engine.ts';
+
+const SIZE = 12;
+const given = fc.record({
+  logits: fc.array(fc.float({ min: -20, max: 20, noNaN: true }), { minLength: SIZE, maxLength: SIZE }),
+  topK: fc.integer({ min: 1, max: SIZE + 3 }),
+  more: fc.nat({ max: 3 }),
+  shuffle: fc.infiniteStream(fc.nat()),
+});
+
+test('is the k likeliest tokens, in whatever order and however many more an engine tells', () => {
+  fc.assert(
+    fc.property(given, ({ logits, topK, more, shuffle }) => {
+      const whole = logSoftmax(Float32Array.from(logits))!;
+      const ranked = Array.from(whole, (lp, id): IdLogprob => [id, lp]).sort(
+        ([a, lpA], [b, lpB]) => lpB - lpA || a - b,
+      );
+      const told = ranked.slice(0, topK + more);
+      const order = new Map(told.map(([id]) => [id, shuffle.next().value!]));
+      const row = ownRow(
+        told.toSorted(([a], [b]) => order.get(a)! - order.get(b)!),
+        { topK, vocabSize: SIZE },
+      );
+      const wanted = ranked.slice(0, topK).sort(([a], [b]) => a - b);
+      expect([...row.ids]).toEqual(wanted.map(([id]) => id));
+      expect([...row.logprobs]).toEqual(wanted.map(([, lp]) => lp));
+      const outside = ranked.slice(topK).reduce((sum, [, lp]) => sum + Math.exp(lp), 0);
+      expect(row.left).toBeCloseTo(outside, 9);
+    }),
+  );
+});
+
+const HALF = Math.log(0.5);
+test.each<[string, IdLogprob[], RegExp]>([
+  [
+    'an id beyond the vocabulary',
+    [
+      [0, HALF],
+      [SIZE, HALF],
+    ],
+    /token 12, but the vocabulary has the ids 0 to 11/,
+  ],
+  [
+    'an id that is no number of a token',
+    [
+      [0, HALF],
+      [-1, HALF],
+    ],
+    /token -1/,
+  ],
+  [
+    'an id twice',
+    [
+      [3, HALF],
+      [3, HALF],
+    ],
+    /token 3 twice/,
+  ],
+  [
+    'NaN',
+    [
+      [0, HALF],
+      [1, Number.NaN],
+    ],
+    /token 1 the log-probability NaN/,
+  ],
+  [
+    'a log-probability above 0',
+    [
+      [0, 0.5],
+      [1, HALF],
+    ],
+    /token 0 the log-probability 0\.5/,
+  ],
+  ['too few tokens', [[0, HALF]], /1 tokens in place of 2/],
+  [
+    'more than everything',
+    [
+      [0, -0.1],
+      [1, -0.1],
+    ],
+    /sum to 1\.8/,
+  ],
+  [
+    'nothing likely',
+    [
+      [0, -Infinity],
+      [1, -Infinity],
+    ],
+    /every token the probability 0/,
+  ],
+])('refuses %s', (_, told, message) => {
+  const read = () => ownRow(told, { topK: 2, vocabSize: SIZE });
+  expect(read).toThrow(RowError);
+  expect(read).toThrow(message);
+});

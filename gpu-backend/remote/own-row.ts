@@ -1,0 +1,42 @@
+/** Checks what a remote engine says of the next token. Nothing unchecked reaches the gate. */
+import type { OwnRow } from '#shared/gate/pair-rows.ts';
+import type { IdLogprob } from './remote-engine.ts';
+
+/** An engine answered, but not with the log-probabilities of a next token. */
+export class RowError extends Error {
+  override readonly name = 'RowError';
+}
+
+/** How far above 0 a log-probability may be, and above 1 a sum: engines round to bfloat16 or less. */
+const ROUNDING = 1e-3;
+
+/**
+ * The k likeliest of these tokens; among equals, the lowest ids.
+ *
+ * @param vocabSize V. A model with fewer than k tokens gives all V.
+ * @throws RowError if the pairs cannot be the k likeliest tokens of a distribution over V tokens
+ */
+export function ownRow(pairs: readonly IdLogprob[], { topK, vocabSize }: { topK: number; vocabSize: number }): OwnRow {
+  const wanted = Math.min(topK, vocabSize);
+  const seen = new Set<number>();
+  let sum = 0;
+  for (const [id, logprob] of pairs) {
+    if (!(Number.isSafeInteger(id) && id >= 0 && id < vocabSize)) {
+      throw new RowError(`it names token ${id}, but the vocabulary has the ids 0 to ${vocabSize - 1}`);
+    }
+    if (seen.has(id)) throw new RowError(`it names token ${id} twice`);
+    seen.add(id);
+    if (!(logprob <= ROUNDING)) throw new RowError(`it gives token ${id} the log-probability ${logprob}`);
+    sum += Math.exp(logprob);
+  }
+  if (pairs.length < wanted) throw new RowError(`it names ${pairs.length} tokens in place of ${wanted}`);
+  if (sum > 1 + ROUNDING) throw new RowError(`its probabilities sum to ${sum}`);
+  if (sum === 0) throw new RowError('it gives every token the probability 0');
+  const kept = [...pairs]
+    .sort(([a, lpA], [b, lpB]) => lpB - lpA || a - b)
+    .slice(0, wanted)
+    .sort(([a], [b]) => a - b);
+  const logprobs = Float64Array.from(kept, ([, logprob]) => Math.min(0, logprob));
+  const told = logprobs.reduce((total, logprob) => total + Math.exp(logprob), 0);
+  return { ids: Int32Array.from(kept, ([id]) => id), logprobs, left: Math.max(0, 1 - told) };
+}
