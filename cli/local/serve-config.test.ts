@@ -24,6 +24,7 @@ test('with no variables, or only empty ones, the default is the demo on port 878
     pull: true,
     tenants: null,
     moreNames: [],
+    corsOrigins: ['loopback'],
   };
   expect(readServeConfig({})).toEqual(demo);
   expect(readServeConfig({ PORT: '', PLIMSOLL_DATA: '' })).toEqual(demo);

@@ -22,7 +22,7 @@ export type RemoteExpert = {
 };
 
 export type RemoteBundleOptions = {
-  /** A folder with config.json, tokenizer.json and tokenizer_config.json: of a model, or a bundle. */
+  /** A folder with config.json, tokenizer.json and tokenizer_config.json. */
   source: string;
   /** The bundle's folder. It must not exist, unless `force` is set. */
   out: string;

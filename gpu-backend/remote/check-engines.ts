@@ -1,8 +1,8 @@
 /**
- * Tries the engines of a remote bundle before anybody depends on them: does each server answer, does
- * it have the bundle's tokenizer, do the experts differ, and does a server that has both keep them
- * apart? What one of them cached under one adapter and reads under another (llama.cpp#26207) would
- * be a safety expert that is none.
+ * Tries the engines of a remote bundle before anybody depends on them: does each server answer,
+ * does it have the bundle's tokenizer, do the experts differ, and does a server that has both keep
+ * them apart? What one of them cached under one adapter and reads under another (llama.cpp#26207)
+ * would be a safety expert that is none.
  */
 import type { OwnRow } from '#shared/gate/pair-rows.ts';
 import { asError } from '../engine/turns.ts';
@@ -102,7 +102,7 @@ function promptOf(role: ExpertRole, content: string, { renderChat, prompts }: Co
   return [...renderChat(own === undefined ? question : withPrompt(question, own))];
 }
 
-/** The largest difference of log-probabilities at ids that both rows name; Infinity if there are none. */
+/** The largest difference of log-probabilities at ids of both rows; Infinity if there are none. */
 function distance(a: OwnRow, b: OwnRow): number {
   const other = new Map(Array.from(b.ids, (id, i) => [id, b.logprobs[i]!]));
   const gaps = Array.from(a.ids, (id, i) => {

@@ -7,7 +7,7 @@ export class RowError extends Error {
   override readonly name = 'RowError';
 }
 
-/** How far above 0 a log-probability may be, and above 1 a sum: engines round to bfloat16 or less. */
+/** How far above 0 a log-probability may be, and above 1 a sum: engines round to bfloat16. */
 const ROUNDING = 1e-3;
 
 /**

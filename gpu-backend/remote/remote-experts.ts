@@ -3,9 +3,9 @@
  * a list of ids; its keys and values are in the engine's prefix cache, if anywhere. Every row is
  * truncated to the k likeliest tokens.
  *
- * Two rows that the gate will compare are paired as in mixing at the edge (shared/gate/pair-rows.ts):
- * what one expert did not say of the other one's tokens is filled in so that every law of the gate
- * holds whatever the truth is. Asking again would cost a round trip for every token.
+ * Two rows that the gate will compare are paired as in mixing at the edge (pair-rows.ts of the
+ * gate): what one expert did not say of the other one's tokens is filled in so that every law of
+ * the gate holds whatever the truth is. Asking again would cost a round trip for every token.
  */
 import { type OwnRow, pairRows } from '#shared/gate/pair-rows.ts';
 import type { Abilities, Experts, Output, PrefixStats, Row, SequenceId, Source, Step } from '../engine/experts.ts';

@@ -1,8 +1,8 @@
 /**
  * vLLM's `POST /v1/completions`: token ids in, one token out, with the log-probabilities of the
- * likeliest (docs.vllm.ai, "OpenAI-Compatible Server"; checked against 0.33). They are those of the
- * model itself, before temperature and penalties (`--logprobs-mode raw_logprobs`, its default), over
- * the whole vocabulary. `--max-logprobs` bounds how many (20 unless told).
+ * likeliest (docs.vllm.ai, "OpenAI-Compatible Server"; fields of 0.33). They are those of the model
+ * itself, before temperature and penalties (`--logprobs-mode raw_logprobs`, its default), over the
+ * whole vocabulary. `--max-logprobs` bounds how many (20 unless told).
  */
 import * as z from 'zod';
 import type { Dialect } from './remote-engine.ts';

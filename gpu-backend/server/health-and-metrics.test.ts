@@ -30,6 +30,7 @@ test('healthz says what the backend serves and how busy it is', async () => {
     serves: [],
     second_look: null,
     scores: false,
+    tool_syntax: null,
     sampling: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
     engine: 'loaded',
   };

@@ -28,6 +28,7 @@ const HEARTBEAT: z.input<typeof Heartbeat> = {
     max_token_bytes: 1,
     second_look: null,
     scores: false,
+    tool_syntax: null,
     sampling: PLAIN_SAMPLING,
     draws: '01234567',
     heartbeat_ms: 5_000,

@@ -10,7 +10,11 @@ test.each<[Partial<Denial> & Pick<Denial, 'limit'>, RegExp]>([
   [{ limit: 'tokens_per_day' }, /Try again when the day of UTC is over and another answer has ended\.$/],
   [{ limit: 'tokens_per_month' }, /Try again when the month of UTC is over and another answer has ended\.$/],
   [{ limit: 'tokens_per_minute', tooLarge: true }, /may need 7\. No wait will help\. Send a shorter prompt/],
-  [{ limit: 'requests_per_minute', tooLarge: true }, /in use\. No wait will help\. The policy lets nothing in\.$/],
+  [{ limit: 'concurrent_streams', tooLarge: true }, /No wait will help\. Ask for fewer answers at once\.$/],
+  [
+    { limit: 'requests_per_minute', most: 0, used: 0, tooLarge: true },
+    /in use\. No wait will help\. The policy lets nothing in\.$/,
+  ],
 ])('a refusal says what has to happen: %o', (given, words) => {
   expect(limitExceeded({ ...denial, ...given }, { requested: 7 }).message).toMatch(words);
 });

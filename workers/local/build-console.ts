@@ -2,6 +2,7 @@
  * Builds the console's files. esbuild bundles the Worker at each start already, and the console
  * takes it a fifth of a second, so nothing built is committed and nothing can be out of date.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,11 +21,20 @@ type ConsoleFile = { name: string; contents: Uint8Array | string };
  */
 export async function writeConsole(folder: string): Promise<void> {
   const files = await bundleConsole();
-  await mkdir(folder, { recursive: true });
+  await makeFolders(folder);
   await Promise.all(files.map(({ name, contents }) => writeFile(path.join(folder, name), contents)));
   // The folder itself stays: a stack that runs goes on with what is in it now.
   const old = (await readdir(folder)).filter((name) => files.every((file) => file.name !== name));
   await Promise.all(old.map((name) => rm(path.join(folder, name), { recursive: true })));
+}
+
+/** One after the other: `recursive` may never return where no folder can be made. */
+async function makeFolders(folder: string): Promise<void> {
+  const parent = path.dirname(folder);
+  if (!existsSync(parent)) await makeFolders(parent);
+  await mkdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
 }
 
 export async function bundleConsole(): Promise<ConsoleFile[]> {
