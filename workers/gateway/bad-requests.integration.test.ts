@@ -48,7 +48,7 @@ describe('an invalid chat request is refused, and the error names the field', ()
     ['a value too small', { ...ask('Hi'), max_tokens: 0 }, 'max_tokens', /at least 1, found 0/],
     ['a fraction of a token', { ...ask('Hi'), max_completion_tokens: 1.5 }, 'max_completion_tokens', /integer/],
     ['a seed out of range', { ...ask('Hi'), seed: 1e300 }, 'seed', /'seed'/],
-    ['an unknown role', { model: 'scripted', messages: [{ ...user, role: 'tool' }] }, 'messages[0].role', /"user"/],
+    ['an unknown role', { model: 'scripted', messages: [{ ...user, role: 'poet' }] }, 'messages[0].role', /"user"/],
     ['no content', { model: 'scripted', messages: [user, { role: 'user' }] }, 'messages[1].content', /content/],
     ['a number as content', { model: 'scripted', messages: [{ ...user, content: 5 }] }, 'messages[0].content', /5/],
     [
@@ -134,7 +134,7 @@ describe('an invalid chat request is refused, and the error names the field', ()
     ],
     ['sound', parts({ type: 'input_audio', input_audio: { data: '', format: 'wav' } }), 'content[1].type', /^Sounds/],
     ['a file', parts({ type: 'file', file: { file_id: 'f' } }), 'content[1].type', /^Files/],
-    ['a call of a tool', { role: 'assistant', content: 'x', tool_calls: [{ id: 'c' }] }, 'tool_calls', /tool calls/],
+    ['half a call', { role: 'assistant', content: 'x', tool_calls: [{ id: 'c' }] }, 'tool_calls[0].type', /type/],
     ['an answer in sound', { role: 'assistant', content: 'x', audio: { id: 'a' } }, 'audio', /not supported/],
     ['a misspelt field', { role: 'user', content: 'x', prefix: true }, 'prefix', /Unrecognized/],
   ])('%s in a message is refused by name', async (_name, message, field, text) => {
@@ -150,7 +150,7 @@ describe('an invalid chat request is refused, and the error names the field', ()
     ['invalid_type', { ...ask('Hi'), temperature: 'hot' }],
     ['invalid_type', { ...ask('Hi'), max_tokens: 1.5 }],
     ['invalid_type', { model: 'scripted', messages: 'Hi' }],
-    ['invalid_value', { model: 'scripted', messages: [{ ...user, role: 'tool' }] }],
+    ['invalid_value', { model: 'scripted', messages: [{ ...user, role: 'poet' }] }],
     ['invalid_value', { ...ask('Hi'), stream_options: {} }],
     ['invalid_value', { ...ask('Hi'), top_logprobs: 2 }],
     ['integer_below_min_value', { ...ask('Hi'), n: 0 }],

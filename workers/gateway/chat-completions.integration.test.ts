@@ -32,8 +32,11 @@ async function readEvents(answer: Response): Promise<{ chunks: ChatCompletionChu
   return { isDone, chunks: data.map((event) => ChatCompletionChunk.parse(JSON.parse(event.slice('data: '.length)))) };
 }
 
-/** The fields of every answer. Only one that the edge has mixed has `mixing`. */
-const SUMMARY = Object.keys(AnswerExtension.shape).filter((name) => name !== 'mixing');
+/**
+ * The fields of every answer. Only one that the edge has mixed has `mixing`, and only one with
+ * calls of tools has `drawn_text`.
+ */
+const SUMMARY = Object.keys(AnswerExtension.shape).filter((name) => name !== 'mixing' && name !== 'drawn_text');
 
 describe('a whole answer', () => {
   test('has the shape of chat.completion and the whole extension', async () => {
