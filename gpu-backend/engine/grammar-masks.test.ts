@@ -211,3 +211,10 @@ describe('an answer', () => {
     expect(calls).toBeGreaterThanOrEqual(0);
   });
 });
+
+test('a vocabulary may have more tokens than a call has arguments', () => {
+  const size = 200_000;
+  const bytesOf = (id: number) => (id === 0 ? undefined : Uint8Array.of(id & 255, (id >> 8) & 255, id >> 16));
+  const masks = new GrammarMasks({ eos: [0], banned: [], bytesOf }, { size });
+  expect(masks.maskOf({ type: 'json_object' }).allowed()).not.toBeNull();
+});

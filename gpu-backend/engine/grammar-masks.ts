@@ -9,9 +9,10 @@ import { LRUCache } from 'lru-cache';
 import type { TokenMask } from '#shared/answer/token-mask.ts';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { Automaton, type State, type Thread } from '#shared/grammar/automaton.ts';
+import { Automaton, ambiguous, type State, type Thread } from '#shared/grammar/automaton.ts';
 import { compileGrammar } from '#shared/grammar/compile-grammar.ts';
 import type { Grammar } from '#shared/grammar/grammar.ts';
+import { MOST_WORK, Work } from '#shared/grammar/work.ts';
 import { TokenTrie } from './token-trie.ts';
 
 type LeafMask = {
@@ -24,11 +25,16 @@ type LeafMask = {
 
 /** More tokens are kept as bits. */
 const MOST_IDS = 512;
-/** Of a vocabulary of 49,152 tokens, 6 KB each at most. */
-const MOST_MASKS = 2_048;
+/** For all grammars together. A mask of 49,152 tokens takes 6 KB. */
+const MOST_MASK_BYTES = 64 * 2 ** 20;
+const MOST_LEAF_BYTES = 64 * 2 ** 20;
 const MOST_GRAMMARS = 32;
-
-type Compiled = { automaton: Automaton; masks: LRUCache<State, Uint32Array> };
+/** What those grammars took to compile, which bounds how large they are. */
+const MOST_GRAMMAR_WORK = 4 * MOST_WORK;
+/** Steps and threads of one mask: some tenths of a second, once for each state. */
+const MOST_MASK_WORK = 1_000_000;
+/** About what a thread, a token that leaves a leaf, and a node of a tree of tokens take. */
+const BYTES = { thread: 32, token: 150, node: 20 };
 
 export class GrammarMasks {
   readonly #vocabulary: Vocabulary;
@@ -36,8 +42,12 @@ export class GrammarMasks {
   readonly #words: number;
   /** Bytes of the longest token. */
   readonly #reach: number;
-  readonly #leafMasks = new LRUCache<string, LeafMask>({ max: MOST_MASKS });
-  readonly #grammars = new LRUCache<string, Compiled>({ max: MOST_GRAMMARS });
+  readonly #leafMasks = new LRUCache<string, LeafMask>({ maxSize: MOST_LEAF_BYTES, sizeCalculation: leafMaskBytes });
+  readonly #masks = new LRUCache<State, Uint32Array>({
+    maxSize: MOST_MASK_BYTES,
+    sizeCalculation: (bits, { threads }) => 64 + bits.byteLength + BYTES.thread * threads.length,
+  });
+  readonly #grammars = new LRUCache<string, Automaton>({ max: MOST_GRAMMARS, maxSize: MOST_GRAMMAR_WORK });
 
   constructor(vocabulary: Vocabulary, { size }: { size: number }) {
     this.#vocabulary = vocabulary;
@@ -49,7 +59,7 @@ export class GrammarMasks {
     });
     this.#trie = new TokenTrie(entries);
     this.#words = Math.ceil(size / 32);
-    this.#reach = Math.max(0, ...entries.map(({ bytes }) => bytes.length));
+    this.#reach = entries.reduce((most, { bytes }) => Math.max(most, bytes.length), 0);
   }
 
   /**
@@ -57,12 +67,11 @@ export class GrammarMasks {
    * does for a token of a resumed answer that does not follow the grammar.
    */
   maskOf(grammar: Grammar): TokenMask {
-    const compiled = this.#compiled(grammar);
-    const { automaton } = compiled;
+    const automaton = this.#automaton(grammar);
     const ends = new Set(this.#vocabulary.eos);
     let state = automaton.start;
     return {
-      allowed: () => this.#maskOf(state, compiled),
+      allowed: () => this.#maskOf(state, automaton),
       accept: (id) => {
         // Whoever ignores ends goes on with more of them: nothing else fits.
         if (ends.has(id)) return;
@@ -76,32 +85,31 @@ export class GrammarMasks {
     };
   }
 
-  #compiled(grammar: Grammar): Compiled {
+  #automaton(grammar: Grammar): Automaton {
     const key = JSON.stringify(grammar);
-    let compiled = this.#grammars.get(key);
-    if (compiled === undefined) {
+    let automaton = this.#grammars.get(key);
+    if (automaton === undefined) {
       const dropsFirstSpace = this.#vocabulary.dropsFirstSpace ?? false;
-      compiled = {
-        automaton: new Automaton(compileGrammar(grammar, { dropsFirstSpace })),
-        masks: new LRUCache({ max: MOST_MASKS }),
-      };
-      this.#grammars.set(key, compiled);
+      const work = new Work();
+      automaton = new Automaton(compileGrammar(grammar, { dropsFirstSpace, work }));
+      this.#grammars.set(key, automaton, { size: work.done + key.length });
     }
-    return compiled;
+    return automaton;
   }
 
-  #maskOf(state: State, { automaton, masks }: Compiled): Uint32Array {
-    const known = masks.get(state);
+  #maskOf(state: State, automaton: Automaton): Uint32Array {
+    const known = this.#masks.get(state);
     if (known !== undefined) return known;
+    const until = automaton.work + MOST_MASK_WORK;
     const bits = new Uint32Array(this.#words);
     for (const thread of state.threads) {
       const mask = this.#leafMask(thread);
       if (mask.bits !== null) for (let word = 0; word < bits.length; word++) bits[word]! |= mask.bits[word]!;
       for (const id of mask.ids ?? []) bits[id >> 5]! |= 1 << (id & 31);
-      if (mask.leaving !== null) addTokens(mask.leaving, 0, { bits, automaton, state: automaton.after(thread) });
+      if (mask.leaving !== null) addTokens(mask.leaving, 0, { bits, automaton, until, state: automaton.after(thread) });
     }
     if (state.ends) for (const id of this.#vocabulary.eos) bits[id >> 5]! |= 1 << (id & 31);
-    masks.set(state, bits);
+    this.#masks.set(state, bits);
     return bits;
   }
 
@@ -117,7 +125,7 @@ export class GrammarMasks {
         const next = leaf.step(state, trie.byte[child]!);
         if (next < 0) continue;
         for (let place = trie.firstId[child]!; place < trie.lastId[child]!; place++) ids.push(trie.ids[place]!);
-        if (leaf.accepts(next)) leaving.push(...trie.rest(child));
+        if (leaf.accepts(next)) for (const one of trie.rest(child)) leaving.push(one);
         if (leaf.goesOn(next)) visit(child, next);
       }
     };
@@ -136,17 +144,24 @@ export class GrammarMasks {
 function addTokens(
   trie: TokenTrie,
   node: number,
-  { bits, automaton, state }: { bits: Uint32Array; automaton: Automaton; state: State },
+  { bits, automaton, until, state }: { bits: Uint32Array; automaton: Automaton; until: number; state: State },
 ): void {
   for (let child = trie.firstChild[node]!; child < trie.lastChild[node]!; child++) {
     const next = automaton.step(state, trie.byte[child]!);
+    if (automaton.work > until) throw ambiguous();
     if (next === null) continue;
     for (let place = trie.firstId[child]!; place < trie.lastId[child]!; place++) {
       const id = trie.ids[place]!;
       bits[id >> 5]! |= 1 << (id & 31);
     }
-    addTokens(trie, child, { bits, automaton, state: next });
+    addTokens(trie, child, { bits, automaton, until, state: next });
   }
+}
+
+function leafMaskBytes({ ids, bits, leaving }: LeafMask, key: string): number {
+  const tokens = (ids?.byteLength ?? 0) + (bits?.byteLength ?? 0);
+  const trie = leaving === null ? 0 : BYTES.token * leaving.ids.length + BYTES.node * leaving.byte.length;
+  return 200 + 2 * key.length + tokens + trie;
 }
 
 function bitsOf(ids: readonly number[], words: number): Uint32Array {

@@ -4,6 +4,7 @@
  * (sets of threads) and their steps are made when they are first needed, and kept: JSON of any
  * length keeps coming back to a few.
  */
+import { PlimsollError } from '#shared/api/errors.ts';
 import type { Leaf } from './leaf.ts';
 import { Rule } from './rule.ts';
 
@@ -28,6 +29,11 @@ export type State = {
 
 /** Then it forgets those it knows. Those in use stay as they are. */
 const MOST_KNOWN = 10_000;
+const MOST_KNOWN_THREADS = 500_000;
+/** More ways to read one text at once are not followed: alternatives in each other multiply. */
+const MOST_THREADS = 4_000;
+/** Places that one step may go through. */
+const MOST_PLACES = 20_000;
 
 export class Automaton {
   readonly start: State;
@@ -38,8 +44,15 @@ export class Automaton {
   readonly #leaves = new Map<Leaf, number>();
   readonly #over: State = { threads: [], ends: true, next: new Map() };
   #count = 0;
+  #knownThreads = 0;
+  /** How much it has done so far: threads and places in rules that it went through. */
+  work = 0;
 
-  /** @param root pruned: all that is left of it can end */
+  /**
+   * Throws a PlimsollError, as `step` and `after` do, where there are too many ways to read a text.
+   *
+   * @param root pruned: all that is left of it can end
+   */
   constructor(root: Rule) {
     const reading = new Reading(this);
     reading.enter(root, 0, null);
@@ -48,8 +61,10 @@ export class Automaton {
 
   /** The state after one more byte; null if that may not come. */
   step(state: State, byte: number): State | null {
+    this.work++;
     const known = state.next.get(byte);
     if (known !== undefined) return known;
+    this.work += state.threads.length;
     const reading = new Reading(this);
     for (const { leaf, at, then } of state.threads) {
       const to = leaf.step(at, byte);
@@ -90,35 +105,46 @@ export class Automaton {
   #stateOf({ threads, ends }: Reading): State {
     const sorted = [...threads].sort((a, b) => a.number - b.number);
     const key = `${ends} ${sorted.map(({ number }) => number).join()}`;
-    return this.#known(this.#states, key, () => ({ threads: sorted, ends, next: new Map() }));
+    return this.#known(this.#states, key, () => {
+      this.#knownThreads += sorted.length;
+      return { threads: sorted, ends, next: new Map() };
+    });
+  }
+
+  #forget(): void {
+    for (const each of [this.#frames, this.#threads, this.#states]) each.clear();
+    this.#after.clear();
+    this.#knownThreads = 0;
+    // Else the start would keep all that was ever reached from it.
+    this.start.next.clear();
+    this.#over.next.clear();
   }
 
   #known<T>(map: Map<string, T>, key: string, make: () => T): T {
     const known = map.get(key);
     if (known !== undefined) return known;
-    if (map.size >= MOST_KNOWN) {
-      for (const each of [this.#frames, this.#threads, this.#states]) each.clear();
-      this.#after.clear();
-    }
+    if (map.size >= MOST_KNOWN || this.#knownThreads >= MOST_KNOWN_THREADS) this.#forget();
     const made = make();
     map.set(key, made);
     return made;
   }
 }
 
-/** Collects the threads of one state. */
+/** Collects the threads of one state. Its size has a bound, and so has the work. */
 class Reading {
   readonly threads = new Set<Thread>();
   ends = false;
   readonly #automaton: Automaton;
   readonly #entered = new Set<Frame>();
   readonly #been = new Set<Thread>();
+  #places = 0;
 
   constructor(automaton: Automaton) {
     this.#automaton = automaton;
   }
 
   enter(rule: Rule, state: number, parent: Frame | null): void {
+    this.#count();
     const here = this.#automaton.frame(rule, state, parent);
     if (this.#entered.has(here)) return;
     this.#entered.add(here);
@@ -137,7 +163,9 @@ class Reading {
     const thread = this.#automaton.thread(leaf, at, then);
     if (this.#been.has(thread)) return;
     this.#been.add(thread);
+    this.#count();
     if (leaf.goesOn(at)) this.threads.add(thread);
+    if (this.threads.size > MOST_THREADS) throw ambiguous();
     if (leaf.accepts(at)) this.leave(then);
   }
 
@@ -145,7 +173,19 @@ class Reading {
     if (then === null) this.ends = true;
     else this.enter(then.rule, then.state, then.parent);
   }
+
+  #count(): void {
+    this.#automaton.work++;
+    if (++this.#places > MOST_PLACES) throw ambiguous();
+  }
 }
+
+/** Of one answer: its grammar can be read, but not this text. */
+export const ambiguous = (): PlimsollError =>
+  new PlimsollError(
+    'unsupported_value',
+    'The grammar has too many ways to read the answer: expected fewer alternatives that begin alike.',
+  );
 
 function isOver({ states }: Rule, state: number): boolean {
   const { edges, skips, accepting } = states[state]!;

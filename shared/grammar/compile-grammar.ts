@@ -6,6 +6,7 @@ import { LiteralLeaf } from './leaf.ts';
 import { choiceRule, type Part, prune, Rule, sequenceRule } from './rule.ts';
 import { schemaRule } from './schema-rules.ts';
 import { textUntil, textWithout } from './text-leaf.ts';
+import { Work } from './work.ts';
 
 const ANY_OBJECT = '{"type":"object"}';
 const MOST_DEPTH = 32;
@@ -15,17 +16,22 @@ const MOST_DEPTH = 32;
  *
  * @param dropsFirstSpace whether a space at the start is the tokenizer's, and no part of the text
  * @param what what an error calls the grammar
+ * @param work counts what it costs; no grammar may cost more than `MOST_WORK`
  */
 export function compileGrammar(
   grammar: Grammar,
-  { dropsFirstSpace = false, what = 'The grammar' }: { dropsFirstSpace?: boolean; what?: string } = {},
+  {
+    dropsFirstSpace = false,
+    what = 'The grammar',
+    work = new Work(),
+  }: { dropsFirstSpace?: boolean; what?: string; work?: Work } = {},
 ): Rule {
   try {
     const rule = sequenceRule([
       ...(dropsFirstSpace ? [choiceRule([new LiteralLeaf(''), new LiteralLeaf(' ')])] : []),
-      symbolOf(grammar, 0),
+      symbolOf(grammar, { depth: 0, work }),
     ]);
-    if (!prune(rule)) throw new GrammarError('allows no text at all');
+    if (!prune(rule, work)) throw new GrammarError('allows no text at all');
     return rule;
   } catch (thrown) {
     if (!(thrown instanceof GrammarError)) throw thrown;
@@ -35,23 +41,27 @@ export function compileGrammar(
   }
 }
 
-function symbolOf(grammar: Grammar, depth: number): Part {
+type Context = { depth: number; work: Work };
+
+function symbolOf(grammar: Grammar, { depth, work }: Context): Part {
+  const inside = { depth: depth + 1, work };
+  work.spend(1);
   if (depth > MOST_DEPTH) throw new GrammarError(`has more than ${MOST_DEPTH} grammars in each other`);
   switch (grammar.type) {
     case 'json_object':
-      return schemaRule(ANY_OBJECT);
+      return schemaRule(ANY_OBJECT, work);
     case 'json_schema':
-      return schemaRule(grammar.schema);
+      return schemaRule(grammar.schema, work);
     case 'literal':
       return new LiteralLeaf(grammar.text);
     case 'text':
       return textWithout(grammar.without);
     case 'sequence':
-      return sequenceRule(grammar.parts.map((part) => symbolOf(part, depth + 1)));
+      return sequenceRule(grammar.parts.map((part) => symbolOf(part, inside)));
     case 'choice':
-      return choiceRule(grammar.options.map((option) => symbolOf(option, depth + 1)));
+      return choiceRule(grammar.options.map((option) => symbolOf(option, inside)));
     case 'triggered':
-      return triggeredRule(grammar, depth);
+      return triggeredRule(grammar, inside);
     default:
       return grammar satisfies never;
   }
@@ -59,14 +69,14 @@ function symbolOf(grammar: Grammar, depth: number): Part {
 
 type Triggered = Extract<Grammar, { type: 'triggered' }>;
 
-function triggeredRule({ triggers, text, between, least, most }: Triggered, depth: number): Rule {
+function triggeredRule({ triggers, text, between, least, most }: Triggered, inside: Context): Rule {
   if (most !== null && least > most) throw new GrammarError(`wants at least ${least} of at most ${most} calls`);
   if (text && between !== '') throw new GrammarError('has free text, so nothing else stands between two calls');
   const words = triggers.map(({ begin }) => begin);
   const free = text ? textWithout(words) : null;
   const calls = triggers.flatMap(({ begin, body }, i): Part[] => {
     const until = text ? textUntil(i, words) : new LiteralLeaf(begin);
-    return until === null ? [] : [sequenceRule([until, symbolOf(body, depth + 1)])];
+    return until === null ? [] : [sequenceRule([until, symbolOf(body, inside)])];
   });
   const call = choiceRule(calls);
   const next = between === '' ? call : sequenceRule([new LiteralLeaf(between), call]);

@@ -89,7 +89,8 @@ export const itemAt = ({ array }: Conjunction, i: number): Sub => array.prefix[i
 export const memberOf = ({ object }: Conjunction, name: string): Sub =>
   object.properties.get(name) ?? object.additional;
 
-function commonValues(a: Conjunction['values'], b: Conjunction['values']): Conjunction['values'] {
+/** null: any. */
+export function commonValues(a: Conjunction['values'], b: Conjunction['values']): Conjunction['values'] {
   if (a === null || b === null) return a ?? b;
   const others = new Set(b.map(valueKey));
   return a.filter((value) => others.has(valueKey(value)));

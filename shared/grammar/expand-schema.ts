@@ -6,29 +6,39 @@
  * branches. So it is refused unless that can be shown.
  */
 
-import { ANYTHING, both, type Conjunction, itemAt, memberOf, type Sub } from './conjunction.ts';
+import { ANYTHING, both, type Conjunction, commonValues, itemAt, memberOf, type Sub } from './conjunction.ts';
 import { GrammarError } from './grammar-error.ts';
-import { Work } from './pattern-leaf.ts';
+import type { Leaf } from './leaf.ts';
 import { readKeywords } from './read-keywords.ts';
 import { isSchema, type Located, type SchemaDocument } from './schema-document.ts';
 import { valueKey } from './value-key.ts';
+import type { Work } from './work.ts';
 
 const MOST_ALTERNATIVES = 256;
 /** How deep it looks for a member that tells two branches apart. */
 const MOST_APART_DEPTH = 4;
 
 export class Expansion {
-  /** What the schema's patterns cost. */
-  readonly work = new Work();
+  /** What all of it costs. */
+  readonly work: Work;
+  /** The automata of strings and numbers, by what they accept. null: nothing. */
+  readonly leaves = new Map<string, Leaf | null>();
   readonly #document: SchemaDocument;
   readonly #known = new Map<string, readonly Conjunction[]>();
+  /** Of schemas that do not contain themselves: what they are is the same wherever they stand. */
+  readonly #alone = new Map<string, readonly Conjunction[]>();
+  readonly #keywords = new Map<string, Conjunction>();
+  /** How often a schema was found within itself. */
+  #cycles = 0;
 
-  constructor(document: SchemaDocument) {
+  constructor(document: SchemaDocument, work: Work) {
     this.#document = document;
+    this.work = work;
   }
 
   /** What a value may be that is valid under all of these. None: nothing is. */
   alternatives(sub: Sub): readonly Conjunction[] {
+    this.work.spend(subCost(sub));
     const key = keyOf(sub);
     let known = this.#known.get(key);
     if (known === undefined) {
@@ -45,12 +55,12 @@ export class Expansion {
     for (const located of sub) {
       if (seen.has(located.pointer)) continue;
       seen.add(located.pointer);
-      all = times(all, this.#one(located, within), located.pointer);
+      all = this.#times(all, this.#one(located, within), located.pointer);
     }
     return all;
   }
 
-  #one(located: Located, within: readonly string[]): Conjunction[] {
+  #one(located: Located, within: readonly string[]): readonly Conjunction[] {
     const { pointer, schema } = located;
     if (schema === true) return [ANYTHING];
     if (schema === false) return [];
@@ -58,16 +68,33 @@ export class Expansion {
       throw new GrammarError('is no schema: expected an object, true or false', { pointer });
     }
     // A schema that is only itself allows no value of finite length.
-    if (within.includes(pointer)) return [];
+    this.work.spend(5 + within.length);
+    if (within.includes(pointer)) {
+      this.#cycles++;
+      return [];
+    }
+    const known = this.#alone.get(pointer);
+    if (known !== undefined) return known;
+    const before = this.#cycles;
+    const all = this.#parts(located, within);
+    if (this.#cycles === before) this.#alone.set(pointer, all);
+    return all;
+  }
+
+  #parts(located: Located, within: readonly string[]): readonly Conjunction[] {
+    const { pointer, schema } = located;
     const inside = [...within, pointer];
     // The cast: it is no boolean, and a schema.
     const { $ref, allOf, anyOf, oneOf } = schema as Record<string, unknown>;
-    let all: Conjunction[] = [readKeywords(located)];
-    if ($ref !== undefined) all = times(all, this.#one(this.#document.resolve($ref, pointer), inside), pointer);
-    for (const branch of branchesOf(allOf, `${pointer}/allOf`)) all = times(all, this.#one(branch, inside), pointer);
+    let all: Conjunction[] = [this.#read(located)];
+    if (typeof $ref === 'string') this.work.spend(Math.ceil($ref.length / 10));
+    if ($ref !== undefined) all = this.#times(all, this.#one(this.#document.resolve($ref, pointer), inside), pointer);
+    for (const branch of branchesOf(allOf, `${pointer}/allOf`)) {
+      all = this.#times(all, this.#one(branch, inside), pointer);
+    }
     if (anyOf !== undefined) {
       const branches = branchesOf(anyOf, `${pointer}/anyOf`);
-      all = times(
+      all = this.#times(
         all,
         branches.flatMap((branch) => this.#one(branch, inside)),
         pointer,
@@ -76,14 +103,14 @@ export class Expansion {
     if (oneOf !== undefined) {
       const branches = branchesOf(oneOf, `${pointer}/oneOf`).map((branch) => this.#one(branch, inside));
       this.#refuseOverlap(branches, all, `${pointer}/oneOf`);
-      all = times(all, branches.flat(), pointer);
+      all = this.#times(all, branches.flat(), pointer);
     }
     return all;
   }
 
   /** @param beside what else holds, which may tell the branches apart */
-  #refuseOverlap(branches: readonly Conjunction[][], beside: readonly Conjunction[], pointer: string): void {
-    const full = branches.map((branch) => times(beside, branch, pointer));
+  #refuseOverlap(branches: readonly (readonly Conjunction[])[], beside: readonly Conjunction[], pointer: string): void {
+    const full = branches.map((branch) => this.#times(beside, branch, pointer));
     for (const [i, branch] of full.entries()) {
       for (const [j, other] of full.slice(i + 1).entries()) {
         if (branch.every((a) => other.every((b) => this.#apart(a, b, 0)))) continue;
@@ -98,9 +125,13 @@ export class Expansion {
 
   /** Whether it can be shown that no value satisfies both. */
   #apart(a: Conjunction, b: Conjunction, depth: number): boolean {
-    const { types, values } = both(a, b);
-    if (values !== null && a.values !== null && b.values !== null) return values.length === 0;
-    return [...types].every((type) => {
+    this.work.spend(10 + a.object.required.size + b.object.required.size);
+    if (a.values !== null && b.values !== null) {
+      this.work.spend(valuesCost(a.values) + valuesCost(b.values));
+      return commonValues(a.values, b.values)?.length === 0;
+    }
+    const types = [...a.types].filter((type) => b.types.has(type));
+    return types.every((type) => {
       const [ofA, ofB] = [a, b].map((one) => one.values?.filter((value) => typeOf(value) === type) ?? null);
       if (ofA?.length === 0 || ofB?.length === 0) return true;
       if (type === 'number') return numbersApart(a.number, b.number);
@@ -123,6 +154,32 @@ export class Expansion {
     const others = this.alternatives(b);
     return this.alternatives(a).every((one) => others.every((other) => this.#apart(one, other, depth + 1)));
   }
+
+  #read(located: Located): Conjunction {
+    const known = this.#keywords.get(located.pointer);
+    if (known !== undefined) return known;
+    const read = readKeywords(located);
+    this.work.spend(costOf(read));
+    this.#keywords.set(located.pointer, read);
+    return read;
+  }
+
+  #times(all: readonly Conjunction[], others: readonly Conjunction[], pointer: string): Conjunction[] {
+    // Branches that say the same are one.
+    const different = new Map<string, Conjunction>();
+    for (const one of all) {
+      for (const other of others) {
+        this.work.spend(costOf(one) + costOf(other));
+        const product = both(one, other);
+        if (product.types.size === 0 || product.values?.length === 0) continue;
+        different.set(fingerprint(product), product);
+        if (different.size > MOST_ALTERNATIVES) {
+          throw new GrammarError(`has more than ${MOST_ALTERNATIVES} alternatives`, { pointer });
+        }
+      }
+    }
+    return [...different.values()];
+  }
 }
 
 /** One key for each set of schemas. */
@@ -134,15 +191,34 @@ export function typeOf(value: unknown) {
   return typeof value;
 }
 
-function times(all: readonly Conjunction[], others: readonly Conjunction[], pointer: string): Conjunction[] {
-  const products = all.flatMap((one) => others.map((other) => both(one, other)));
-  const left = products.filter(({ types, values }) => types.size > 0 && values?.length !== 0);
-  // Branches that say the same are one.
-  const different = [...new Map(left.map((one) => [fingerprint(one), one])).values()];
-  if (different.length > MOST_ALTERNATIVES) {
-    throw new GrammarError(`has more than ${MOST_ALTERNATIVES} alternatives`, { pointer });
+/** What it costs to put a conjunction together with another one, and to tell it from others. */
+function costOf(conjunction: Conjunction): number {
+  let cost = costs.get(conjunction);
+  if (cost === undefined) {
+    cost = countCost(conjunction);
+    costs.set(conjunction, cost);
   }
-  return different;
+  return cost;
+}
+
+const costs = new WeakMap<object, number>();
+
+/** What the key of a set of schemas costs. */
+export const subCost = (sub: Sub): number => sub.reduce((sum, { pointer }) => sum + 2 + (pointer.length >> 4), 1);
+
+function countCost({ values, string, array, object }: Conjunction): number {
+  const subs = [...array.prefix, array.items, ...object.properties.values(), object.additional, object.names];
+  const parts = subs.reduce((sum, sub) => sum + subCost(sub), 0) + 3 * (string.patterns.length + object.required.size);
+  return 100 + parts + (values === null ? 0 : valuesCost(values));
+}
+
+function valuesCost(values: readonly unknown[]): number {
+  let cost = costs.get(values);
+  if (cost === undefined) {
+    cost = Math.ceil(valueKey(values).length / 4);
+    costs.set(values, cost);
+  }
+  return cost;
 }
 
 function fingerprint({ types, values, number, string, array, object }: Conjunction): string {

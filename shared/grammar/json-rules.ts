@@ -6,8 +6,9 @@
 import { charsOf } from './char-set.ts';
 import { type Leaf, LiteralLeaf } from './leaf.ts';
 import { chars, choice, literal, NOTHING, type Pattern, repeat, sequence } from './pattern.ts';
-import { plainLeaf, Work } from './pattern-leaf.ts';
+import { plainLeaf } from './pattern-leaf.ts';
 import type { Part, Rule } from './rule.ts';
+import { Work } from './work.ts';
 
 const MOST_INDENT = 32;
 const space = literal(' ');
@@ -48,8 +49,9 @@ export function addObject(rule: Rule, { properties, additional }: ObjectRule): v
   let first = opened;
   let later = rule.state();
   let comma = rule.read(later, COMMA);
+  const lastRequired = properties.findLastIndex(({ required }) => required);
   for (const [i, { name, value, required }] of properties.entries()) {
-    if (properties.slice(i).every((property) => !property.required)) mayClose(first, later);
+    if (i > lastRequired) mayClose(first, later);
     const key = new LiteralLeaf(JSON.stringify(name));
     const [nextFirst, nextLater] = [rule.state(), rule.state()];
     const nextComma = rule.read(nextLater, COMMA);

@@ -9,6 +9,8 @@ import { chars, choice, literal, NOTHING, type Pattern, repeat, sequence } from 
 /** `JSON.stringify` writes larger numbers with an exponent. */
 const MOST_DIGITS = 21;
 const MOST_FRACTION = 25;
+/** No number without an exponent is larger, so no bound needs to be. */
+const MOST_BOUND = 1e21;
 
 const digitsFrom = (least: number, most: number) => chars(charSet([[0x30 + least, 0x30 + most]]));
 const DIGIT = digitsFrom(0, 9);
@@ -82,8 +84,12 @@ function between(from: string, to: string): Pattern {
 }
 
 /** Patterns that a number must match, all of them, to be within the bounds. */
-export function numberPatterns({ least, most, leastExcluded, mostExcluded }: Bounds): Pattern[] {
-  if (least === null && most === null) return [ANY_NUMBER];
+export function numberPatterns(bounds: Bounds): Pattern[] {
+  const { leastExcluded, mostExcluded } = bounds;
+  if (bounds.least === null && bounds.most === null) return [ANY_NUMBER];
+  if ((bounds.least ?? 0) > MOST_BOUND || (bounds.most ?? 0) < -MOST_BOUND) return [choice()];
+  const least = bounds.least === null ? null : Math.max(bounds.least, -MOST_BOUND);
+  const most = bounds.most === null ? null : Math.min(bounds.most, MOST_BOUND);
   // With more digits than a double holds, a decimal beside an excluded bound would be read as it.
   const fraction = Math.max(...[least, most].filter((bound) => bound !== null).map(fractionDigits));
   const size: Size = { fraction, any: decimals(WHOLE, repeat(DIGIT, 1, fraction), true) };

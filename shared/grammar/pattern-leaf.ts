@@ -7,21 +7,12 @@ import { jsonOf, utf8Of } from './char-set.ts';
 import { GrammarError } from './grammar-error.ts';
 import { type Leaf, TableLeaf } from './leaf.ts';
 import type { Pattern } from './pattern.ts';
+import type { Work } from './work.ts';
 
 const MOST_NFA_STATES = 20_000;
 const MOST_DFA_STATES = 4_000;
-/** Edges looked at for all patterns of a grammar: some tenths of a second. */
-const MOST_WORK = 30_000_000;
-
-/** Bounds what the automata of one grammar cost together. */
-export class Work {
-  #done = 0;
-
-  spend(edges: number): void {
-    this.#done += edges;
-    if (this.#done > MOST_WORK) throw new GrammarError('makes its patterns too much work');
-  }
-}
+/** So many comparisons, of an edge with a byte or of a cell of a table, make a unit of work. */
+const IN_UNIT = 10;
 
 type NfaEdge = { from: number; to: number; least: number; most: number };
 
@@ -29,6 +20,11 @@ type NfaEdge = { from: number; to: number; least: number; most: number };
 class Nfa {
   readonly edges: NfaEdge[][] = [];
   readonly silent: number[][] = [];
+  readonly #work: Work;
+
+  constructor(work: Work) {
+    this.#work = work;
+  }
 
   state(): number {
     if (this.edges.length >= MOST_NFA_STATES) throw new GrammarError('has too many states');
@@ -38,10 +34,14 @@ class Nfa {
 
   /** Reads `pattern` from this state on. Returns the state after it. */
   add(pattern: Pattern, from: number, write: typeof utf8Of): number {
+    // Also what reads nothing takes time to repeat.
+    this.#work.spend(1);
     switch (pattern.kind) {
       case 'chars': {
         const end = this.state();
-        for (const way of write(pattern.set)) this.#addWay(way, from, end);
+        const ways = write(pattern.set);
+        this.#work.spend(10 * ways.length);
+        for (const way of ways) this.#addWay(way, from, end);
         return end;
       }
       case 'sequence':
@@ -117,12 +117,14 @@ export function stringPatternLeaf(
 }
 
 function leafOf(id: string, tables: readonly Table[], work: Work): Leaf | null {
-  const trimmed = trim(tables.reduce((a, b) => intersect(a, b, work)));
+  const all = tables.reduce((a, b) => intersect(a, b, work));
+  work.spend(Math.ceil(all.table.length / IN_UNIT));
+  const trimmed = trim(all);
   return trimmed && new TableLeaf(id, trimmed);
 }
 
 function tableOf(build: (nfa: Nfa, from: number) => number, work: Work): Table {
-  const nfa = new Nfa();
+  const nfa = new Nfa(work);
   const start = nfa.state();
   const end = build(nfa, start);
   const { columnOf, bytes } = columnsOf(nfa);
@@ -138,14 +140,14 @@ function tableOf(build: (nfa: Nfa, from: number) => number, work: Work): Table {
     numbers.set(key, sets.length);
     return sets.push(set) - 1;
   };
-  number(closure(nfa, [start]));
+  number(closure(nfa, [start], work));
   for (let i = 0; i < sets.length; i++) {
     const edges = sets[i]!.flatMap((state) => nfa.edges[state]!);
-    work.spend(edges.length * bytes.length);
+    work.spend(bytes.length * (1 + Math.ceil(edges.length / IN_UNIT)));
     rows.push(
       bytes.map((byte) => {
         const reached = edges.filter(({ least, most }) => least <= byte && byte <= most).map(({ to }) => to);
-        return reached.length === 0 ? -1 : number(closure(nfa, reached));
+        return reached.length === 0 ? -1 : number(closure(nfa, reached, work));
       }),
     );
   }
@@ -156,9 +158,14 @@ function tableOf(build: (nfa: Nfa, from: number) => number, work: Work): Table {
   };
 }
 
-function closure(nfa: Nfa, states: readonly number[]): number[] {
+function closure(nfa: Nfa, states: readonly number[], work: Work): number[] {
   const seen = new Set(states);
-  for (const state of seen) for (const next of nfa.silent[state]!) seen.add(next);
+  for (const state of seen) {
+    const nexts = nfa.silent[state]!;
+    // The state is also sorted, and written into a key.
+    work.spend(2 + nexts.length);
+    for (const next of nexts) seen.add(next);
+  }
   // Only states that read, and the ends, tell two sets apart.
   return [...seen]
     .filter((state) => nfa.edges[state]!.length > 0 || nfa.silent[state]!.length === 0)

@@ -21,6 +21,7 @@ const COMBINING = new Set(['$ref', 'allOf', 'anyOf', 'oneOf']);
 const MOST_ITEMS = 1_000;
 const MOST_STRING = Number.MAX_SAFE_INTEGER;
 const MOST_MODULUS = 100;
+const LEAST_BOUND = 1e-25;
 
 type Read = (value: unknown, context: Context) => Partial<Conjunction>;
 type Context = Located & {
@@ -70,13 +71,13 @@ const READERS: Readonly<Record<string, Read>> = {
   },
   const: (value) => ({ values: [value] }),
 
-  minimum: (value, context) => ({ number: { ...ANYTHING.number, least: finite(value, context) } }),
-  maximum: (value, context) => ({ number: { ...ANYTHING.number, most: finite(value, context) } }),
+  minimum: (value, context) => ({ number: { ...ANYTHING.number, least: bound(value, context) } }),
+  maximum: (value, context) => ({ number: { ...ANYTHING.number, most: bound(value, context) } }),
   exclusiveMinimum: (value, context) => ({
-    number: { ...ANYTHING.number, least: finite(value, context), leastExcluded: true },
+    number: { ...ANYTHING.number, least: bound(value, context), leastExcluded: true },
   }),
   exclusiveMaximum: (value, context) => ({
-    number: { ...ANYTHING.number, most: finite(value, context), mostExcluded: true },
+    number: { ...ANYTHING.number, most: bound(value, context), mostExcluded: true },
   }),
   multipleOf: (value, context) => {
     const of = finite(value, context);
@@ -152,6 +153,15 @@ export function readKeywords({ pointer, schema }: Located): Conjunction {
 function finite(value: unknown, context: Context): number {
   if (typeof value !== 'number' || !Number.isFinite(value)) throw wrong(context, 'is not a number');
   return value;
+}
+
+/** Of a bound with more zeros after the point, the digits would be too many to write. */
+function bound(value: unknown, context: Context): number {
+  const bound = finite(value, context);
+  if (bound !== 0 && Math.abs(bound) < LEAST_BOUND) {
+    throw unsupported(context, `is ${bound}: only 0 and bounds of at least ${LEAST_BOUND} in size are supported`);
+  }
+  return bound;
 }
 
 function count(value: unknown, context: Context, limit: number): number {

@@ -3,6 +3,7 @@
  * itself, behind a leaf that reads at least one byte.
  */
 import type { Leaf } from './leaf.ts';
+import type { Work } from './work.ts';
 
 export type Part = Leaf | Rule;
 
@@ -58,7 +59,7 @@ export function choiceRule(symbols: readonly Part[]): Rule {
  * Cuts off whatever can never end, so that the rest can always. Returns whether anything of `root`
  * is left: a text that it accepts.
  */
-export function prune(root: Rule): boolean {
+export function prune(root: Rule, work: Work): boolean {
   const all = new Set([root]);
   for (const rule of all) {
     for (const { symbol } of rule.states.flatMap(({ edges }) => edges)) if (symbol instanceof Rule) all.add(symbol);
@@ -68,10 +69,10 @@ export function prune(root: Rule): boolean {
   const ends = new Set<Rule>();
   for (let before = -1; before !== ends.size; ) {
     before = ends.size;
-    for (const rule of order) if (!ends.has(rule) && endingStates(rule, ends).has(0)) ends.add(rule);
+    for (const rule of order) if (!ends.has(rule) && endingStates(rule, ends, work).has(0)) ends.add(rule);
   }
   for (const rule of all) {
-    const alive = endingStates(rule, ends);
+    const alive = endingStates(rule, ends, work);
     rule.states = rule.states.map(({ edges, skips, accepting }) => ({
       edges: edges.filter(({ symbol, to }) => alive.has(to) && isEnding(symbol, ends)),
       skips: skips.filter((to) => alive.has(to)),
@@ -84,9 +85,10 @@ export function prune(root: Rule): boolean {
 const isEnding = (symbol: Part, ends: ReadonlySet<Rule>) => !(symbol instanceof Rule) || ends.has(symbol);
 
 /** The states from which a rule can end, if these other rules can. */
-function endingStates(rule: Rule, ends: ReadonlySet<Rule>): Set<number> {
+function endingStates(rule: Rule, ends: ReadonlySet<Rule>, work: Work): Set<number> {
   const before: number[][] = Array.from(rule.states, () => []);
   for (const [from, { edges, skips }] of rule.states.entries()) {
+    work.spend(2 + edges.length + skips.length);
     for (const { symbol, to } of edges) if (isEnding(symbol, ends)) before[to]!.push(from);
     for (const to of skips) before[to]!.push(from);
   }

@@ -12,6 +12,16 @@ export type Located = { readonly pointer: string; readonly schema: unknown };
 /** What a schema may have at most. docs/structured-output.md tells. */
 const SCHEMA_LIMITS = { characters: MOST_SCHEMA_CHARACTERS, depth: 32, properties: 2_000, values: 1_000 };
 
+/** What the members of an object in a schema are. */
+type Holds = 'keywords' | 'schemas' | 'value';
+
+function holdsOf(outer: Holds, key: string): Holds {
+  if (outer === 'value') return 'value';
+  if (outer === 'schemas') return 'keywords';
+  if (key === 'enum' || key === 'const') return 'value';
+  return key === 'properties' || key === '$defs' || key === 'definitions' ? 'schemas' : 'keywords';
+}
+
 export class SchemaDocument {
   readonly root: Located;
   readonly #anchors = new Map<string, Located>();
@@ -30,7 +40,7 @@ export class SchemaDocument {
       throw new GrammarError(`is not JSON (${(cause as Error).message})`);
     }
     this.root = { pointer: '', schema };
-    this.#measure(this.root, 0);
+    this.#measure(this.root, { depth: 0, holds: 'keywords' });
   }
 
   /** Throws a GrammarError if it refers to something outside, or to nothing. */
@@ -59,18 +69,20 @@ export class SchemaDocument {
   }
 
   /** Counts what the schema has, in its values too: nothing of it may be without a bound. */
-  #measure({ pointer, schema: value }: Located, depth: number): void {
+  #measure({ pointer, schema: value }: Located, { depth, holds }: { depth: number; holds: Holds }): void {
     if (depth > 2 * SCHEMA_LIMITS.depth) {
       throw new GrammarError(`has more than ${SCHEMA_LIMITS.depth} schemas in each other`, { pointer });
     }
     if (typeof value !== 'object' || value === null) return;
+    // Each member of a constant is a property that an answer writes.
+    if (holds === 'value' && !Array.isArray(value)) this.#properties += Object.keys(value).length;
     for (const [key, part] of Object.entries(value)) {
       const at = `${pointer}/${escapeKey(key)}`;
       if (key === 'properties' && typeof part === 'object' && part !== null)
         this.#properties += Object.keys(part).length;
       if (key === 'enum' && Array.isArray(part)) this.#values += part.length;
       if (key === '$anchor' && typeof part === 'string') this.#anchors.set(part, { pointer, schema: value });
-      this.#measure({ pointer: at, schema: part }, depth + 1);
+      this.#measure({ pointer: at, schema: part }, { depth: depth + 1, holds: holdsOf(holds, key) });
     }
     if (pointer !== '') return;
     this.#refuseMore('properties', this.#properties);

@@ -1,7 +1,7 @@
 /** Turns a JSON Schema into rules: the JSON texts of its valid values. */
 import { ANY_CHAR } from './char-set.ts';
 import { type Conjunction, itemAt, type JsonType, memberOf, type Sub } from './conjunction.ts';
-import { Expansion, keyOf } from './expand-schema.ts';
+import { Expansion, keyOf, subCost } from './expand-schema.ts';
 import { GrammarError } from './grammar-error.ts';
 import { addArray, addObject } from './json-rules.ts';
 import { type Leaf, LiteralLeaf } from './leaf.ts';
@@ -13,21 +13,21 @@ import { choiceRule, type Part, prune, Rule } from './rule.ts';
 import { SchemaDocument } from './schema-document.ts';
 import { StringLeaf } from './string-leaf.ts';
 import { isValid, satisfies } from './validate-value.ts';
+import type { Work } from './work.ts';
 
 const MOST_RULES = 5_000;
 
 /** Throws a GrammarError that says what is not supported, or wrong, and where. */
-export function schemaRule(text: string): Rule {
+export function schemaRule(text: string, work: Work): Rule {
   const document = new SchemaDocument(text);
-  const rule = new SchemaRules(new Expansion(document)).rule([document.root]);
-  if (!prune(rule)) throw new GrammarError('allows no value at all', { pointer: '' });
+  const rule = new SchemaRules(new Expansion(document, work)).rule([document.root]);
+  if (!prune(rule, work)) throw new GrammarError('allows no value at all', { pointer: '' });
   return rule;
 }
 
 class SchemaRules {
   readonly #expansion: Expansion;
   readonly #rules = new Map<string, Rule>();
-  readonly #leaves = new Map<string, Leaf | null>();
 
   constructor(expansion: Expansion) {
     this.#expansion = expansion;
@@ -35,6 +35,7 @@ class SchemaRules {
 
   /** The values that are valid under all of these schemas. */
   rule(sub: Sub): Rule {
+    this.#expansion.work.spend(subCost(sub));
     const key = keyOf(sub);
     const known = this.#rules.get(key);
     if (known !== undefined) return known;
@@ -81,6 +82,7 @@ class SchemaRules {
   }
 
   #value(value: unknown): Part {
+    this.#expansion.work.spend(10);
     if (typeof value !== 'object' || value === null) return new LiteralLeaf(JSON.stringify(value));
     const rule = new Rule();
     if (Array.isArray(value)) {
@@ -100,6 +102,7 @@ class SchemaRules {
     if (min > max) return null;
     const rule = new Rule();
     const count = Math.min(prefix.length, max);
+    this.#expansion.work.spend(10 * Math.max(count, min, max === Infinity ? 0 : max));
     addArray(rule, {
       prefix: Array.from({ length: count }, (_, i) => this.rule(itemAt(conjunction, i))),
       items: this.rule(items),
@@ -113,6 +116,7 @@ class SchemaRules {
     const { object } = conjunction;
     const { required, names } = object;
     const listed = [...new Set([...object.properties.keys(), ...required])];
+    this.#expansion.work.spend(listed.reduce((sum, name) => sum + 20 + name.length, 0));
     const properties = listed.flatMap((name) => {
       const isRequired = required.has(name);
       if (!isValid(name, names, this.#expansion)) return isRequired ? [null] : [];
@@ -181,7 +185,7 @@ class SchemaRules {
 
   /** Makes each automaton once. If it cannot be made, the error says where. */
   #leaf(id: string, pointer: string, make: () => Leaf | null): Leaf | null {
-    let leaf = this.#leaves.get(id);
+    let leaf = this.#expansion.leaves.get(id);
     if (leaf !== undefined) return leaf;
     try {
       leaf = make();
@@ -189,7 +193,7 @@ class SchemaRules {
       if (!(thrown instanceof GrammarError) || thrown.pointer !== null) throw thrown;
       throw new GrammarError(thrown.message, { pointer, unsupported: thrown.unsupported });
     }
-    this.#leaves.set(id, leaf);
+    this.#expansion.leaves.set(id, leaf);
     return leaf;
   }
 }

@@ -11,6 +11,7 @@ export const isValid = (value: unknown, sub: Sub, expansion: Expansion): boolean
 
 export function satisfies(value: unknown, conjunction: Conjunction, expansion: Expansion): boolean {
   const { types, values, number, string, array, object } = conjunction;
+  expansion.work.spend(10 + object.required.size + (values === null ? 0 : 10 * values.length));
   const type = typeOf(value);
   if (![...types].some((one) => one === type)) return false;
   if (values !== null && !values.some((one) => valueKey(one) === valueKey(value))) return false;
@@ -24,8 +25,8 @@ export function satisfies(value: unknown, conjunction: Conjunction, expansion: E
     const length = [...value].length;
     if (length < string.min || length > string.max) return false;
     if (string.patterns.length === 0) return true;
-    const patterns = string.patterns.map(({ pattern }) => pattern);
-    const leaf = stringPatternLeaf('', { patterns, work: expansion.work });
+    const leaf = leafOf(string.patterns, expansion);
+    expansion.work.spend(length);
     return leaf !== null && accepts(leaf, JSON.stringify(value));
   }
   if (Array.isArray(value)) {
@@ -42,6 +43,16 @@ export function satisfies(value: unknown, conjunction: Conjunction, expansion: E
     );
   }
   return true;
+}
+
+function leafOf(patterns: Conjunction['string']['patterns'], { leaves, work }: Expansion): Leaf | null {
+  const id = `string 0 Infinity ${JSON.stringify(patterns.map(({ name }) => name))}`;
+  let leaf = leaves.get(id);
+  if (leaf === undefined) {
+    leaf = stringPatternLeaf(id, { patterns: patterns.map(({ pattern }) => pattern), work });
+    leaves.set(id, leaf);
+  }
+  return leaf;
 }
 
 /** Whether an automaton accepts a text. */

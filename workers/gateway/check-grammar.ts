@@ -8,8 +8,8 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { compileGrammar } from '#shared/grammar/compile-grammar.ts';
 import type { AskedGrammar } from '#shared/protocol/grammar-of-chat.ts';
 
-/** Clients send one schema again and again. */
-const MOST_CHECKED = 500;
+/** Clients send one schema again and again, also one that is refused. In characters. */
+const MOST_CHECKED = 8_000_000;
 
 export type CheckGrammar = (
   asked: AskedGrammar | null,
@@ -18,7 +18,11 @@ export type CheckGrammar = (
 
 /** Throws a PlimsollError that names the field, and the place in the schema. */
 export function createCheckGrammar(): CheckGrammar {
-  const checked = new LRUCache<string, true>({ max: MOST_CHECKED });
+  /** null: it is as it should be. */
+  const checked = new LRUCache<string, { refusal: PlimsollError | null }>({
+    maxSize: MOST_CHECKED,
+    sizeCalculation: (_outcome, key) => 1_000 + key.length,
+  });
   return (asked, { tenant, policy }) => {
     if (asked === null) return;
     const { grammar, param } = asked;
@@ -30,14 +34,25 @@ export function createCheckGrammar(): CheckGrammar {
         { param },
       );
     }
-    const key = JSON.stringify([tenant, grammar]);
-    if (checked.has(key)) return;
-    try {
-      compileGrammar(grammar, { what: `Invalid schema for '${param}': it` });
-    } catch (thrown) {
-      if (!(thrown instanceof PlimsollError)) throw thrown;
-      throw new PlimsollError(thrown.code, thrown.message, { param, cause: thrown });
+    // The field is in the words of a refusal.
+    const key = JSON.stringify([tenant, param, grammar]);
+    let outcome = checked.get(key);
+    if (outcome === undefined) {
+      outcome = { refusal: refusalOf(asked) };
+      checked.set(key, outcome);
     }
-    checked.set(key, true);
+    if (outcome.refusal === null) return;
+    const { code, message } = outcome.refusal;
+    throw new PlimsollError(code, message, { param });
   };
+}
+
+function refusalOf({ grammar, param }: AskedGrammar): PlimsollError | null {
+  try {
+    compileGrammar(grammar, { what: `Invalid schema for '${param}': it` });
+    return null;
+  } catch (thrown) {
+    if (thrown instanceof PlimsollError) return thrown;
+    throw thrown;
+  }
 }
