@@ -1,8 +1,8 @@
 /** What the gate is told at each token, against a slow version that looks at the whole answer. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ERROR_CODES } from '#shared/api/errors.ts';
 import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
+import { ERROR_CODES } from '#shared/api/errors.ts';
 import { isAllowed, NO_WEIGHTS, seedKey } from '#shared/gate/index.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { EngineRequest } from './engine.ts';
@@ -130,7 +130,11 @@ describe('a mask', () => {
     } catch (caught) {
       thrown = caught;
     }
-    expect(thrown).toMatchObject({ status: 400, code: 'unsupported_value', message: expect.stringContaining('grammar') });
+    expect(thrown).toMatchObject({
+      status: 400,
+      code: 'unsupported_value',
+      message: expect.stringContaining('grammar'),
+    });
     expect(ERROR_CODES.unsupported_value.retry).toBe(false);
   });
 

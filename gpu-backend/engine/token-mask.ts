@@ -12,9 +12,10 @@
  * mask is a field of `EngineRequest.sampling` that can be cloned, its check in check-request.ts,
  * and its part in `createMaskOf`.
  */
-import { PlimsollError } from '#shared/api/errors.ts';
+
 import type { TokenMask } from '#shared/answer/token-mask.ts';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
 import type { EngineRequest } from './engine.ts';
 import { GrammarMasks } from './grammar-masks.ts';
 

@@ -105,7 +105,12 @@ describe('a 400 names the field, and what is wrong', () => {
       'invalid_value',
       /response_format\.json_schema\.schema/,
     ],
-    [{ response_format: { type: 'json_schema', json_schema: { name: 'a', shcema: {} } } }, 'response_format.json_schema.shcema', 'unknown_parameter', /shcema/],
+    [
+      { response_format: { type: 'json_schema', json_schema: { name: 'a', shcema: {} } } },
+      'response_format.json_schema.shcema',
+      'unknown_parameter',
+      /shcema/,
+    ],
     [{ ...withSchema(SCHEMA), allowed_token_ids: [1] }, 'allowed_token_ids', 'invalid_value', /together/],
     [{ add_generation_prompt: false }, 'add_generation_prompt', 'unsupported_value', /expected true/],
     [{ transforms: ['middle-out'] }, 'transforms', 'unsupported_value', /empty/],
