@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { AnswerSampling } from '#shared/answer/answer-sampling.ts';
+import { ERROR_CODES } from '#shared/api/errors.ts';
 import { isAllowed, NO_WEIGHTS, seedKey } from '#shared/gate/index.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { EngineRequest } from './engine.ts';
@@ -110,6 +111,31 @@ describe('a mask', () => {
     expect(() => samplingOf(request({ sampling: { allowedIds: [1, 2] } }))).toThrow(
       expect.objectContaining({ code: 'invalid_request', message: expect.stringContaining('no token') }),
     );
+  });
+
+  test('that leaves nothing later stops the answer for good: no other backend would have more', () => {
+    let left = true;
+    const ending: MaskOf = () => ({
+      allowed: () => Uint32Array.of(left ? 1 << 5 : 0),
+      accept: () => {
+        left = false;
+      },
+    });
+    const sampling = samplingOf(request({}), ending);
+    sampling.next({ saysSomething: true });
+    sampling.accept(5);
+    let thrown: unknown;
+    try {
+      sampling.next({ saysSomething: true });
+    } catch (caught) {
+      thrown = caught;
+    }
+    expect(thrown).toMatchObject({
+      status: 400,
+      code: 'unsupported_value',
+      message: expect.stringContaining('grammar'),
+    });
+    expect(ERROR_CODES.unsupported_value.retry).toBe(false);
   });
 
   test('follows the answer, and the one of a resumed answer has been told its tokens', () => {

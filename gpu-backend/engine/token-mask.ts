@@ -1,6 +1,6 @@
 /**
  * What may come next in one answer, beyond what its experts think of it: a list of tokens, a
- * grammar. A mask acts on the mixture and on the safety expert alike, because nothing else would
+ * grammar, but not both. A mask acts on the mixture and on the safety expert alike, because nothing else would
  * fit. So the budget's promise is about the safety expert under the same mask. (A client's bias and
  * penalties act on the mixture alone; see shared/answer/answer-sampling.ts.)
  *
@@ -12,8 +12,10 @@
  * mask is a field of `EngineRequest.sampling` that can be cloned, its check in check-request.ts,
  * and its part in `createMaskOf`.
  */
+
 import type { TokenMask } from '#shared/answer/token-mask.ts';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
 import type { EngineRequest } from './engine.ts';
 import { GrammarMasks } from './grammar-masks.ts';
 
@@ -31,11 +33,14 @@ export function createMaskOf(vocabulary: Vocabulary, { size }: { size: number })
   // A backend that is never asked for a grammar does not need its tree of tokens.
   let masks: GrammarMasks | null = null;
   return ({ sampling: { allowedIds, grammar } }) => {
-    const list = allowedIds === undefined ? null : listMask(allowedIds);
-    if (grammar === undefined) return list;
+    if (grammar === undefined) return allowedIds === undefined ? null : listMask(allowedIds);
+    if (allowedIds !== undefined) {
+      throw new PlimsollError('invalid_value', 'allowed_token_ids cannot be used together with a grammar.', {
+        param: 'allowed_token_ids',
+      });
+    }
     masks ??= new GrammarMasks(vocabulary, { size });
-    const mask = masks.maskOf(grammar);
-    return list === null ? mask : bothMasks(mask, list);
+    return masks.maskOf(grammar);
   };
 }
 
@@ -45,18 +50,4 @@ function listMask(ids: readonly number[]): TokenMask {
   const bits = new Uint32Array((most >> 5) + 1);
   for (const id of ids) bits[id >> 5]! |= 1 << (id & 31);
   return { allowed: () => bits, accept: () => {} };
-}
-
-function bothMasks(a: TokenMask, b: TokenMask): TokenMask {
-  return {
-    allowed: () => {
-      const [one, other] = [a.allowed(), b.allowed()];
-      if (one === null || other === null) return one ?? other;
-      return one.subarray(0, other.length).map((word, i) => word & other[i]!);
-    },
-    accept: (id) => {
-      a.accept(id);
-      b.accept(id);
-    },
-  };
 }

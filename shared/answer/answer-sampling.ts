@@ -87,10 +87,18 @@ export class AnswerSampling {
   /**
    * The parameters of the next draw.
    *
+   * Throws a PlimsollError if the mask leaves no token: it would leave none on any backend.
+   *
    * @param saysSomething whether the answer has a word yet; before that, it may not end
    */
   next({ saysSomething }: { saysSomething: boolean }): SamplingParams {
     const allowed = this.#mask?.allowed();
+    if (allowed && !leavesToken(allowed, this.#banned)) {
+      throw new PlimsollError(
+        'unsupported_value',
+        "The answer was stopped: no token of the model's vocabulary goes on as the request's grammar wants it.",
+      );
+    }
     // A mask that leaves nothing but an end has the last word: a grammar may be complete.
     const mayEnd =
       (saysSomething && this.#drawn >= this.#minTokens) || (allowed && !leavesToken(allowed, this.#bannedWithEnds));

@@ -29,10 +29,8 @@ const IGNORED: Readonly<Record<string, readonly unknown[]>> = {
   include_reasoning: [],
   skip_special_tokens: [true],
   spaces_between_special_tokens: [true, false],
-  add_generation_prompt: [true],
-  // LiteLLM's and OpenRouter's.
+  // LiteLLM's.
   caching: [],
-  transforms: [],
 };
 
 /** The same for a message of a chat. SDKs send answers back with all that they have come with. */

@@ -26,6 +26,9 @@ export const VLLM_UNSUPPORTED: Unsupported = {
   chat_template: 'never',
   chat_template_kwargs: { neutral: 'empty', expected: 'an empty object' },
   documents: { neutral: 'empty', expected: 'no documents' },
+  // They change what the model reads.
+  add_generation_prompt: { neutral: [true], expected: 'true' },
+  transforms: { neutral: 'empty', expected: 'an empty list' },
   continue_final_message: { neutral: [false], expected: 'false' },
   add_special_tokens: { neutral: [false], expected: 'false' },
   use_beam_search: { neutral: [false], expected: 'false' },

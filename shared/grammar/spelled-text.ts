@@ -2,82 +2,157 @@
  * What a grammar can make an answer say, whatever the model thinks of it: names of properties,
  * constants, the words in a pattern. The edge classifies it like a prompt, because whoever writes a
  * grammar may write an answer.
+ *
+ * A grammar masks both experts, so what it forces costs nothing of a budget: the classifier is all
+ * that stands before it. So a schema is read as it is compiled, with its references and
+ * conjunctions followed, in the order of an answer. What cannot be read counts as unread, which a
+ * policy prices.
  */
+import { type Conjunction, itemAt, memberOf, type Sub } from './conjunction.ts';
+import { Expansion, keyOf } from './expand-schema.ts';
 import type { Grammar } from './grammar.ts';
+import { SchemaDocument } from './schema-document.ts';
+import { fixedWords, spelledVariants } from './spelled-pattern.ts';
 
-/** All of it, in order, as one text. Empty if it spells nothing. */
-export function spelledText(grammar: Grammar): string {
-  return wordsOf(grammar)
-    .filter((word) => word.trim() !== '')
-    .join(' ');
+export type Spelled = {
+  /** All of it, in order, as one text. Empty if it spells nothing. */
+  text: string;
+  /** Whether an answer may be made to say more than that. */
+  isUnread: boolean;
+};
+
+export const SPELLS_NOTHING: Spelled = { text: '', isUnread: false };
+
+/** Schemas visited, each as often as an answer may come by it. */
+const MOST_VISITS = 10_000;
+const MOST_CHARACTERS = 400_000;
+
+/** Throws what `compileGrammar` throws; so call it for what can be compiled. */
+export function spelledText(grammar: Grammar): Spelled {
+  const words = new Words();
+  addGrammar(words, grammar);
+  return { text: words.text, isUnread: words.isUnread };
 }
 
-function wordsOf(grammar: Grammar): string[] {
-  switch (grammar.type) {
-    case 'json_object':
-      return [];
-    case 'json_schema':
-      return schemaWords(JSON.parse(grammar.schema), 0);
-    case 'literal':
-      return [grammar.text];
-    case 'text':
-      return [];
-    case 'sequence':
-      return grammar.parts.flatMap(wordsOf);
-    case 'choice':
-      return grammar.options.flatMap(wordsOf);
-    case 'triggered':
-      return [...grammar.triggers.flatMap(({ begin, body }) => [begin, ...wordsOf(body)]), grammar.between];
-    default:
-      return grammar satisfies never;
+/** Collects the words, up to a bound. */
+class Words {
+  isUnread = false;
+  readonly #words: string[] = [];
+  #characters = 0;
+  #visits = 0;
+
+  get text(): string {
+    return this.#words.join(' ');
+  }
+
+  add(word: string): void {
+    if (word.trim() === '') return;
+    this.#characters += word.length + 1;
+    if (this.#characters > MOST_CHARACTERS) this.isUnread = true;
+    else this.#words.push(word.trim());
+  }
+
+  /** Whether there is still room for one more schema. */
+  visit(): boolean {
+    if (++this.#visits > MOST_VISITS) this.isUnread = true;
+    return this.#visits <= MOST_VISITS;
   }
 }
 
-/** Keywords whose values are told to answers as they are. */
-const VALUES = new Set(['enum', 'const', 'default', 'examples', 'required']);
-/** Keywords with schemas by name. The names of definitions are said nowhere. */
-const NAMED = new Set(['properties', 'patternProperties', '$defs', 'definitions', 'dependentSchemas']);
-const MOST_DEPTH = 128;
-
-function schemaWords(schema: unknown, depth: number): string[] {
-  if (typeof schema !== 'object' || schema === null || depth > MOST_DEPTH) return [];
-  if (Array.isArray(schema)) return schema.flatMap((one) => schemaWords(one, depth + 1));
-  return Object.entries(schema).flatMap(([keyword, value]) => {
-    if (VALUES.has(keyword)) return valueWords(value, depth + 1);
-    if (keyword === 'pattern' && typeof value === 'string') return [patternWords(value)];
-    if (NAMED.has(keyword) && typeof value === 'object' && value !== null) {
-      const says = keyword === 'properties' || keyword === 'patternProperties';
-      return Object.entries(value).flatMap(([name, part]) => [
-        ...(says ? [keyword === 'properties' ? name : patternWords(name)] : []),
-        ...schemaWords(part, depth + 1),
-      ]);
+function addGrammar(words: Words, grammar: Grammar): void {
+  switch (grammar.type) {
+    case 'json_object':
+    case 'text':
+      return;
+    case 'json_schema': {
+      const document = new SchemaDocument(grammar.schema);
+      new SchemaWords(words, new Expansion(document)).add([document.root], []);
+      return;
     }
-    return schemaWords(value, depth + 1);
-  });
+    case 'literal':
+      words.add(grammar.text);
+      return;
+    case 'sequence':
+      for (const part of grammar.parts) addGrammar(words, part);
+      return;
+    case 'choice':
+      for (const option of grammar.options) addGrammar(words, option);
+      return;
+    case 'triggered':
+      for (const { begin, body } of grammar.triggers) {
+        words.add(begin);
+        addGrammar(words, body);
+      }
+      words.add(grammar.between);
+      return;
+    default:
+      grammar satisfies never;
+  }
 }
 
-function valueWords(value: unknown, depth: number): string[] {
-  if (typeof value === 'string') return [value];
-  if (typeof value === 'number') return [String(value)];
-  if (typeof value !== 'object' || value === null || depth > MOST_DEPTH) return [];
-  if (Array.isArray(value)) return value.flatMap((one) => valueWords(one, depth + 1));
-  return Object.entries(value).flatMap(([name, one]) => [name, ...valueWords(one, depth + 1)]);
+class SchemaWords {
+  readonly #words: Words;
+  readonly #expansion: Expansion;
+
+  constructor(words: Words, expansion: Expansion) {
+    this.#words = words;
+    this.#expansion = expansion;
+  }
+
+  /** @param within the schemas that are being read: one inside of itself says nothing new */
+  add(sub: Sub, within: readonly string[]): void {
+    const key = keyOf(sub);
+    if (within.includes(key) || !this.#words.visit()) return;
+    const inside = [...within, key];
+    for (const conjunction of this.#expansion.alternatives(sub)) {
+      if (conjunction.values !== null) {
+        for (const value of conjunction.values) this.#addValue(value);
+        continue;
+      }
+      const { types } = conjunction;
+      if (types.has('string')) this.#addString(conjunction);
+      if (types.has('array')) this.#addArray(conjunction, inside);
+      if (types.has('object')) this.#addObject(conjunction, inside);
+    }
+  }
+
+  #addString({ string: { patterns } }: Conjunction): void {
+    // The formats of JSON Schema spell no words.
+    const written = [...new Map(patterns.map((one) => [one.name, one])).values()].filter(
+      ({ name }) => !name.startsWith('format '),
+    );
+    // Two patterns together can say what neither does.
+    if (written.length > 1) this.#words.isUnread = true;
+    for (const { pattern } of written) {
+      const variants = spelledVariants(pattern);
+      if (variants === null) this.#words.isUnread = true;
+      for (const variant of variants ?? [fixedWords(pattern)]) this.#words.add(variant);
+    }
+  }
+
+  #addArray(conjunction: Conjunction, within: readonly string[]): void {
+    const { prefix, min, max } = conjunction.array;
+    if (min > max) return;
+    const last = Math.min(max, prefix.length + 1);
+    for (let i = 0; i < last; i++) this.add(itemAt(conjunction, i), within);
+  }
+
+  #addObject(conjunction: Conjunction, within: readonly string[]): void {
+    const { properties, required, names, additional } = conjunction.object;
+    for (const name of new Set([...properties.keys(), ...required])) {
+      this.#words.add(name);
+      this.add(memberOf(conjunction, name), within);
+    }
+    this.add(names, within);
+    this.add(additional, within);
+  }
+
+  #addValue(value: unknown): void {
+    if (typeof value === 'string' || typeof value === 'number') this.#words.add(String(value));
+    if (typeof value !== 'object' || value === null) return;
+    for (const [name, one] of Object.entries(value)) {
+      if (!Array.isArray(value)) this.#words.add(name);
+      this.#addValue(one);
+    }
+  }
 }
-
-/** Code points, kinds of characters, other escapes, and what says only how often and where. */
-const SIGNS =
-  /\\u\{?([\da-f]{4,6})\}?|\\x([\da-f]{2})|\\([sdwb])|\\(.)|(\|)|\{\d*,?\d*\}|\(\?(?::|<\w+>)|[()[\]^$*+?]/gi;
-
-/** The text of a pattern, without its signs. */
-function patternWords(pattern: string): string {
-  return pattern.replaceAll(
-    SIGNS,
-    (_all, long?: string, short?: string, kind?: string, escaped?: string, or?: string) => {
-      if (kind !== undefined || or !== undefined) return ' ';
-      const code = long ?? short;
-      return code === undefined ? (escaped ?? '') : charOf(Number.parseInt(code, 16));
-    },
-  );
-}
-
-const charOf = (code: number): string => (code <= 0x10ffff ? String.fromCodePoint(code) : ' ');

@@ -58,6 +58,7 @@ test.each<[string, GenerateBody[keyof GenerateBody][], unknown[]]>([
 });
 
 test('parameters that contradict each other are refused by name', () => {
+  expect(problemsOf({ grammar: { type: 'json_object' }, allowed_token_ids: [1] })).toEqual(['allowed_token_ids']);
   expect(problemsOf({ logprobs: true, top_logprobs: 20 })).toEqual([]);
   expect(problemsOf({ max_tokens: null, min_tokens: 1e6 })).toEqual([]);
   expect(problemsOf({ top_logprobs: 1 })).toEqual(['top_logprobs']);

@@ -108,12 +108,17 @@ export const GenerateRequest = z
     /** Send the prompt's text first; with `logprobs`, its tokens' log-probabilities too. */
     echo: z.boolean().default(false),
   })
-  .superRefine(({ messages, prompt, min_tokens, max_tokens, logprobs, top_logprobs }, { addIssue }) => {
+  .superRefine((request, { addIssue }) => {
+    const { messages, prompt, min_tokens, max_tokens, logprobs, top_logprobs } = request;
     const refuse = (path: keyof GenerateRequest, message: string) =>
       addIssue({ code: 'custom', path: [path], message });
     if ((messages.length === 0) !== (prompt !== null)) refuse('messages', 'expected either messages or a prompt');
     if (max_tokens !== null && min_tokens > max_tokens) {
       refuse('min_tokens', `expected at most max_tokens (${max_tokens}), found ${min_tokens}`);
+    }
+    // Each alone can always go on to an end. Both together may lead to where nothing is left.
+    if (request.grammar !== null && request.allowed_token_ids !== null) {
+      refuse('allowed_token_ids', 'expected none beside a grammar');
     }
     if (top_logprobs > 0 && !logprobs) refuse('top_logprobs', `expected 0 without logprobs, found ${top_logprobs}`);
   });

@@ -23,7 +23,15 @@ export function grammarOfChat(chat: ChatRequest): AskedGrammar | null {
       param,
     });
   }
-  return asked[0] ?? null;
+  const [only] = asked;
+  if (only !== undefined && chat.allowed_token_ids != null) {
+    throw new PlimsollError(
+      'invalid_value',
+      `'allowed_token_ids' and '${only.param}' cannot be used together: what both allow may have no end. Leave one out.`,
+      { param: 'allowed_token_ids' },
+    );
+  }
+  return only ?? null;
 }
 
 function ofSchema(schema: Record<string, unknown> | string): Grammar {

@@ -8,7 +8,7 @@ import { offeredTools } from '#shared/api/chat-tools.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { CacheState } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
-import { spelledText } from '#shared/grammar/spelled-text.ts';
+import type { Spelled } from '#shared/grammar/spelled-text.ts';
 import type { Line } from '#shared/line/line.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { type Asked, generateBody } from '#shared/protocol/generate-body.ts';
@@ -65,8 +65,8 @@ type Prepared = {
   cost: Cost;
   members: PoolMember[];
   listMembers: () => Promise<PoolMember[]>;
-  /** What a grammar can make the answer say. Empty if nothing. */
-  spelled: string;
+  /** What a grammar can make the answer say. */
+  spelled: Spelled;
   /** How the answer's calls are read; null: it can have none. */
   reads: ReadsTools | null;
 };
@@ -104,8 +104,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     checkTop(caller.policy, extension, trace);
     demandMixable(asked);
     const grammar = grammarOfChat(asked);
-    checkGrammar(grammar, caller);
-    const spelled = grammar === null ? '' : spelledText(grammar.grammar);
+    const spelled = checkGrammar(grammar, caller);
     const allMembers = async () => allowedMembers(await poolMembers(pool, c, asked), caller.policy, asked.model);
     const all = await allMembers();
     const syntax = syntaxOf(all, asked);

@@ -1,11 +1,13 @@
 /**
  * Refuses what an answer cannot be held to, before anything is drawn or reserved: a schema that is
- * wrong, too large or not supported. The backend compiles it again, with the model's tokens.
+ * wrong, too large or not supported. The backend compiles it again, with the model's tokens. What
+ * it can make an answer say comes of the same look.
  */
 import { LRUCache } from 'lru-cache';
 import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { compileGrammar } from '#shared/grammar/compile-grammar.ts';
+import { SPELLS_NOTHING, type Spelled, spelledText } from '#shared/grammar/spelled-text.ts';
 import type { AskedGrammar } from '#shared/protocol/grammar-of-chat.ts';
 
 /** Clients send one schema again and again, also one that is refused. In characters. */
@@ -14,17 +16,16 @@ const MOST_CHECKED = 8_000_000;
 export type CheckGrammar = (
   asked: AskedGrammar | null,
   caller: { tenant: string; policy: Pick<Policy, 'shaping'> },
-) => void;
+) => Spelled;
 
 /** Throws a PlimsollError that names the field, and the place in the schema. */
 export function createCheckGrammar(): CheckGrammar {
-  /** null: it is as it should be. */
-  const checked = new LRUCache<string, { refusal: PlimsollError | null }>({
+  const checked = new LRUCache<string, Outcome>({
     maxSize: MOST_CHECKED,
-    sizeCalculation: (_outcome, key) => 1_000 + key.length,
+    sizeCalculation: (outcome, key) => 1_000 + key.length + ('spelled' in outcome ? outcome.spelled.text.length : 0),
   });
   return (asked, { tenant, policy }) => {
-    if (asked === null) return;
+    if (asked === null) return SPELLS_NOTHING;
     const { grammar, param } = asked;
     if (!policy.shaping.grammar) {
       const expected = param === 'response_format' ? '{"type":"text"}' : 'the field left out';
@@ -38,21 +39,24 @@ export function createCheckGrammar(): CheckGrammar {
     const key = JSON.stringify([tenant, param, grammar]);
     let outcome = checked.get(key);
     if (outcome === undefined) {
-      outcome = { refusal: refusalOf(asked) };
+      outcome = outcomeOf(asked);
       checked.set(key, outcome);
     }
-    if (outcome.refusal === null) return;
+    if ('spelled' in outcome) return outcome.spelled;
     const { code, message } = outcome.refusal;
     throw new PlimsollError(code, message, { param });
   };
 }
 
-function refusalOf({ grammar, param }: AskedGrammar): PlimsollError | null {
+/** What a schema can make an answer say, or why it is refused. */
+type Outcome = { spelled: Spelled } | { refusal: PlimsollError };
+
+function outcomeOf({ grammar, param }: AskedGrammar): Outcome {
   try {
     compileGrammar(grammar, { what: `Invalid schema for '${param}': it` });
-    return null;
+    return { spelled: spelledText(grammar) };
   } catch (thrown) {
-    if (thrown instanceof PlimsollError) return thrown;
+    if (thrown instanceof PlimsollError) return { refusal: thrown };
     throw thrown;
   }
 }

@@ -9,6 +9,7 @@ import { LOOSEST, type Policy } from '#policies/schema.ts';
 import { tighten } from '#policies/tighten.ts';
 import type { CategoryProbability, RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
+import { SPELLS_NOTHING, type Spelled } from '#shared/grammar/spelled-text.ts';
 import type { SignalValues } from '#shared/line/rules.ts';
 import { type Prompt, promptTexts } from '#shared/protocol/prompt-texts.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
@@ -40,18 +41,19 @@ export type Decide = (
     caller: Caller;
     extension: RequestExtension;
     /** What the request can make an answer say, besides what it says itself. */
-    spelled?: string;
+    spelled?: Spelled;
   },
 ) => Promise<{ decision: Decision; cache: 'hit' | 'miss' }>;
 
 export function createDecide(classifier: Classifier): Decide {
   const decisions = new LRUCache<string, Decision>({ max: MAX_DECISIONS });
 
-  return async ({ messages, tools = [] }, { caller, extension, spelled = '' }) => {
+  return async ({ messages, tools = [] }, { caller, extension, spelled = SPELLS_NOTHING }) => {
     const floor = extension.floor ?? LOOSEST.floor;
     const budget = extension.budget ?? LOOSEST.budget;
     const mode = extension.mode ?? 'logits';
-    const said = tools.length === 0 && spelled === '' ? messages : [messages, tools, spelled];
+    const spellsNothing = spelled.text === '' && !spelled.isUnread;
+    const said = tools.length === 0 && spellsNothing ? messages : [messages, tools, spelled];
     const promptDigest = await sha256Hex(JSON.stringify(said));
     const key = JSON.stringify([caller.tenant, caller.version, floor, budget, mode, classifier.version, promptDigest]);
     const known = decisions.get(key);
@@ -59,8 +61,11 @@ export function createDecide(classifier: Classifier): Decide {
 
     // We read the text of every role, and of the tools. The client writes all of it, the
     // assistant's turns too, so skipping one would leave a way around the classifier.
-    const text = [...promptTexts({ messages, tools }), ...(spelled === '' ? [] : [spelled])].join('\n');
-    const { signals, failed } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
+    const text = [...promptTexts({ messages, tools }), ...(spelled.text === '' ? [] : [spelled.text])].join('\n');
+    const found = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
+    const { failed } = found;
+    // What a grammar may force and nobody has read is as good as a text beyond what is read.
+    const signals = spelled.isUnread ? { ...found.signals, unread: 1 } : found.signals;
     // Most requests ask for no bounds of their own, and joining costs as much as all the rest here.
     const isAsked = floor !== LOOSEST.floor || budget !== LOOSEST.budget;
     const policy = isAsked ? tighten(caller.policy, { ...LOOSEST, floor, budget }) : caller.policy;

@@ -26,7 +26,7 @@ const withSchema = (schema: object) => ({
 async function asked(more: object) {
   const answer = await post(under.edge, '/v1/chat/completions', ask({ seed: 1, ...more }));
   const body = (await answer.json()) as {
-    plimsoll: { receipt: string; categories: { name: string; probability: number }[] };
+    plimsoll: { receipt: string; unread: number; categories: { name: string; probability: number }[] };
   };
   expect(answer.status, JSON.stringify(body)).toBe(200);
   const receipt = await verifyReceipt(body.plimsoll.receipt, under.receiptKey.jwks);
@@ -93,6 +93,27 @@ describe('a 400 names the field, and what is wrong', () => {
       /letters/,
     ],
     [{ structured_outputs: { regex: 'a' } }, 'structured_outputs.regex', 'unknown_parameter', /regex/],
+    [
+      { response_format: { type: 'json_object', schema: SCHEMA } },
+      'response_format.schema',
+      'invalid_value',
+      /response_format\.json_schema\.schema/,
+    ],
+    [
+      { response_format: { type: 'json_schema', schema: SCHEMA, json_schema: { name: 'a' } } },
+      'response_format.schema',
+      'invalid_value',
+      /response_format\.json_schema\.schema/,
+    ],
+    [
+      { response_format: { type: 'json_schema', json_schema: { name: 'a', shcema: {} } } },
+      'response_format.json_schema.shcema',
+      'unknown_parameter',
+      /shcema/,
+    ],
+    [{ ...withSchema(SCHEMA), allowed_token_ids: [1] }, 'allowed_token_ids', 'invalid_value', /together/],
+    [{ add_generation_prompt: false }, 'add_generation_prompt', 'unsupported_value', /expected true/],
+    [{ transforms: ['middle-out'] }, 'transforms', 'unsupported_value', /empty/],
     [{ guided_json: {}, response_format: { type: 'json_object' } }, 'guided_json', 'invalid_value', /leave one out/],
   ])('%j', async (more, param, code, message) => {
     const error = await refused(more);
@@ -124,8 +145,14 @@ test('what a schema can make an answer say is classified like the prompt', async
     { const: { a: harm } },
     { anyOf: [{ enum: ['x', harm] }] },
     { type: 'string', pattern: String.raw`^(?:x|\[\[violence=0\.9\]\])+$` },
-    { $defs: { x: { properties: { a: { default: harm } } } }, $ref: '#/$defs/x' },
+    { $defs: { x: { properties: { a: { const: harm } } } }, $ref: '#/$defs/x' },
   ]) {
     expect(most(await asked(withSchema(schema))), JSON.stringify(schema)).toBeGreaterThan(0.5);
   }
+});
+
+test('what a schema may force without being read counts as unread', async () => {
+  const together = { type: 'string', allOf: [{ pattern: '^k.l.$' }, { pattern: '^.i.l$' }] };
+  expect((await asked(withSchema(together))).body.plimsoll.unread).toBe(1);
+  expect((await asked(withSchema({ type: 'string', pattern: '^k.l.$' }))).body.plimsoll.unread).toBe(0);
 });
