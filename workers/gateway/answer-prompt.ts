@@ -237,14 +237,15 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
       },
       onOtherModel: pool.servesAnother,
     };
-    const ask = (among: readonly PoolMember[]) => callBackend({ ...call, candidates: among, breaker: pool });
+    const ask = (among: readonly PoolMember[], { isAgain = false } = {}) =>
+      callBackend({ ...call, candidates: among, breaker: pool, isAgain });
     const upstream =
       line.mode === 'edge'
         ? null
         : ask(candidates).catch((broken: unknown) => {
             // With its status, the client has been told to wait.
             if (!hasWaited || !mayAskAgain(broken)) throw broken;
-            const again = async () => ask(choose(await listMembers()));
+            const again = async () => ask(choose(await listMembers()), { isAgain: true });
             return askAgain(again, { broken, signal: client.signal, patienceMs: timeouts.resumeMs });
           });
     const resuming = { ...call, model, messages, from, pool, members: listMembers };
