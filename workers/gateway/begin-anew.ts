@@ -14,7 +14,7 @@ type Anew = {
 };
 
 /**
- * @param find finds a backend that begins anew; it is asked once, whoever of the answers comes first
+ * @param find finds a backend that begins anew; asked once, whoever of the answers comes first
  * @returns how the answer of this number goes on while it has no token
  */
 export function beginAnew(find: GoOn, { count }: { count: number }): (choice: number) => GoOn {
