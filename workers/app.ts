@@ -14,6 +14,7 @@ import { createBackendPool } from './gateway/backend-pool.ts';
 import { chatCompletions } from './gateway/chat-completions.ts';
 import { completions } from './gateway/completions.ts';
 import { createDecide } from './gateway/decide.ts';
+import { createFreeWork } from './gateway/free-work.ts';
 import { frontPage } from './gateway/front-page.ts';
 import { bareHealth, health, version } from './gateway/health.ts';
 import { hearHeartbeat } from './gateway/hear-heartbeat.ts';
@@ -87,13 +88,14 @@ export function createApp({
   const keyAndBody = readBodyAfter(key, bodyPatience);
   const metered = meterAfter(keyAndBody);
   const answerer = createPromptAnswerer({ decide, pool, classifierVersion, timeouts, findAnswer });
+  const free = createFreeWork();
   const complete = chatCompletions(answerer);
-  const completePrompts = completions(answerer, { pool });
+  const completePrompts = completions(answerer, { pool, free });
   const list = listModels(pool);
   const retrieve = retrieveModel(pool);
   const moderate = moderations(classifier);
-  const toTokens = tokenize(pool);
-  const toText = detokenize(pool);
+  const toTokens = tokenize(pool, free);
+  const toText = detokenize(pool, free);
   app
     .get('/', frontPage(pool))
     // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that

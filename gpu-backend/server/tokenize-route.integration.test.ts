@@ -13,6 +13,7 @@ import { loadBundleHead } from '../model/load-bundle.ts';
 import { writeBundle } from '../model/write-bundle.ts';
 import { type Backend, startBackend } from './start-backend.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './testing/backend-client.ts';
+import { tokenizerWorker } from './tokenize-route.ts';
 
 let dir: string;
 let backend: Backend;
@@ -92,6 +93,17 @@ test('gives the text of tokens, with special ones by their names', async () => {
 test('refuses a text that cannot fit into the context, unread', async () => {
   const work = { ...TEXT, text: 'x'.repeat(200_000) };
   expect(await codeOf(await send(work))).toEqual([400, 'context_length_exceeded', 'messages']);
+});
+
+test('refuses a text of many bytes for each token of the context, whatever the longest token is', async () => {
+  const { tokenizer, renderChat } = await loadBundleHead(dir);
+  const long = Object.defineProperty(Object.create(tokenizer), 'maxTokenBytes', { value: 100_000 });
+  const work = tokenizerWorker({ tokenizer: long, renderChat }, 64);
+  const text = 'x'.repeat(64 * 8 + 1);
+  const about = (param: string) => expect.objectContaining({ code: 'string_above_max_length', param });
+  expect(() => work({ ...TEXT, text })).toThrow(about('prompt'));
+  const messages = [{ role: 'user' as const, content: text }];
+  expect(() => work({ ...CHAT, messages })).toThrow(about('messages'));
 });
 
 test('works only with a fresh order of the edge for this very body', async () => {

@@ -2,6 +2,8 @@
  * `POST /v1/tokenize`: the tokens of a text or a conversation, or the text of tokens. The order is
  * signed by the edge for exactly this body, and works once.
  *
+ * No tokens are charged for it, so it is bounded here: one at a time, and a short queue.
+ *
  * It shows the client's messages as the model reads them and nothing of an expert's own prompt.
  */
 import type { Context } from 'hono';
@@ -18,7 +20,13 @@ import {
 import type { EngineInfo } from '../engine/engine.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { orderToken } from './order-token.ts';
+import { createTurns } from './turns.ts';
 import { createUsedDirectives } from './used-directives.ts';
+
+/** A text of this many bytes for each token of the context is no prompt that anybody counts. */
+const MOST_BYTES_PER_TOKEN = 8;
+/** It is the thread that sends all answers' frames. */
+const MOST_WAITING = 16;
 
 /** Does the work that the bundle's tokenizer is asked for. */
 export type TokenizerWorker = (work: TokenizerWork) => Tokens | Detokenized;
@@ -31,16 +39,28 @@ export function tokenizerWorker(
   { tokenizer, renderChat }: Pick<BundleHead, 'tokenizer' | 'renderChat'>,
   contextLength: number,
 ): TokenizerWorker {
-  const refuseTooLong = (texts: readonly string[]) => {
-    const fewest = fewestTokens(utf8Bytes(texts), tokenizer.maxTokenBytes);
+  const refuseTooLong = (texts: readonly string[], param: string) => {
+    const bytes = utf8Bytes(texts);
+    const fewest = fewestTokens(bytes, tokenizer.maxTokenBytes);
     if (fewest >= contextLength) throw contextLengthExceeded(fewest, contextLength, { atLeast: true });
+    // Some vocabularies have a token of hundreds of bytes, and then that bounds nothing.
+    const most = MOST_BYTES_PER_TOKEN * contextLength;
+    if (bytes <= most) return;
+    throw new PlimsollError(
+      'string_above_max_length',
+      `'${param}' has ${bytes} bytes: expected at most ${most}, ${MOST_BYTES_PER_TOKEN} for each token of the context.`,
+      { param },
+    );
   };
   const plain = (work: Exclude<TokenizerWork, { kind: 'ids' }>): number[] => {
     if (work.kind === 'text') {
-      refuseTooLong([work.text]);
+      refuseTooLong([work.text], 'prompt');
       return tokenizer.encode(work.text);
     }
-    refuseTooLong(work.messages.map(({ content }) => content));
+    refuseTooLong(
+      work.messages.map(({ content }) => content),
+      'messages',
+    );
     return renderChat(work.messages, { addGenerationPrompt: work.generation_prompt });
   };
   return (work) => {
@@ -82,6 +102,7 @@ export function tokenizeRoute({
   refuseWhileDraining: () => void;
 }) {
   const used = createUsedDirectives();
+  const turns = createTurns({ mostWaiting: MOST_WAITING });
   return async (c: Context): Promise<Response> => {
     refuseWhileDraining();
     const token = orderToken(c.req.header('authorization'));
@@ -96,7 +117,7 @@ export function tokenizeRoute({
         param: 'model',
       });
     }
-    return c.json(tokenize(work));
+    return c.json(await turns(() => tokenize(work)));
   };
 }
 

@@ -51,6 +51,13 @@ test('accepts any 64-bit seed unchanged, and refuses a larger one', () => {
   expect(() => seedOf('9223372036854775807')).toThrow(/'seed'/);
 });
 
+test('refuses a token id that is allowed twice', () => {
+  const asked = (allowed_token_ids: number[]) =>
+    parseChatRequest({ model: 'm', messages: [{ role: 'user', content: '?' }], allowed_token_ids });
+  expect(asked([5, 6]).allowed_token_ids).toEqual([5, 6]);
+  expect(() => asked([5, 6, 5])).toThrow(/'allowed_token_ids': expected each token id once/);
+});
+
 test('takes every parameter of generation that a chat has', () => {
   // `grammar` is what becomes of `response_format`.
   const elsewhere = ['expert_logprobs', 'messages', 'prompt', 'echo', 'grammar'];

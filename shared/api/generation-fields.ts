@@ -28,7 +28,7 @@ export const MOST_CHOICES = 128;
 export const MOST_TOP_LOGPROBS = 20;
 const MOST_BIASES = 1024;
 /** No vocabulary has more tokens. */
-const MOST_ALLOWED = 300_000;
+export const MOST_ALLOWED = 300_000;
 
 export const LogitBias = z
   .record(z.string().regex(/^(0|[1-9]\d{0,8})$/, 'a token id'), z.number().min(-100).max(100))
@@ -51,7 +51,12 @@ export const generationFields = {
   repetition_penalty: Sampling.shape.repetition_penalty.nullish(),
   min_tokens: z.int().min(0).nullish(),
   ignore_eos: z.boolean().nullish(),
-  allowed_token_ids: z.array(z.int().min(0)).min(1).max(MOST_ALLOWED).nullish(),
+  allowed_token_ids: z
+    .array(z.int().min(0))
+    .min(1)
+    .max(MOST_ALLOWED)
+    .refine((ids) => new Set(ids).size === ids.length, 'each token id once')
+    .nullish(),
   stream: z.boolean().nullish(),
   stream_options: z
     .strictObject({

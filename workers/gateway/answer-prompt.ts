@@ -37,6 +37,7 @@ import { placeOf, regionOf } from './latency-class.ts';
 import type { MeterEnv } from './limits.ts';
 import { type Cost, costOf } from './limits-cost.ts';
 import { demandMixable } from './mixable.ts';
+import { isOnlyHelpful } from './pool-member.ts';
 import { poolMembers } from './pool-members.ts';
 import type { AnswerEvents } from './read-answer.ts';
 import { readAnswers } from './read-answers.ts';
@@ -69,6 +70,8 @@ type Prepared = {
   spelled: Spelled;
   /** How the answer's calls are read; null: it can have none. */
   reads: ReadsTools | null;
+  /** The only one whose backends may answer; null: any. */
+  bundle: string | null;
 };
 
 type Decided = Prepared & Awaited<ReturnType<Decide>> & { line: Line };
@@ -95,8 +98,16 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
   const signerOfMixed = createMixedSigner();
   const mixedSigner = async (config: Config) => (await signerOfMixed(config)) ?? refuseUnsigned();
 
-  /** Everything that can be refused before anybody reads the prompt. */
-  async function prepare(asked: Asked, c: Metered): Promise<Prepared> {
+  /**
+   * Everything that can be refused before anybody reads the prompt.
+   *
+   * @param bundle whose tokenizer said what the prompt's ids are; null: it has none
+   */
+  async function prepare(
+    asked: Asked,
+    c: Metered,
+    { bundle = null }: { bundle?: string | null } = {},
+  ): Promise<Prepared> {
     const caller = await chooseStanding(c.var.caller, asked.messages, c.var.config.directiveKey);
     demandShaping(asked, caller.policy);
     const extension = asked.plimsoll ?? {};
@@ -105,7 +116,8 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     demandMixable(asked);
     const grammar = grammarOfChat(asked);
     const spelled = checkGrammar(grammar, caller);
-    const allMembers = async () => allowedMembers(await poolMembers(pool, c, asked), caller.policy, asked.model);
+    const allMembers = async () =>
+      ofBundle(allowedMembers(await poolMembers(pool, c, asked), caller.policy, asked.model), bundle);
     const all = await allMembers();
     const syntax = syntaxOf(all, asked);
     const speaking = { model: asked.model, syntax };
@@ -114,7 +126,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     refuseTooLong(members, { ...asked, tools: offeredTools(asked) });
     const cost = await costOf(asked, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
     const reads = syntax && readsTools(asked, { syntax, requestId: c.var.requestId });
-    return { asked, caller, trace, cost, members, listMembers, spelled, reads };
+    return { asked, caller, trace, cost, members, listMembers, spelled, reads, bundle };
   }
 
   /** Reads the prompt. Throws if the policy refuses it. */
@@ -135,7 +147,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
 
   /** Call this once what it can cost is reserved. */
   async function begin(decided: Decided, c: Metered): Promise<Answering> {
-    const { asked, caller, trace, members, listMembers, decision, cache, line } = decided;
+    const { asked, caller, trace, members, listMembers, decision, cache, line, bundle } = decided;
     const { config, requestId, meter, trace: requestTrace } = c.var;
     const { model, messages } = asked;
     const looks = decision.secondLook !== null;
@@ -236,14 +248,15 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
       },
       onOtherModel: pool.servesAnother,
     };
-    const ask = (among: readonly PoolMember[]) => callBackend({ ...call, candidates: among, breaker: pool });
+    const ask = (among: readonly PoolMember[], { isAgain = false } = {}) =>
+      callBackend({ ...call, candidates: among, breaker: pool, isAgain });
     const upstream =
       line.mode === 'edge'
         ? null
         : ask(candidates).catch((broken: unknown) => {
             // With its status, the client has been told to wait.
             if (!hasWaited || !mayAskAgain(broken)) throw broken;
-            const again = async () => ask(choose(await listMembers()));
+            const again = async () => ask(choose(await listMembers()), { isAgain: true });
             return askAgain(again, { broken, signal: client.signal, patienceMs: timeouts.resumeMs });
           });
     const resuming = { ...call, model, messages, from, pool, members: listMembers };
@@ -269,6 +282,12 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
             return { start: first.start, events };
           };
     const begins = start().then(async ({ start, events }): Promise<BegunAnswer> => {
+      // Its weights have changed since it was last heard.
+      if (bundle !== null && start.bundle !== bundle) {
+        lead?.giveUp();
+        client.abort();
+        throw otherBundle();
+      }
       await meter.promptCounted(start.prompt_tokens).catch((thrown: unknown) => {
         lead?.giveUp();
         client.abort();
@@ -309,6 +328,20 @@ async function* endedBy(events: AnswerEvents, over: () => void): AnswerEvents {
     over();
   }
 }
+
+/**
+ * The backends whose tokenizer reads ids as the edge was told, and those of the helpfulness pool:
+ * what is read there decides nothing about the line.
+ */
+function ofBundle(members: readonly PoolMember[], bundle: string | null): PoolMember[] {
+  if (bundle === null) return [...members];
+  const alike = members.filter((member) => member.bundle === bundle || isOnlyHelpful(member));
+  if (members.length > 0 && alike.every(isOnlyHelpful)) throw otherBundle();
+  return alike;
+}
+
+const otherBundle = () =>
+  new PlimsollError('backend_unavailable', 'The model is changing at this moment. Please try again.');
 
 function lineOf(verdict: Exclude<Verdict, { action: 'refuse' }>): Line {
   if (verdict.action === 'answer') return verdict.line;

@@ -32,6 +32,7 @@ function call(
     breaker = createBreaker({ restMs: 1 }),
     onWaiting = (): void => undefined,
     retries,
+    isAgain = false,
     hedgeMs = NEVER_MS,
     frameMs = NEVER_MS,
     signal = new AbortController().signal,
@@ -39,6 +40,7 @@ function call(
     breaker?: Breaker;
     onWaiting?: () => void;
     retries?: RetryBudget;
+    isAgain?: boolean;
     hedgeMs?: number;
     frameMs?: number;
     signal?: AbortSignal;
@@ -86,6 +88,7 @@ function call(
     },
     onWaiting,
     random: () => 0,
+    isAgain,
     ...(retries && { retries }),
   });
   return { answer, asked };
@@ -270,3 +273,15 @@ test('a 429 of whatever is in front of a backend means that it is full', async (
 });
 
 type Gate = PromiseWithResolvers<void>;
+
+test('a request that is sent again is a retry from its first attempt on, and earns none', async () => {
+  const budgets = createRetryBudgets({ share: 1, reserve: 2, now: () => 0 });
+  const retries = budgets.of('acme');
+  const one = { one: refusal(400, 'context_length_exceeded') };
+  const again = () => call(one, { retries, isAgain: true });
+  const first = again();
+  await expect(first.answer).rejects.toMatchObject({ code: 'context_length_exceeded' });
+  const second = again();
+  await expect(second.answer).rejects.toMatchObject({ code: 'backend_unavailable' });
+  expect([first.asked, second.asked]).toEqual([['one'], []]);
+});

@@ -29,6 +29,8 @@ export type CallOptions = Omit<AttemptOptions, 'onBroken'> & {
   onOtherModel: (url: string) => void;
   /** Bounds the attempts after the first. Without one, only their number per request is bounded. */
   retries?: RetryBudget;
+  /** Whether the request was sent before, and broke: then its first attempt is a retry as well. */
+  isAgain?: boolean;
   /** From 0 to 1, for the wait before a retry. */
   random?: () => number;
 };
@@ -36,7 +38,7 @@ export type CallOptions = Omit<AttemptOptions, 'onBroken'> & {
 type Outcome = { attempt: Attempt; answer: BackendAnswer } | { attempt: Attempt; error: unknown } | 'silence';
 
 export async function callBackend(options: CallOptions): Promise<BackendAnswer> {
-  const { breaker, timeouts, signal, requestId, retries, random = Math.random } = options;
+  const { breaker, timeouts, signal, requestId, retries, isAgain = false, random = Math.random } = options;
   const unasked = options.candidates.slice();
   const running = new Map<Attempt, Promise<Outcome>>();
   let asked = 0;
@@ -67,15 +69,20 @@ export async function callBackend(options: CallOptions): Promise<BackendAnswer> 
   /** Once a backend has said that it has the request, we ask no other in parallel. */
   const mayAskAnother = () =>
     asked < MAX_ATTEMPTS && unasked.length > 0 && ![...running.keys()].some((attempt) => attempt.hasSpoken());
-  const askAnother = () => {
-    if (!mayAskAnother()) return;
+  const retry = () => {
     if (retries === undefined) askNext();
     else retries.spend(askNext);
   };
+  const askAnother = () => {
+    if (mayAskAnother()) retry();
+  };
 
   try {
-    retries?.request();
-    askNext();
+    if (isAgain) retry();
+    else {
+      retries?.request();
+      askNext();
+    }
     while (running.size > 0) {
       const outcome = await firstOf([...running.values()], mayAskAnother() ? timeouts.hedgeMs : null);
       if (outcome === 'silence') {

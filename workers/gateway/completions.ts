@@ -16,13 +16,16 @@ import { MAX_PROMPTS_CHARS } from '#shared/api/text-limits.ts';
 import { askedOfPrompt } from '#shared/protocol/asked-of.ts';
 import { parseJson } from '../request/read-body.ts';
 import { report } from '../request/render-error.ts';
+import type { Caller } from '../request/tenant-directory.ts';
 import { allowedMembers } from './allowed.ts';
+import { demandShaping } from './allowed-shaping.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import { cacheHeaders, ignoredHeaders } from './answer-headers.ts';
 import type { Answering, createPromptAnswerer, Metered } from './answer-prompt.ts';
-import type { BackendPool } from './backend-pool.ts';
+import type { BackendPool, PoolMember } from './backend-pool.ts';
 import { decodePrompts } from './decode-prompts.ts';
-import { costOfAll } from './limits-cost.ts';
+import type { FreeWork } from './free-work.ts';
+import { costOf, costOfAll } from './limits-cost.ts';
 import { mergeAnswers } from './merge-answers.ts';
 import { poolMembers } from './pool-members.ts';
 import type { AnswerEvents } from './read-answer.ts';
@@ -32,19 +35,24 @@ import { wholeCompletion } from './whole-completion.ts';
 
 type Answerer = ReturnType<typeof createPromptAnswerer>;
 
-export function completions({ prepare, decideOn, begin }: Answerer, { pool }: { pool: BackendPool }) {
+export function completions(
+  { prepare, decideOn, begin }: Answerer,
+  { pool, free }: { pool: BackendPool; free: FreeWork },
+) {
   return async (c: Metered): Promise<Response> => {
     const body = parseJson(c.var.body);
     const completion = parseCompletionRequest(body);
     const prompts = promptsOf(completion);
     const perPrompt = completion.n ?? 1;
     return namingPrompt(async () => {
-      const texts = await textsOf(prompts, { completion, c, pool });
+      demandShapingOfEither(completion, c.var.caller);
+      const isReserved = await reserveUnread(prompts, { completion, c, pool });
+      const { texts, bundle } = await textsOf(prompts, { completion, c, pool, free });
       demandBoundedWork(texts);
       const asked = prompts.map((prompt, i) => askedOfPrompt(completion, { prompt, text: texts[i] ?? '' }));
-      const prepared = await Promise.all(asked.map((one) => prepare(one, c)));
+      const prepared = await Promise.all(asked.map((one) => prepare(one, c, { bundle })));
       const costs = prepared.map(({ cost }) => cost);
-      const reserved = c.var.meter.reserve(await costOfAll(costs));
+      const reserved = isReserved ? undefined : c.var.meter.reserve(await costOfAll(costs));
       // All of them, before one costs anything.
       const decided = await Promise.all(prepared.map((one) => decideOn(one, c))).finally(() => reserved);
       const all = await beginAll(decided.map((one) => () => begin(one, c)));
@@ -77,16 +85,59 @@ export function completions({ prepare, decideOn, begin }: Answerer, { pool }: { 
   };
 }
 
-/** What the prompts say. A backend tells the text of ids. */
+/** Which of two policies decides, only the text can say. What neither allows is not even read. */
+function demandShapingOfEither(completion: CompletionRequest, { policy, canary }: Caller): void {
+  try {
+    demandShaping(completion, policy);
+  } catch (thrown) {
+    if (canary === null) throw thrown;
+    demandShaping(completion, canary.policy);
+  }
+}
+
+type About = { completion: CompletionRequest; c: Metered; pool: BackendPool };
+
+const isIds = (prompt: OnePrompt) => typeof prompt !== 'string';
+
+async function membersOf({ completion: { model }, c, pool }: About): Promise<PoolMember[]> {
+  return allowedMembers(await poolMembers(pool, c, { model }), c.var.caller.policy, model);
+}
+
+/**
+ * Reserves what ids can cost before a backend reads them: their number is known. Where a policy
+ * counts the tries of a prompt, its text has to be known first, so there it is done later. Returns
+ * whether it is done.
+ */
+async function reserveUnread(prompts: readonly OnePrompt[], about: About): Promise<boolean> {
+  const { completion, c } = about;
+  const { caller, meter } = c.var;
+  const { tries_per_prompt_per_minute: tries } = caller.limits ?? caller.policy.limits;
+  if (!prompts.some(isIds) || tries !== null) return false;
+  const members = await membersOf(about);
+  const maxTokensOfPolicy = caller.policy.limits.max_tokens;
+  const costs = prompts.map((prompt) => {
+    const text = typeof prompt === 'string' ? prompt : '';
+    return costOf(askedOfPrompt(completion, { prompt, text }), { members, maxTokensOfPolicy });
+  });
+  await meter.reserve(await costOfAll(await Promise.all(costs)));
+  return true;
+}
+
+/**
+ * What the prompts say. A backend tells the text of ids, and of which bundle it is; null if nobody
+ * was asked.
+ */
 async function textsOf(
   prompts: readonly OnePrompt[],
-  { completion: { model }, c, pool }: { completion: CompletionRequest; c: Metered; pool: BackendPool },
-): Promise<string[]> {
+  { free, ...about }: About & { free: FreeWork },
+): Promise<{ texts: string[]; bundle: string | null }> {
   const ids = prompts.filter((prompt) => typeof prompt !== 'string');
-  if (ids.length === 0) return prompts.filter((prompt) => typeof prompt === 'string');
-  const members = allowedMembers(await poolMembers(pool, c, { model }), c.var.caller.policy, model);
-  const { directiveKey } = c.var.config;
-  return decodePrompts({ model, prompts: ids }, { members, requestId: c.var.requestId, directiveKey });
+  if (ids.length === 0) return { texts: prompts.filter((prompt) => typeof prompt === 'string'), bundle: null };
+  const { config, caller, requestId } = about.c.var;
+  free(caller);
+  const asked = { model: about.completion.model, prompts: ids };
+  const { directiveKey } = config;
+  return decodePrompts(asked, { members: await membersOf(about), requestId, directiveKey });
 }
 
 /** Each text is read up to a length of its own, and all of them together are bounded, too. */

@@ -14,7 +14,7 @@ import { crossedLine } from '#shared/protocol/line-held.ts';
 import type { SecondLook } from '#shared/protocol/second-look.ts';
 import { ExpertRows } from './expert-rows.ts';
 import type { ExpertSession } from './expert-socket.ts';
-import { type MixedEnd, mixAnswer } from './mix-answer.ts';
+import { type MixedEnd, maskOf, mixAnswer } from './mix-answer.ts';
 import { unheard } from './pool-member.ts';
 
 afterEach(() => vi.useRealTimers());
@@ -349,4 +349,12 @@ test('a stop string, half characters and the end of an answer are those of any o
   expect(whole).toMatchObject({ text: 'abcd', end: { finish_reason: 'stop', usage: { completion_tokens: 5 } } });
   const stopped = await mixed({ safety: both, helpful: both, request: { stop: ['cd'] } });
   expect(stopped).toMatchObject({ text: 'ab', end: { finish_reason: 'stop', usage: { completion_tokens: 4 } } });
+});
+
+test('as many ids as a request may allow make a mask, and one beyond any vocabulary makes none larger', () => {
+  const ids = Array.from({ length: 300_000 }, (_, id) => id);
+  const bits = maskOf(ids)!.allowed()!;
+  expect(bits.length).toBe(300_000 / 32);
+  expect(bits.every((word) => word === 0xffffffff)).toBe(true);
+  expect([...maskOf([1, 2 ** 31 - 1, 2 ** 53 - 1])!.allowed()!]).toEqual([2]);
 });

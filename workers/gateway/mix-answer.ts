@@ -14,6 +14,7 @@ import { toLogprob, toNats } from '#shared/answer/token-numbers.ts';
 import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import type { FinishReason } from '#shared/api/chat-answer.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { MOST_ALLOWED } from '#shared/api/generation-fields.ts';
 import type { LookReport, TokenTrace } from '#shared/api/plimsoll-extension.ts';
 import {
   addWeight,
@@ -192,10 +193,14 @@ function samplingOf({ request, vocabulary, key, safety: { start } }: MixOptions)
   return new AnswerSampling(asked, { key, vocabulary, mask: maskOf(sampling.allowedIds) });
 }
 
-function maskOf(allowedIds: readonly number[] | undefined): TokenMask | null {
+export function maskOf(allowedIds: readonly number[] | undefined): TokenMask | null {
   if (allowedIds === undefined) return null;
-  const bits = new Uint32Array(1 + (Math.max(...allowedIds) >> 5));
-  for (const id of allowedIds) bits[id >> 5] = (bits[id >> 5] ?? 0) | (1 << (id & 31));
+  // An id that no vocabulary has is never drawn, and must not make the mask as large as itself.
+  const ids = allowedIds.filter((id) => id < MOST_ALLOWED);
+  // As arguments of one call, so many ids may be more than a stack holds.
+  const largest = ids.reduce((most, id) => Math.max(most, id), 0);
+  const bits = new Uint32Array(1 + (largest >> 5));
+  for (const id of ids) bits[id >> 5] = (bits[id >> 5] ?? 0) | (1 << (id & 31));
   return { allowed: () => bits, accept: () => {} };
 }
 

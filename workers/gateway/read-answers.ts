@@ -7,11 +7,12 @@ import { AnswerAccount } from '#shared/protocol/answer-account.ts';
 import type { Frame, GenerateBody } from '#shared/protocol/generate.ts';
 import type { Receipt } from '#shared/protocol/receipt.ts';
 import type { BackendAnswer } from './attempt.ts';
+import { beginAnew } from './begin-anew.ts';
 import { checkReceipt } from './check-receipt.ts';
 import { mergeAnswers } from './merge-answers.ts';
 import { type AnswerEvents, type GoOn, readAnswer } from './read-answer.ts';
 import { type ResumeOptions, resumeElsewhere } from './resume-elsewhere.ts';
-import { onlyChoice, splitChoices } from './split-choices.ts';
+import { splitChoices } from './split-choices.ts';
 
 export function readAnswers(
   first: BackendAnswer,
@@ -32,12 +33,13 @@ export function readAnswers(
   },
 ): AnswerEvents {
   const { n = 1, echo = false } = request;
+  const anewOf = beginAnew(resumeElsewhere(resuming), { count: n });
   const read = (frames: AsyncIterable<Frame[]>, choice: number) =>
     readAnswer(
       { ...first, frames },
       {
         account: new AnswerAccount(frameKey, { choice }),
-        goOn: n === 1 ? resumeElsewhere(resuming) : onlyWith(choice, resumeElsewhere(resuming)),
+        goOn: n === 1 ? resumeElsewhere(resuming) : either(resumeElsewhere(resuming), anewOf(choice)),
         checkReceipt: async (seen, { member, start, directive }) => {
           // With other weights than when it was last heard, a backend may have another probe.
           const probe = start.bundle === member.bundle ? member.secondLook : null;
@@ -52,13 +54,7 @@ export function readAnswers(
   return mergeAnswers(splitChoices(first.frames, { count: n }).map(read));
 }
 
-/**
- * Goes on with one of several answers. One that has no token yet begins anew, and its backend is
- * asked for all of them.
- */
-function onlyWith(choice: number, goOn: GoOn): GoOn {
-  return async (account, about) => {
-    const next = await goOn(account, about);
-    return account.position > 0 ? next : { ...next, frames: onlyChoice(next.frames, { choice }) };
-  };
+/** Goes on with one of several answers. Those that have no token yet begin anew together. */
+function either(goOn: GoOn, anew: GoOn): GoOn {
+  return (account, about) => (account.position > 0 ? goOn : anew)(account, about);
 }

@@ -19,7 +19,7 @@ const MOST_FRUITLESS = 4;
 const FIRST_WAIT_MS = 25;
 const LONGEST_WAIT_MS = 1_000;
 
-export type ResumeOptions = Omit<CallOptions, 'candidates' | 'directive' | 'expects' | 'breaker'> & {
+export type ResumeOptions = Omit<CallOptions, 'candidates' | 'directive' | 'expects' | 'breaker' | 'isAgain'> & {
   /** What was signed for the first backend, without what depended on it. */
   directive: Omit<Directive, 'id'>;
   model: string;
@@ -79,6 +79,7 @@ export function resumeElsewhere({
         candidates: candidates.toSorted((a, b) => Number(broke.has(a.url)) - Number(broke.has(b.url))),
         expects: start,
         breaker: pool,
+        isAgain: true,
       });
     }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Frame } from '#shared/protocol/generate.ts';
-import { onlyChoice, splitChoices } from './split-choices.ts';
+import { splitChoices } from './split-choices.ts';
 
 const text = (text: string, choice?: number): Frame => ({
   type: 'text',
@@ -61,12 +61,13 @@ test('a frame of an answer that nobody asked for breaks them all', async () => {
   await expect(said(first!)).rejects.toThrow(/broke off/);
 });
 
-test('whoever wants one answer leaves when it has ended', async () => {
-  // The cast: nobody looks at the rest of an end.
-  const end = { type: 'end', choice: 1, remaining: 1 } as unknown as Frame;
-  const { frames, state } = source([[text('a'), text('x', 1)], [end], [text('b')]]);
-  const batches: Frame[][] = [];
-  for await (const batch of onlyChoice(frames, { choice: 1 })) batches.push(batch);
-  expect(batches).toEqual([[text('x')], [{ type: 'end' }]]);
+test('where not all are read, the source is left once those have ended that are', async () => {
+  const { frames, state } = source([[text('a'), text('x', 1)], [text('y', 1)], [text('b')]]);
+  const onLeft = () => expect(state.left).toBe(false);
+  const [, second] = splitChoices(frames, { count: 3, readers: () => 1, onLeft });
+  for await (const batch of second!) {
+    expect(batch).toEqual([text('x')]);
+    break;
+  }
   expect(state.left).toBe(true);
 });

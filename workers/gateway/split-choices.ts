@@ -8,20 +8,28 @@
 import type { Frame } from '#shared/protocol/generate.ts';
 import { brokenOff } from './read-frames.ts';
 
-/** The frames of each answer, as those of a request for one. */
-export function splitChoices(frames: AsyncIterable<Frame[]>, { count }: { count: number }): AsyncIterable<Frame[]>[] {
+/**
+ * The frames of each answer, as those of a request for one.
+ *
+ * @param readers how many of them are read: once so many have been, the source is left
+ * @param onLeft called before that
+ */
+export function splitChoices(
+  frames: AsyncIterable<Frame[]>,
+  { count, readers = () => count, onLeft = () => {} }: { count: number; readers?: () => number; onLeft?: () => void },
+): AsyncIterable<Frame[]>[] {
   const source = frames[Symbol.asyncIterator]();
   const queues: Frame[][] = Array.from({ length: count }, () => []);
   let reading: Promise<void> | null = null;
   let isOver = false;
   let thrown: { error: unknown } | null = null;
-  let readers = count;
+  let done = 0;
 
   async function read(): Promise<void> {
     try {
-      const { done, value } = await source.next();
-      if (done === true) isOver = true;
-      else for (const frame of value) deal(frame);
+      const next = await source.next();
+      if (next.done === true) isOver = true;
+      else for (const frame of next.value) deal(frame);
     } catch (error) {
       thrown = { error };
     } finally {
@@ -51,30 +59,15 @@ export function splitChoices(frames: AsyncIterable<Frame[]>, { count }: { count:
         }
       }
     } finally {
-      readers--;
-      if (readers === 0) await source.return?.();
+      done++;
+      if (done === readers()) {
+        if (thrown === null && !isOver) onLeft();
+        await source.return?.();
+      }
     }
   }
 
   return queues.map(of);
-}
-
-/**
- * The frames of one of several answers. The others, which are drawn as well, are not wanted: this
- * leaves once the one has ended.
- */
-export async function* onlyChoice(
-  frames: AsyncIterable<Frame[]>,
-  { choice }: { choice: number },
-): AsyncGenerator<Frame[], void, void> {
-  for await (const batch of frames) {
-    const own = batch.filter((frame) => {
-      const isOfAnswer = frame.type === 'token' || frame.type === 'text' || frame.type === 'end';
-      return !isOfAnswer || (frame.choice ?? 0) === choice;
-    });
-    if (own.length > 0) yield own.map(asOnly);
-    if (own.some(({ type }) => type === 'end')) return;
-  }
 }
 
 function asOnly(frame: Frame): Frame {

@@ -1,7 +1,7 @@
 /**
  * `POST /tokenize` and `POST /detokenize`, as vLLM has them. The tokenizer is the backend's, which
  * works on a signed order. No token is drawn, so none is charged; the request counts against the
- * limits on requests.
+ * limits on requests, and where there is none, against a bound of the isolate (free-work.ts).
  */
 import type * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
@@ -27,6 +27,7 @@ import { parseJson } from '../request/read-body.ts';
 import { allowedMembers } from './allowed.ts';
 import { askOneOf, wellFirst } from './ask-one-of.ts';
 import type { BackendPool, PoolMember } from './backend-pool.ts';
+import type { FreeWork } from './free-work.ts';
 import type { MeterEnv } from './limits.ts';
 import { isOnlyHelpful } from './pool-member.ts';
 import { poolMembers } from './pool-members.ts';
@@ -34,11 +35,16 @@ import { membersServing, servedModels } from './served-models.ts';
 
 const TIMEOUT_MS = 30_000;
 
-export function tokenize(pool: BackendPool) {
+export function tokenize(pool: BackendPool, free: FreeWork) {
   return async (c: AppContext<MeterEnv>): Promise<Response> => {
     const asked = parseTokenizeRequest(parseJson(c.var.body));
     const { model, members } = await membersFor(asked.model ?? null, { c, pool });
-    const { ids, strings, context_length } = await work(c, { members, asked: workOf(asked, model), answer: Tokens });
+    const { ids, strings, context_length } = await work(c, {
+      free,
+      members,
+      asked: workOf(asked, model),
+      answer: Tokens,
+    });
     return c.json({
       count: ids.length,
       max_model_len: context_length,
@@ -48,11 +54,12 @@ export function tokenize(pool: BackendPool) {
   };
 }
 
-export function detokenize(pool: BackendPool) {
+export function detokenize(pool: BackendPool, free: FreeWork) {
   return async (c: AppContext<MeterEnv>): Promise<Response> => {
     const { tokens, ...asked } = parseRequest(DetokenizeRequest, parseJson(c.var.body));
     const { model, members } = await membersFor(asked.model ?? null, { c, pool });
-    const { text } = await work(c, { members, asked: { kind: 'ids', model, ids: tokens }, answer: Detokenized });
+    const asIds: TokenizerWork = { kind: 'ids', model, ids: tokens };
+    const { text } = await work(c, { free, members, asked: asIds, answer: Detokenized });
     return c.json({ prompt: text } satisfies DetokenizeAnswer);
   };
 }
@@ -90,9 +97,15 @@ function onlyModel(members: readonly PoolMember[]): string {
 
 async function work<Answer>(
   c: AppContext<MeterEnv>,
-  { members, asked, answer }: { members: readonly PoolMember[]; asked: TokenizerWork; answer: z.ZodType<Answer> },
+  {
+    free,
+    members,
+    asked,
+    answer,
+  }: { free: FreeWork; members: readonly PoolMember[]; asked: TokenizerWork; answer: z.ZodType<Answer> },
 ): Promise<Answer> {
   const { caller, meter, requestId, config } = c.var;
+  free(caller);
   // Nothing is sent to a model here, so this is no try of any prompt.
   const digest = await sha256Hex(requestId);
   await meter.reserve({ model: asked.model, prompt: 0, total: 0, context: 0, answer: 0, digest, tries: 1 });

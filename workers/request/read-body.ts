@@ -6,6 +6,7 @@
  * while, and throw it away as it comes.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
+import { isDeeperThan, MOST_DEPTH } from '#shared/api/json-depth.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
 import type { BodyEnv, CallerEnv, Middleware, OperatorEnv, OwnPageEnv, TenantAccessEnv } from './context.ts';
 import { type BodyFormat, bodyFormat, decompress } from './decode-body.ts';
@@ -74,7 +75,14 @@ export function discardUnread({ unwantedMs }: BodyPatience): Middleware {
   };
 }
 
+/** Throws `invalid_json` if it is none, or nested so deep that nobody could walk it. */
 export function parseJson(body: string): unknown {
+  if (isDeeperThan(MOST_DEPTH, body)) {
+    throw new PlimsollError(
+      'invalid_json',
+      `The JSON body of your request is nested too deep: expected at most ${MOST_DEPTH} objects and arrays in one another.`,
+    );
+  }
   try {
     return parseExactly(body);
   } catch (cause) {

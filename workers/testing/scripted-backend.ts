@@ -12,6 +12,7 @@ import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { NO_WEIGHTS } from '#shared/gate/index.ts';
 import { JUDGEMENTS, type Judgement } from '#shared/line/categories.ts';
 import type { Mode } from '#shared/line/line.ts';
+import { DECODE_PATH } from '#shared/protocol/decode.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
 import { deriveFrameKey } from '#shared/protocol/frame-mac.ts';
 import { type Frame, type GenerateBody, GenerateRequest, type TokenFrame } from '#shared/protocol/generate.ts';
@@ -27,7 +28,7 @@ import { markFrames } from './mark-frames.ts';
 import { createReceiptKey, type ReceiptKey } from './receipt-key.ts';
 import { type Script, writeScript } from './scripted-answer.ts';
 import { scriptedReceipt } from './scripted-receipt.ts';
-import { scriptedTokenizer } from './scripted-tokenizer.ts';
+import { scriptedDecoder, scriptedTokenizer } from './scripted-tokenizer.ts';
 
 const DRAWS = 'scripted';
 export const PROBE_VERSION = '0123456789ab';
@@ -62,6 +63,8 @@ export type ScriptedBackend = {
   readonly aborted: number;
   /** How many answers its heads were asked about. */
   readonly scored: number;
+  /** How often it was asked what ids say. */
+  readonly decoded: number;
   close(): Promise<void>;
 };
 
@@ -99,6 +102,7 @@ export async function startScriptedBackend({
   let firstReceipt: string | undefined;
   let aborted = 0;
   let scored = 0;
+  let decoded = 0;
 
   const server = createServer((request, response) => {
     answer(request, response).catch((thrown: unknown) => {
@@ -149,6 +153,11 @@ export async function startScriptedBackend({
       }
       const { model, bundle, scores } = backend;
       return void response.end(JSON.stringify({ model, bundle, ...scores!, tokens: 12 } satisfies ScoreAnswer));
+    }
+    if (request.url === DECODE_PATH) {
+      decoded++;
+      const about = { key, bundle: backend.bundle };
+      return void response.end(await scriptedDecoder(request.headers, Buffer.concat(chunks), about));
     }
     if (request.url === TOKENIZE_PATH) {
       const about = { key, contextLength, isThere: backend.tokenizes };
@@ -388,6 +397,9 @@ export async function startScriptedBackend({
     },
     get scored() {
       return scored;
+    },
+    get decoded() {
+      return decoded;
     },
     close: () => close(server),
   };

@@ -1,6 +1,7 @@
 /** The tokenizer of a scripted backend: every byte is a token, and 256 begins a text. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { type DecodeAnswer, DecodeRequest, decodeKey, verifyDecodeOrder } from '#shared/protocol/decode.ts';
 import {
   type Detokenized,
   TokenizerWork,
@@ -32,4 +33,17 @@ export async function scriptedTokenizer(
   const stringOf = (id: number) => (id === BOS ? '<bos>' : String.fromCharCode(id));
   const strings = work.strings ? ids.map(stringOf) : null;
   return JSON.stringify({ ids, strings, context_length: contextLength } satisfies Tokens);
+}
+
+/** The text of plain prompts that come as ids, as the answer's body. */
+export async function scriptedDecoder(
+  { authorization = '' }: IncomingHttpHeaders,
+  body: Buffer,
+  { key, bundle }: { key: Uint8Array; bundle: string },
+): Promise<string> {
+  const token = authorization.slice('Bearer '.length);
+  await verifyDecodeOrder(token, { keys: [await decodeKey(key)], body: Uint8Array.from(body) });
+  const { model, prompts } = DecodeRequest.parse(JSON.parse(body.toString()));
+  const texts = prompts.map((ids) => Buffer.from(ids.filter((id) => id !== BOS)).toString());
+  return JSON.stringify({ model, bundle, texts } satisfies DecodeAnswer);
 }

@@ -1,0 +1,27 @@
+/**
+ * A bound on work that no token pays for, on tenants whose requests nobody else bounds: it holds a
+ * backend's thread, and their neighbours' answers come through the same one. Each isolate counts by
+ * itself, so this keeps a loop away and is no quota.
+ */
+import { PlimsollError } from '#shared/api/errors.ts';
+import { createRateBound } from '../request/rate-bound.ts';
+import type { Caller } from '../request/tenant-directory.ts';
+
+const MOST_A_MINUTE = 600;
+
+/** Throws `rate_limit_exceeded` if the tenant has had so much in the last minute. */
+export type FreeWork = (caller: Pick<Caller, 'tenant' | 'limits' | 'policy'>) => void;
+
+export function createFreeWork({ most = MOST_A_MINUTE, now = Date.now } = {}): FreeWork {
+  const bound = createRateBound({ most, periodMs: 60_000, now });
+  return ({ tenant, limits, policy }) => {
+    if ((limits ?? policy.limits).requests_per_minute !== null) return;
+    const waitMs = bound.take(tenant);
+    if (waitMs === null) return;
+    throw new PlimsollError(
+      'rate_limit_exceeded',
+      `A tenant without a limit on requests may ask for tokens without an answer ${most} times a minute.`,
+      { retryAfterSeconds: Math.ceil(waitMs / 1_000) },
+    );
+  };
+}
