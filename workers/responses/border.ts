@@ -11,7 +11,7 @@ import type { Middleware } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
 import { renderError } from '../request/render-error.ts';
 import { toMessages } from './chat-messages.ts';
-import { conversationBefore, withReferenced } from './earlier-items.ts';
+import { conversationBefore, roomForStored, withReferenced } from './earlier-items.ts';
 import { newResponseId } from './ids.ts';
 import { readInput } from './read-items.ts';
 import { renamed } from './rename-error.ts';
@@ -54,7 +54,8 @@ export function responsesBorder(): Middleware<MeterEnv> {
 async function conversationOf(request: ResponsesRequest, store: ResponseStore) {
   const { previous_response_id: previous, instructions = null } = request;
   const items = readInput(request.input);
-  const before = previous == null ? [] : await conversationBefore(previous, store);
-  const own = await withReferenced(items, store);
+  const room = roomForStored();
+  const before = previous == null ? [] : await conversationBefore(previous, { store, room });
+  const own = await withReferenced(items, { store, room });
   return { input: own.map(({ item }) => item), ...toMessages([...before, ...own], { instructions }) };
 }

@@ -57,9 +57,10 @@ async function find(c: StoredContext): Promise<StoredResponse> {
   const id = idOf(c);
   const store = responseStore(c);
   if (store.lacks !== null) throw notFound(id, `: none are stored here, because ${store.lacks}`);
-  const [found] = isResponseId(id) ? await store.read([id]) : [];
-  if (found === undefined) throw notFound(id);
-  return found;
+  const found = isResponseId(id) ? await store.read([id]) : null;
+  const [turn] = found?.outcome === 'found' ? found.turns : [];
+  if (turn === undefined) throw notFound(id);
+  return turn;
 }
 
 const idOf = (c: StoredContext): string => c.req.param('id') ?? '';
