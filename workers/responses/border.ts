@@ -9,7 +9,7 @@ import { ignoredHeaders } from '../gateway/answer-headers.ts';
 import type { MeterEnv } from '../gateway/limits.ts';
 import type { Middleware } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
-import { renderError } from '../request/render-error.ts';
+import { renderError, report } from '../request/render-error.ts';
 import { toMessages } from './chat-messages.ts';
 import { conversationBefore, roomForStored, withReferenced } from './earlier-items.ts';
 import { newResponseId } from './ids.ts';
@@ -42,6 +42,9 @@ export function responsesBorder(): Middleware<MeterEnv> {
       base: responseBase(request, { id, store: isStored }),
       save: async (response: Parameters<ResponseStore['save']>[0]) =>
         isStored && store.save(response, shownItems(input, { response: id })),
+      report: (failure: PlimsollError) => {
+        if (!c.req.raw.signal.aborted) report(failure, { request: c.var.requestId, trace: c.var.trace.span.traceId });
+      },
       isStream: request.stream === true,
     };
     c.res = new Response(translateBody(res.body, translation), { headers: res.headers });

@@ -5,6 +5,7 @@ import { parseRequest } from '#shared/api/invalid-request.ts';
 import type { StoredResponse } from '../objects/tenant-responses-contract.ts';
 import type { AppContext, CallerEnv } from '../request/context.ts';
 import { isResponseId } from './ids.ts';
+import { asSeenBy } from './reader-sight.ts';
 import { responseStore } from './response-store.ts';
 
 type StoredContext = Pick<AppContext<CallerEnv>, 'env' | 'var' | 'req'>;
@@ -23,7 +24,7 @@ export const InputItemsQuery = z.object({
 export async function retrieveResponse(c: StoredContext): Promise<Response> {
   parseRequest(RetrieveQuery, c.req.query());
   const { response } = await find(c);
-  return new Response(response, { headers: { 'content-type': 'application/json' } });
+  return new Response(asSeenBy(c.var.caller, response), { headers: { 'content-type': 'application/json' } });
 }
 
 export async function deleteResponse(c: StoredContext): Promise<Response> {
