@@ -33,6 +33,7 @@ import { createConfigReader } from './request/config.ts';
 import type { AppEnv } from './request/context.ts';
 import { cors } from './request/cors.ts';
 import { onlyOwnHostNames } from './request/host-names.ts';
+import { noStore } from './request/no-store.ts';
 import { type BodyPatience, DEFAULT_BODY_PATIENCE, discardUnread, readBodyAfter } from './request/read-body.ts';
 import { methodNotAllowed, renderError } from './request/render-error.ts';
 import { requestId } from './request/request-id.ts';
@@ -75,6 +76,7 @@ export function createApp({
   const app = new Hono<AppEnv>();
   app.onError(renderError);
   app.use(requestId());
+  app.use(noStore());
   app.use(discardUnread(bodyPatience));
   app.use(onlyOwnHostNames());
   app.use(async function configuration(c, next) {

@@ -11,12 +11,20 @@ type Path = readonly PropertyKey[];
 
 /**
  * Returns the value as `schema` parses it, or throws an error with OpenAI's code for what is wrong.
+ *
+ * @param options `at`: where in the request the value stands, as in `input[3]`
  */
-export function parseRequest<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
+export function parseRequest<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  { at }: { at?: string } = {},
+): z.output<Schema> {
   const parsed = schema.safeParse(value, { reportInput: true });
   if (parsed.success) return parsed.data;
-  const { path, message, issue } = explain(parsed.error.issues[0] as Issue, []);
-  throw new PlimsollError(codeOf(issue, isInteger(schema, path)), message, { param: formatPath(path) || null });
+  const prefix = at === undefined ? [] : [at];
+  const { path, message, issue } = explain(parsed.error.issues[0] as Issue, prefix);
+  const integer = isInteger(schema, path.slice(prefix.length));
+  throw new PlimsollError(codeOf(issue, integer), message, { param: formatPath(path) || null });
 }
 
 function codeOf(issue: Issue, integer: boolean): ErrorCode {

@@ -25,11 +25,10 @@ export type StoredResponse = {
   input: string;
 };
 
+/** Of several responses, those that are there. */
+export type Found = { outcome: 'found'; turns: StoredResponse[] } | { outcome: 'too-long' };
 /** `missing` names the response that is not there: the one asked for, or one before it. */
-export type Conversation =
-  | { outcome: 'found'; turns: StoredResponse[] }
-  | { outcome: 'missing'; id: string }
-  | { outcome: 'too-long' };
+export type Conversation = Found | { outcome: 'missing'; id: string };
 
 export interface TenantResponsesContract {
   /**
@@ -41,7 +40,7 @@ export interface TenantResponsesContract {
    */
   save(tenant: string, response: StoredResponse & { previous: string | null; days: number }): Promise<boolean>;
   /** Those of them that are there, none older than `days`. */
-  read(ids: readonly string[], days: number): Promise<StoredResponse[]>;
+  read(ids: readonly string[], days: number): Promise<Found>;
   /** The response and all before it, the first one first. */
   conversation(id: string, days: number): Promise<Conversation>;
   /** Returns whether there was one. */

@@ -59,6 +59,17 @@ test.each(ROUTES.filter(isClosed).slice(0, 6))('%s may be called by no page', as
   expect([answer.status, corsHeaders(answer)]).toEqual([200, []]);
 });
 
+test('no page may send the header of the console, whatever else it may', async () => {
+  const headers = {
+    origin: PAGE,
+    'access-control-request-method': 'POST',
+    'access-control-request-headers': 'authorization, X-Plimsoll-Console,content-type',
+  };
+  const asked = await fetch(`${under.edge.url}/v1/chat/completions`, { method: 'OPTIONS', headers });
+  expect(asked.status).toBe(204);
+  expect(asked.headers.get('access-control-allow-headers')).toBe('authorization,content-type');
+});
+
 describe('a page that is named', () => {
   test('reads answers, streams and errors, and the headers that say something about them', async () => {
     const whole = await post('/v1/chat/completions', ask('Hi'), { key: 'pk-test-limited' });

@@ -6,10 +6,14 @@
  */
 import type { Middleware } from './context.ts';
 import { allowedOrigin } from './cors-origins.ts';
+import { OWN_HEADER } from './own-page.ts';
 
 const NEVER = ['/admin/', '/pool/', '/console'];
 const METHODS = 'GET, POST, DELETE';
-/** Every route takes any header, so what may be sent is what the browser asks for. */
+/**
+ * Every route takes any header, so what may be sent is what the browser asks for, except for what
+ * tells the console's own pages from others.
+ */
 const HEADER_NAMES = /^[\w!#$%&'*+.^`|~-]+(\s*,\s*[\w!#$%&'*+.^`|~-]+)*$/;
 const MAX_HEADER_NAMES_CHARS = 2_000;
 /** Browsers ask again after two hours at the latest, whatever we say. */
@@ -45,11 +49,12 @@ const isPreflight = ({ method, headers }: Request) =>
 function preflightHeaders({ headers }: Request, origin: string): Record<string, string> {
   const names = headers.get('access-control-request-headers') ?? '';
   const areNames = names.length <= MAX_HEADER_NAMES_CHARS && HEADER_NAMES.test(names);
+  const allowed = names.split(',').filter((name) => name.trim().toLowerCase() !== OWN_HEADER);
   return {
     'access-control-allow-origin': origin,
     'access-control-allow-methods': METHODS,
     'access-control-max-age': String(PREFLIGHT_SECONDS),
     vary: 'access-control-request-headers',
-    ...(areNames && { 'access-control-allow-headers': names }),
+    ...(areNames && { 'access-control-allow-headers': allowed.join(',') }),
   };
 }

@@ -13,7 +13,15 @@ const endedHere = new LRUCache<string, true>({ max: MAX_ENDED });
 
 export async function endSession({ id }: Session, env: Env): Promise<void> {
   endedHere.set(id, true);
-  await env.TENANT_SNAPSHOTS.put(nameOf(id), 'true', { expirationTtl: LONGEST_SESSION_MS / 1000 });
+  try {
+    await env.TENANT_SNAPSHOTS.put(nameOf(id), 'true', { expirationTtl: LONGEST_SESSION_MS / 1000 });
+  } catch (cause) {
+    throw new PlimsollError(
+      'backend_unavailable',
+      'This browser is signed out, but the store of sessions cannot be reached: copies of its cookie may live on.',
+      { cause },
+    );
+  }
 }
 
 export async function isEnded({ id }: Session, env: Env): Promise<boolean> {

@@ -17,7 +17,7 @@ import { within } from './within.ts';
  * About 250,000 tokens of English: more than any context length that is served, and cheap to hold
  * while it is parsed.
  */
-const MAX_BODY_BYTES = 1024 * 1024;
+export const MAX_BODY_BYTES = 1024 * 1024;
 /**
  * A client that sends more than this is not just mistaken about the limit, and may well see its
  * connection break.

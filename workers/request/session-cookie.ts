@@ -28,7 +28,18 @@ export function writeSessionCookie(
   c.header('set-cookie', cookie, { append: true });
 }
 
-/** Where a proxy in front ends TLS, it says so. A client that lies about it fools only itself. */
-function isSecure(req: AppContext['req']): boolean {
-  return new URL(req.url).protocol === 'https:' || req.header('x-forwarded-proto') === 'https';
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+/** Whether nobody on the way can read what comes: over TLS, or within this machine. */
+export function isPrivate(req: AppContext['req']): boolean {
+  return isSecure(req) || LOOPBACK.test(new URL(req.url).hostname);
+}
+
+/**
+ * Where proxies in front end TLS, the first one says so first. A client that lies about it fools
+ * only itself.
+ */
+export function isSecure(req: AppContext['req']): boolean {
+  const [first] = (req.header('x-forwarded-proto') ?? '').split(',');
+  return new URL(req.url).protocol === 'https:' || first?.trim() === 'https';
 }

@@ -9,9 +9,9 @@ import { ignoredHeaders } from '../gateway/answer-headers.ts';
 import type { MeterEnv } from '../gateway/limits.ts';
 import type { Middleware } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
-import { renderError } from '../request/render-error.ts';
+import { renderError, report } from '../request/render-error.ts';
 import { toMessages } from './chat-messages.ts';
-import { conversationBefore, withReferenced } from './earlier-items.ts';
+import { conversationBefore, roomForStored, withReferenced } from './earlier-items.ts';
 import { newResponseId } from './ids.ts';
 import { readInput } from './read-items.ts';
 import { renamed } from './rename-error.ts';
@@ -42,6 +42,9 @@ export function responsesBorder(): Middleware<MeterEnv> {
       base: responseBase(request, { id, store: isStored }),
       save: async (response: Parameters<ResponseStore['save']>[0]) =>
         isStored && store.save(response, shownItems(input, { response: id })),
+      report: (failure: PlimsollError) => {
+        if (!c.req.raw.signal.aborted) report(failure, { request: c.var.requestId, trace: c.var.trace.span.traceId });
+      },
       isStream: request.stream === true,
     };
     c.res = new Response(translateBody(res.body, translation), { headers: res.headers });
@@ -54,7 +57,8 @@ export function responsesBorder(): Middleware<MeterEnv> {
 async function conversationOf(request: ResponsesRequest, store: ResponseStore) {
   const { previous_response_id: previous, instructions = null } = request;
   const items = readInput(request.input);
-  const before = previous == null ? [] : await conversationBefore(previous, store);
-  const own = await withReferenced(items, store);
+  const room = roomForStored();
+  const before = previous == null ? [] : await conversationBefore(previous, { store, room });
+  const own = await withReferenced(items, { store, room });
   return { input: own.map(({ item }) => item), ...toMessages([...before, ...own], { instructions }) };
 }

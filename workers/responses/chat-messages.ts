@@ -35,10 +35,8 @@ export function toMessages(
       const last = messages.at(-1);
       // A chat message has its text and its calls together. They are items of their own here.
       if (last?.role === 'assistant') {
-        messages[messages.length - 1] = {
-          ...last,
-          tool_calls: [...('tool_calls' in last ? last.tool_calls : []), call],
-        };
+        if ('tool_calls' in last) last.tool_calls.push(call);
+        else messages[messages.length - 1] = { ...last, tool_calls: [call] };
       } else add({ role: 'assistant', content: null, tool_calls: [call] }, path);
     }
   }

@@ -4,7 +4,8 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { ResponseObject } from '#shared/api/responses-answer.ts';
-import type { StoredResponse } from '../objects/tenant-responses-contract.ts';
+import { CONVERSATION_BOUNDS, type StoredResponse } from '../objects/tenant-responses-contract.ts';
+import { MAX_BODY_BYTES } from '../request/read-body.ts';
 import { isResponseId, placeOfItem } from './ids.ts';
 import { type Item, type Placed, type Reference, readItem } from './read-items.ts';
 import type { ResponseStore } from './response-store.ts';
@@ -12,8 +13,27 @@ import type { ResponseStore } from './response-store.ts';
 const PARAM = 'previous_response_id';
 const MAX_SHOWN = 80;
 
+type Side = 'input' | 'output';
+/** Takes an item up in the prompt, and throws where there is no room for it. */
+type Room = (item: Item, path: string) => void;
+
+/**
+ * Room for what one request takes from stored responses. A few bytes of a body stand for much, so
+ * they get no more than a body may have, counted in characters as JSON.
+ */
+export function roomForStored(): Room {
+  let characters = 0;
+  return function take(item, path) {
+    characters += JSON.stringify(item).length;
+    if (characters > MAX_BODY_BYTES) throw tooMuch(path);
+  };
+}
+
 /** Throws unless all of the conversation is there. */
-export async function conversationBefore(id: string, store: ResponseStore): Promise<Placed<Item>[]> {
+export async function conversationBefore(
+  id: string,
+  { store, room }: { store: ResponseStore; room: Room },
+): Promise<Placed<Item>[]> {
   const shown = id.length > MAX_SHOWN ? `${id.slice(0, MAX_SHOWN)}...` : id;
   if (store.lacks !== null) {
     throw notFound(
@@ -38,13 +58,21 @@ export async function conversationBefore(id: string, store: ResponseStore): Prom
         : `Previous response with id '${id}' goes on from '${found.id}', which is not stored any more.`,
     );
   }
-  return found.turns.flatMap((turn) => itemsOf(turn, 'input').concat(itemsOf(turn, 'output'))).map(placed(PARAM));
+  return found.turns.flatMap((turn) => {
+    const both = (['input', 'output'] as const).flatMap((side) =>
+      parseSide(turn, side).map((item, index) => readStored(item, { id: turn.id, side, index })),
+    );
+    return both.map((item) => {
+      room(item, PARAM);
+      return { item, path: PARAM };
+    });
+  });
 }
 
 /** The items, with what stands for others in the place of references. */
 export async function withReferenced(
   items: readonly Placed<Item | Reference>[],
-  store: ResponseStore,
+  { store, room }: { store: ResponseStore; room: Room },
 ): Promise<Placed<Item>[]> {
   const wanted = new Set<string>();
   for (const { item, path } of items) {
@@ -59,31 +87,68 @@ export async function withReferenced(
     if (place === null) throw missingItem(path, `Item with id '${item.id.slice(0, MAX_SHOWN)}' not found.`);
     wanted.add(place.response);
   }
-  const turns = wanted.size === 0 ? [] : await store.read([...wanted]);
-  const known = new Map(turns.map((turn) => [turn.id, turn]));
+  const find = finderIn(await readTurns([...wanted], store));
   return items.map(({ item, path }) => {
     if (item.type !== 'item_reference') return { item, path };
-    const place = placeOfItem(item.id);
-    const turn = place === null ? undefined : known.get(place.response);
-    const referred = turn === undefined || place === null ? undefined : itemsOf(turn, place.side)[place.index];
-    if (referred === undefined) throw missingItem(path, `Item with id '${item.id}' not found.`);
+    const referred = find(item.id);
+    if (referred === null) throw missingItem(path, `Item with id '${item.id}' not found.`);
+    room(referred, path);
     return { item: referred, path };
   });
 }
 
-const placed = (path: string) => (item: Item) => ({ item, path });
+async function readTurns(ids: readonly string[], store: ResponseStore): Promise<StoredResponse[]> {
+  if (ids.length === 0) return [];
+  const { turns: most } = CONVERSATION_BOUNDS;
+  if (ids.length > most) {
+    const message = `'input' refers to items of ${ids.length} responses, and of at most ${most} it may.`;
+    throw new PlimsollError('array_above_max_length', message, { param: 'input' });
+  }
+  const found = await store.read(ids);
+  if (found.outcome === 'too-long') throw tooMuch('input');
+  return found.turns;
+}
 
-function itemsOf({ id, response, input }: StoredResponse, side: 'input' | 'output'): Item[] {
+/** Finds items by their ids. However often they are asked for, each turn is parsed once. */
+function finderIn(turns: readonly StoredResponse[]): (id: string) => Item | null {
+  const known = new Map(turns.map((turn) => [turn.id, turn]));
+  const sides = new Map<string, readonly Record<string, unknown>[]>();
+  const found = new Map<string, Item>();
+  return function find(id) {
+    const place = placeOfItem(id);
+    const turn = place === null ? undefined : known.get(place.response);
+    if (place === null || turn === undefined) return null;
+    const { side, index } = place;
+    const name = `${turn.id}.${side}`;
+    const items = sides.get(name) ?? parseSide(turn, side);
+    sides.set(name, items);
+    const value = items[index];
+    if (value === undefined) return null;
+    const item = found.get(`${name}[${index}]`) ?? readStored(value, { id: turn.id, side, index });
+    found.set(`${name}[${index}]`, item);
+    return item;
+  };
+}
+
+function parseSide({ response, input }: StoredResponse, side: Side): readonly Record<string, unknown>[] {
   // The casts: our own texts.
-  const items =
-    side === 'input'
-      ? (JSON.parse(input) as Record<string, unknown>[])
-      : (JSON.parse(response) as Pick<ResponseObject, 'output'>).output;
-  return items.map((item, index) => {
-    const read = readItem(item, `${id}.${side}[${index}]`);
-    if (read.type === 'item_reference') throw new Error('a reference was stored');
-    return read;
-  });
+  return side === 'input'
+    ? (JSON.parse(input) as Record<string, unknown>[])
+    : (JSON.parse(response) as Pick<ResponseObject, 'output'>).output;
+}
+
+function readStored(
+  item: Readonly<Record<string, unknown>>,
+  { id, side, index }: { id: string; side: Side; index: number },
+): Item {
+  const read = readItem(item, `${id}.${side}[${index}]`);
+  if (read.type === 'item_reference') throw new Error('a reference was stored');
+  return read;
+}
+
+function tooMuch(param: string): PlimsollError {
+  const message = `What '${param}' takes from stored responses is too long: it has at most ${MAX_BODY_BYTES} characters as JSON.`;
+  return new PlimsollError('context_length_exceeded', message, { param });
 }
 
 function notFound(message: string): PlimsollError {

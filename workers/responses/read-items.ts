@@ -3,7 +3,7 @@
  * says which kinds there are.
  */
 
-import * as z from 'zod';
+import type * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { describeFound, parseRequest } from '#shared/api/invalid-request.ts';
 import {
@@ -71,8 +71,7 @@ function readContent(
 }
 
 function readAt<Schema extends z.ZodType>(schema: Schema, value: unknown, path: string): z.output<Schema> {
-  // The cast: the object has just this key.
-  return parseRequest(z.object({ [path]: schema }), { [path]: value })[path] as z.output<Schema>;
+  return parseRequest(schema, value, { at: path });
 }
 
 function unsupportedType(type: unknown, { path, kinds }: { path: string; kinds: readonly string[] }): PlimsollError {

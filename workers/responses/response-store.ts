@@ -4,7 +4,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { ResponseObject } from '#shared/api/responses-answer.ts';
-import { type Conversation, type StoredResponse, tenantResponses } from '../objects/tenant-responses-contract.ts';
+import { type Conversation, type Found, tenantResponses } from '../objects/tenant-responses-contract.ts';
 import type { AppContext, CallerEnv } from '../request/context.ts';
 import { logWarning } from '../request/log.ts';
 import { retentionOf } from '../request/retention-of.ts';
@@ -18,7 +18,7 @@ export type ResponseStore = {
   lacks: string | null;
   /** Never throws. Returns whether the response is stored. */
   save(response: ResponseObject, input: readonly object[]): Promise<boolean>;
-  read(ids: readonly string[]): Promise<StoredResponse[]>;
+  read(ids: readonly string[]): Promise<Found>;
   conversation(id: string): Promise<Conversation>;
   remove(id: string): Promise<boolean>;
 };

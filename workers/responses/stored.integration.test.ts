@@ -277,7 +277,43 @@ describe('with permission', () => {
     expect(Number(row!.expires_at) - Number(row!.kept_at)).toBe(3 * DAY_MS);
     await (await disk()).exec('UPDATE responses SET expires_at = ?', Date.now() - 1);
     expect((await call('GET', response.id)).status).toBe(404);
+    expect((await ring()).againInMs).toBeNull();
     expect(await rows()).toEqual([]);
+  });
+
+  test('a key that may see fewer days hides the older ones from itself alone', async () => {
+    await putTenant({ ...ALLOWED, days: 7 });
+    const response = await stored(ask('Three days ago'));
+    const hasty = await admin('POST', `/tenants/${tenant}/keys`, { id: 'hasty', policy: { retention: { days: 1 } } });
+    // The cast: the route answers so.
+    const { key: strict } = (await hasty.json()) as { key: string };
+    await (await disk()).exec('UPDATE responses SET kept_at = kept_at - ?', 3 * DAY_MS);
+    expect((await call('GET', response.id, strict)).status).toBe(404);
+    const goingOn = ask('And now', { previous_response_id: response.id });
+    expect((await respond(goingOn, strict)).status).toBe(400);
+    expect((await call('GET', response.id)).status).toBe(200);
+    expect((await respond(goingOn)).status).toBe(200);
+  });
+
+  test('its trace is read no further than the policy of the reader allows', async () => {
+    await putTenant(ALLOWED);
+    const wish = { plimsoll: { trace: 'tokens' }, include: ['message.output_text.logprobs'] };
+    const { id, plimsoll } = await stored(ask('Hello', wish));
+    expect(plimsoll?.tokens?.length).toBeGreaterThan(0);
+    const made = await admin('POST', `/tenants/${tenant}/keys`, {
+      id: 'blind',
+      policy: { trace: 'none', shaping: { logprobs: false } },
+    });
+    // The cast: the route answers so.
+    const { key: blind } = (await made.json()) as { key: string };
+    const answer = await call('GET', id, blind);
+    expect(answer.headers.get('cache-control')).toBe('no-store');
+    const seen = await readResponse(answer);
+    expect(Object.keys(seen.plimsoll ?? {}).sort()).toEqual(['policy', 'receipt']);
+    expect(JSON.stringify(seen.output)).toContain('"logprobs":[]');
+    const whole = await readResponse(await call('GET', id));
+    expect(whole.plimsoll).toEqual(plimsoll);
+    expect(JSON.stringify(whole.output)).not.toContain('"logprobs":[]');
   });
 
   test('after its days it goes by itself, if nobody asks for it', async () => {

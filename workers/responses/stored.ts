@@ -5,6 +5,7 @@ import { parseRequest } from '#shared/api/invalid-request.ts';
 import type { StoredResponse } from '../objects/tenant-responses-contract.ts';
 import type { AppContext, CallerEnv } from '../request/context.ts';
 import { isResponseId } from './ids.ts';
+import { asSeenBy } from './reader-sight.ts';
 import { responseStore } from './response-store.ts';
 
 type StoredContext = Pick<AppContext<CallerEnv>, 'env' | 'var' | 'req'>;
@@ -23,7 +24,7 @@ export const InputItemsQuery = z.object({
 export async function retrieveResponse(c: StoredContext): Promise<Response> {
   parseRequest(RetrieveQuery, c.req.query());
   const { response } = await find(c);
-  return new Response(response, { headers: { 'content-type': 'application/json' } });
+  return new Response(asSeenBy(c.var.caller, response), { headers: { 'content-type': 'application/json' } });
 }
 
 export async function deleteResponse(c: StoredContext): Promise<Response> {
@@ -57,9 +58,10 @@ async function find(c: StoredContext): Promise<StoredResponse> {
   const id = idOf(c);
   const store = responseStore(c);
   if (store.lacks !== null) throw notFound(id, `: none are stored here, because ${store.lacks}`);
-  const [found] = isResponseId(id) ? await store.read([id]) : [];
-  if (found === undefined) throw notFound(id);
-  return found;
+  const found = isResponseId(id) ? await store.read([id]) : null;
+  const [turn] = found?.outcome === 'found' ? found.turns : [];
+  if (turn === undefined) throw notFound(id);
+  return turn;
 }
 
 const idOf = (c: StoredContext): string => c.req.param('id') ?? '';

@@ -1,5 +1,5 @@
 /** The body of a chat answer as the body of a response: whole, or as events. */
-import { toPlimsollError } from '#shared/api/errors.ts';
+import { type PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import type { ResponseObject } from '#shared/api/responses-answer.ts';
 import { asChunk, type ChatChunk, readWritten } from './chat-chunk.ts';
 import type { ResponseBase } from './response-base.ts';
@@ -9,6 +9,8 @@ export type Translation = {
   base: ResponseBase;
   /** Called when the answer has ended, before the client hears so. Returns whether it is stored. */
   save: (response: ResponseObject) => Promise<boolean>;
+  /** Hears of what fails in here. The chat route reports its own failures. */
+  report: (error: PlimsollError) => void;
 };
 
 /**
@@ -39,29 +41,48 @@ async function* piecesOf(reader: ReadableStreamDefaultReader<Uint8Array>): Async
 }
 
 /** White space comes while the client waits, and goes on to it. */
-async function* whole(pieces: AsyncIterable<string>, { base, save }: Translation): AsyncGenerator<string, void, void> {
+async function* whole(
+  pieces: AsyncIterable<string>,
+  { base, save, report }: Translation,
+): AsyncGenerator<string, void, void> {
   let json = '';
   for await (const piece of pieces) {
     if (json === '' && piece.trim() === '') yield piece;
     else json += piece;
   }
   const writer = createEventWriter(base);
-  const written = readWritten<Parameters<typeof asChunk>[0]>(json);
   let response: ResponseObject;
-  if ('error' in written) response = writer.fail(written.error);
-  else {
-    writer.push(asChunk(written));
-    response = writer.finish();
-    // Nobody has heard of a chunk. The extension has all tokens, with the trace for it.
-    response.store = await save(response);
+  try {
+    const written = readWritten<Parameters<typeof asChunk>[0]>(json);
+    if ('error' in written) response = writer.fail(written.error);
+    else {
+      writer.push(asChunk(written));
+      response = writer.finish();
+      // Nobody has heard of a chunk. The extension has all tokens, with the trace for it.
+      response.store = await save(response);
+    }
+  } catch (thrown) {
+    response = failed(thrown, { writer, report });
   }
   yield JSON.stringify(response);
+}
+
+function failed(
+  thrown: unknown,
+  { writer, report }: { writer: EventWriter } & Pick<Translation, 'report'>,
+): ResponseObject {
+  const error = toPlimsollError(thrown);
+  report(error);
+  return writer.fail(error.toBody().error);
 }
 
 const DATA = 'data: ';
 
 /** Never throws: an error is the last event. */
-async function* events(pieces: AsyncIterable<string>, { base, save }: Translation): AsyncGenerator<string, void, void> {
+async function* events(
+  pieces: AsyncIterable<string>,
+  { base, save, report }: Translation,
+): AsyncGenerator<string, void, void> {
   const writer = createEventWriter(base);
   let isOver = false;
   try {
@@ -83,7 +104,7 @@ async function* events(pieces: AsyncIterable<string>, { base, save }: Translatio
     if (isOver) return;
     throw new Error('the chat answer has no end');
   } catch (thrown) {
-    writer.end(writer.fail(toPlimsollError(thrown).toBody().error));
+    writer.end(failed(thrown, { writer, report }));
     yield writer.take();
   }
 }

@@ -5,6 +5,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { AppContext } from '../request/context.ts';
+import { isSecure } from '../request/session-cookie.ts';
 
 const TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
@@ -27,6 +28,7 @@ const POLICY = [
   "form-action 'none'",
   "frame-ancestors 'none'",
   "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
 ].join('; ');
 
 const HEADERS = {
@@ -37,6 +39,9 @@ const HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
   'permissions-policy': 'camera=(), geolocation=(), microphone=()',
 };
+
+/** A browser that was here over TLS comes over nothing else for a year. */
+const OVER_TLS = { 'strict-transport-security': 'max-age=31536000' };
 
 const PAGE = 'index.html';
 /** As the build names files: their content is a part of the name. */
@@ -57,7 +62,8 @@ export async function consoleFile(c: AppContext): Promise<Response> {
     throw noSuchFile();
   }
   const lasts = NAMED_BY_CONTENT.test(name) ? 'public, max-age=31536000, immutable' : 'no-cache';
-  return new Response(found.body, { headers: { ...HEADERS, 'content-type': type, 'cache-control': lasts } });
+  const headers = { ...HEADERS, 'content-type': type, 'cache-control': lasts, ...(isSecure(c.req) && OVER_TLS) };
+  return new Response(found.body, { headers });
 }
 
 const noSuchFile = () =>

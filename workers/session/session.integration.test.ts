@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => under.dispose());
 
-const OWN = { 'x-plimsoll-console': '1' };
+const OWN = { 'x-plimsoll-console': '1', 'sec-fetch-site': 'same-origin' };
 const SECRETS = { directiveKey: directiveKey(DIRECTIVE_SECRET), operatorKeySha256: sha256(OPERATOR_KEY) };
 
 type Sent = { method?: string; headers?: Record<string, string>; body?: unknown };
@@ -69,7 +69,7 @@ describe('signing in', () => {
   });
 
   test('behind TLS, the cookie is for TLS alone, and for this host alone', async () => {
-    const headers = { ...OWN, 'x-forwarded-proto': 'https' };
+    const headers = { ...OWN, 'x-forwarded-proto': 'https, http' };
     const body = { key: 'pk-demo-open' };
     const cookie = (await send('/console/session', { method: 'POST', headers, body })).headers.get('set-cookie')!;
     expect(cookie).toMatch(/^__Host-plimsoll-session=.*; Secure/);
@@ -97,7 +97,12 @@ describe('signing in', () => {
   });
 
   test('not from another site, which could sign somebody in as itself', async () => {
-    for (const headers of [{}, { ...OWN, 'sec-fetch-site': 'same-site' }, { ...OWN, origin: 'http://127.0.0.1:1' }]) {
+    for (const headers of [
+      {},
+      { 'x-plimsoll-console': '1' },
+      { ...OWN, 'sec-fetch-site': 'same-site' },
+      { ...OWN, origin: 'http://127.0.0.1:1' },
+    ]) {
       const answer = await send('/console/session', { method: 'POST', headers, body: { key: 'pk-demo-open' } });
       expect(answer.headers.get('set-cookie')).toBeNull();
       expect(await refusal(answer)).toEqual([403, 'permission_denied']);
@@ -135,6 +140,49 @@ describe('a session', () => {
       }
     }
     expect((await send('/console/session', { headers: withCookie(cookie) })).status).toBe(200);
+  });
+
+  test('changes something only for a browser that says where the page is from', async () => {
+    const { cookie } = await signIn('pk-demo-open');
+    const header = { 'x-plimsoll-console': '1' };
+    const renew = (headers: Record<string, string>) =>
+      send('/console/session', { method: 'PUT', headers: withCookie(cookie, headers) });
+    expect(await refusal(await renew(header))).toEqual([403, 'permission_denied']);
+    expect((await renew({ ...header, origin: new URL(under.edge.url).origin })).status).toBe(200);
+    expect((await renew(OWN)).status).toBe(200);
+    expect((await send('/console/session', { headers: withCookie(cookie, header) })).status).toBe(200);
+  });
+
+  test('keeps what it is answered out of caches, errors too', async () => {
+    const { cookie } = await signIn('pk-demo-open');
+    const cases = ['/v1/models', '/admin/v1/tenants/demo-open', '/admin/v1/tenants', '/v1/nothing', '/console/session'];
+    for (const route of cases) {
+      const answer = await send(route, { headers: withCookie(cookie) });
+      expect([route, answer.headers.get('cache-control')]).toEqual([route, 'no-store']);
+    }
+    expect((await chat(cookie)).headers.get('cache-control')).toBe('no-store');
+    expect((await send('/console/session', { headers: {} })).headers.get('cache-control')).toBe('no-store');
+    expect((await send('/console', { headers: withCookie(cookie) })).headers.get('cache-control')).toBe('no-cache');
+  });
+
+  test('asks for its key at most sixty times a minute, by whatever method', async () => {
+    const { key } = await newKey(['read']);
+    const { cookie } = await signIn(key);
+    const answers: number[] = [];
+    for (let asked = 1; asked < 60; asked++) {
+      const method = asked % 2 === 0 ? 'PUT' : 'GET';
+      answers.push((await send('/console/session', { method, headers: withCookie(cookie) })).status);
+    }
+    expect(new Set(answers)).toEqual(new Set([200]));
+    for (const method of ['GET', 'PUT', 'DELETE']) {
+      const answer = await send('/console/session', { method, headers: withCookie(cookie) });
+      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
+      // Who wants out is out here, whatever else happens.
+      if (method === 'DELETE') expect(answer.headers.get('set-cookie')).toMatch(/^plimsoll-session=; Max-Age=0;/);
+      expect(await refusal(answer)).toEqual([429, 'rate_limit_exceeded']);
+    }
+    expect((await signIn(key)).answer.status).toBe(429);
+    expect((await signIn('pk-demo-open')).answer.status).toBe(200);
   });
 
   test('no page of another origin is told that it may send that header', async () => {
@@ -248,12 +296,18 @@ describe('a cookie that we have not made like this is refused', () => {
 });
 
 describe('the console’s files', () => {
+  test('over TLS, a browser is told to come over nothing else', async () => {
+    const answer = await send('/console', { headers: { 'x-forwarded-proto': 'https' } });
+    expect(answer.headers.get('strict-transport-security')).toBe('max-age=31536000');
+  });
+
   test('a browser that opens the edge is led to a page that runs nothing inline and asks nobody else', async () => {
     const front = await send('/', { headers: { accept: 'text/html' } });
     expect([front.status, front.headers.get('location')]).toEqual([302, '/console']);
     for (const route of ['/console', '/console/', '/console/tenants/demo-open']) {
       const answer = await send(route);
       expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+      expect(answer.headers.get('strict-transport-security')).toBeNull();
       const policy = answer.headers.get('content-security-policy')!;
       expect(policy).toContain("default-src 'none'; script-src 'self'");
       expect(policy).not.toMatch(/unsafe|https?:/);

@@ -15,7 +15,8 @@ import { endSession, isEnded } from '../request/ended-sessions.ts';
 import { isNoKey } from '../request/key-form.ts';
 import { isOperatorKey } from '../request/operator-key.ts';
 import { demandOwnPage } from '../request/own-page.ts';
-import { readSessionCookie, writeSessionCookie } from '../request/session-cookie.ts';
+import { createRateBound, type RateBound } from '../request/rate-bound.ts';
+import { isPrivate, readSessionCookie, writeSessionCookie } from '../request/session-cookie.ts';
 import { LONGEST_SESSION_MS, openSession, SESSION_MS, type Session, sealSession } from '../request/session-token.ts';
 import type { Caller, TenantDirectory } from '../request/tenant-directory.ts';
 import type { KeyLine, SessionAnswer, SignIn } from './session-answer.ts';
@@ -25,16 +26,17 @@ export function fromOwnPage(): Middleware<OwnPageEnv> {
   return async function fromOwnPage(c, next) {
     demandOwnPage(c);
     c.set('ownPage', true);
-    // What a session may do is for nobody's cache.
-    c.header('cache-control', 'no-store');
     await next();
   };
 }
 
-export async function signIn({ key }: z.infer<typeof SignIn>, { c, directory }: Asked): Promise<SessionAnswer> {
+export async function signIn({ key }: z.infer<typeof SignIn>, { c, directory, calls }: Asked): Promise<SessionAnswer> {
   if (await isNoKey(key)) throw wrongKey();
+  if (!isPrivate(c.req)) {
+    throw new PlimsollError('permission_denied', 'Keys are not taken over plain HTTP. Open the console over HTTPS.');
+  }
   const digest = await sha256Hex(key);
-  const caller = await holderOf(digest, { c, directory });
+  const caller = await holderOf(digest, { c, directory, calls });
   const beganAtMs = Date.now();
   const session: Session = {
     id: crypto.randomUUID(),
@@ -61,17 +63,39 @@ export async function renewSession(asked: Asked): Promise<SessionAnswer> {
   return describe(renewed, caller);
 }
 
-/** Whatever the cookie is, it is gone afterwards. */
-export async function signOut(c: OwnContext): Promise<void> {
+/** Whatever the cookie is, and whatever fails, it is gone afterwards. */
+export function clearCookie(): Middleware<OwnPageEnv> {
+  return async function clearCookie(c, next) {
+    await next();
+    writeSessionCookie(null, { c, seconds: 0 });
+  };
+}
+
+/** Ends every copy of the session's cookie, or says that it could not. */
+export async function signOut({ c, calls }: Omit<Asked, 'directory'>): Promise<void> {
   const cookie = readSessionCookie(c);
   const session = cookie === undefined ? null : await openSession(cookie, c.var.config);
-  if (session !== null) await endSession(session, c.env);
-  writeSessionCookie(null, { c, seconds: 0 });
+  if (session === null) return;
+  demandRoom(calls, session.digest);
+  await endSession(session, c.env);
 }
 
 /** What the routes have of a context, whatever else is in it. */
 type OwnContext = Pick<AppContext, 'req' | 'env' | 'var' | 'header'>;
-type Asked = { c: OwnContext; directory: TenantDirectory };
+type Asked = { c: OwnContext; directory: TenantDirectory; calls: RateBound };
+
+/** How often the sessions of a key may be asked for in a minute, in one isolate. */
+const MOST_CALLS = 60;
+/** Each call asks an object that all tenants share. Those of the operator's key ask nobody. */
+export const boundOnSessions = () => createRateBound({ most: MOST_CALLS, periodMs: 60_000 });
+
+function demandRoom(calls: RateBound, digest: string): void {
+  const waitMs = calls.take(digest);
+  if (waitMs === null) return;
+  const retryAfterSeconds = Math.ceil(waitMs / 1000);
+  const message = `The sessions of a key are asked for at most ${MOST_CALLS} times a minute. Try again in ${retryAfterSeconds} s.`;
+  throw new PlimsollError('rate_limit_exceeded', message, { retryAfterSeconds });
+}
 
 async function currentSession(c: OwnContext): Promise<Session> {
   const cookie = readSessionCookie(c);
@@ -88,8 +112,9 @@ async function sameHolder({ digest, tenant }: Session, asked: Asked): Promise<Ca
 }
 
 /** Asks the truth, not a copy. null: it is the operator's key. */
-async function holderOf(digest: string, { c, directory }: Asked): Promise<Caller | null> {
+async function holderOf(digest: string, { c, directory, calls }: Asked): Promise<Caller | null> {
   if (isOperatorKey(digest, c.var.config)) return null;
+  demandRoom(calls, digest);
   const found = await directory.lookupTruth(digest, { env: c.env, address: clientAddress(c.req.raw) });
   return admitAnyScope(found, { now: Date.now() });
 }

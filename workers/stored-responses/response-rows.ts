@@ -2,6 +2,7 @@
 import {
   CONVERSATION_BOUNDS,
   type Conversation,
+  type Found,
   MOST_CHARACTERS,
   MOST_STORED,
   type StoredResponse,
@@ -71,17 +72,38 @@ export function removeRow(sql: SqlStorage, id: string): boolean {
 }
 
 type Row = StoredResponse & { previous: string | null };
+/**
+ * What whoever asks may see: nothing that has come to its end, and nothing older than `days`. Those
+ * of one key may be fewer than the tenant's, so this only hides and erases nothing.
+ */
+type Sight = { days: number; now: number };
 
-export function readRow(sql: SqlStorage, id: string): Row | null {
-  return sql.exec<Row>('SELECT id, previous, response, input FROM responses WHERE id = ?', id).toArray()[0] ?? null;
+function readRow(sql: SqlStorage, id: string, { days, now }: Sight): Row | null {
+  const wanted = 'id = ? AND expires_at > ? AND kept_at >= ?';
+  const query = `SELECT id, previous, response, input FROM responses WHERE ${wanted}`;
+  return sql.exec<Row>(query, id, now, now - days * DAY_MS).toArray()[0] ?? null;
+}
+
+/** Those of them that are there, without their order. */
+export function readTurns(sql: SqlStorage, ids: readonly string[], sight: Sight): Found {
+  const turns: StoredResponse[] = [];
+  let characters = 0;
+  for (const id of ids) {
+    const row = readRow(sql, id, sight);
+    if (row === null) continue;
+    characters += row.response.length + row.input.length;
+    if (characters > CONVERSATION_BOUNDS.characters) return { outcome: 'too-long' };
+    turns.push({ id, response: row.response, input: row.input });
+  }
+  return { outcome: 'found', turns };
 }
 
 /** Follows the responses back to the first. */
-export function readConversation(sql: SqlStorage, last: string): Conversation {
+export function readConversation(sql: SqlStorage, last: string, sight: Sight): Conversation {
   const turns: StoredResponse[] = [];
   let characters = 0;
   for (let id: string | null = last; id !== null; ) {
-    const row = readRow(sql, id);
+    const row = readRow(sql, id, sight);
     if (row === null) return { outcome: 'missing', id };
     const { previous, ...turn } = row;
     characters += turn.response.length + turn.input.length;

@@ -13,6 +13,7 @@ import { createRetentionWord, type RetentionWord } from '../objects/retention-wo
 import type { TenantIndexBinding, TenantObjectBinding } from '../objects/tenant-contracts.ts';
 import {
   type Conversation,
+  type Found,
   MOST_STORED_CHARACTERS,
   type StoredResponse,
   type TenantResponsesContract,
@@ -25,7 +26,7 @@ import {
   ownerOf,
   RESPONSES_STEPS,
   readConversation,
-  readRow,
+  readTurns,
   removeRow,
   saveRow,
 } from './response-rows.ts';
@@ -74,17 +75,12 @@ export class TenantResponses extends DurableObject<ResponsesEnv> implements Tena
     return true;
   }
 
-  async read(ids: readonly string[], days: number): Promise<StoredResponse[]> {
-    forgetOld(this.#sql, { days, now: Date.now() });
-    return ids.flatMap((id) => {
-      const row = readRow(this.#sql, id);
-      return row === null ? [] : [{ id, response: row.response, input: row.input }];
-    });
+  async read(ids: readonly string[], days: number): Promise<Found> {
+    return readTurns(this.#sql, ids, { days, now: Date.now() });
   }
 
   async conversation(id: string, days: number): Promise<Conversation> {
-    forgetOld(this.#sql, { days, now: Date.now() });
-    return readConversation(this.#sql, id);
+    return readConversation(this.#sql, id, { days, now: Date.now() });
   }
 
   async remove(id: string): Promise<boolean> {
