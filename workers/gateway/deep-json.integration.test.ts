@@ -1,4 +1,4 @@
-/** JSON that is nested deeper than a stack holds: a mistake of the caller, and no failure of ours. */
+/** JSON that is nested deeper than a stack holds: a mistake of the caller, no failure of ours. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorBody } from '#shared/api/errors.ts';
 import { ask, type EdgeUnderTest, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
