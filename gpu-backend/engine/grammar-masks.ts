@@ -33,6 +33,8 @@ const MOST_GRAMMARS = 32;
 const MOST_GRAMMAR_WORK = 4 * MOST_WORK;
 /** Steps and threads of one mask: some tenths of a second, once for each state. */
 const MOST_MASK_WORK = 1_000_000;
+/** So many nodes of the tree of tokens take as long as a step. */
+const VISITS = 20;
 /** About what a thread, a token that leaves a leaf, and a node of a tree of tokens take. */
 const BYTES = { thread: 32, token: 150, node: 20 };
 
@@ -103,7 +105,8 @@ export class GrammarMasks {
     const until = automaton.work + MOST_MASK_WORK;
     const bits = new Uint32Array(this.#words);
     for (const thread of state.threads) {
-      const mask = this.#leafMask(thread);
+      const mask = this.#leafMask(thread, automaton);
+      if (automaton.work > until) throw ambiguous();
       if (mask.bits !== null) for (let word = 0; word < bits.length; word++) bits[word]! |= mask.bits[word]!;
       for (const id of mask.ids ?? []) bits[id >> 5]! |= 1 << (id & 31);
       if (mask.leaving !== null) addTokens(mask.leaving, 0, { bits, automaton, until, state: automaton.after(thread) });
@@ -113,14 +116,16 @@ export class GrammarMasks {
     return bits;
   }
 
-  #leafMask({ leaf, at }: Thread): LeafMask {
+  #leafMask({ leaf, at }: Thread, automaton: Automaton): LeafMask {
     const key = leaf.maskKey(at, this.#reach);
     const known = this.#leafMasks.get(key);
     if (known !== undefined) return known;
     const trie = this.#trie;
     const ids: number[] = [];
     const leaving: { bytes: Uint8Array; id: number }[] = [];
+    let visited = 0;
     const visit = (node: number, state: number) => {
+      visited += trie.lastChild[node]! - trie.firstChild[node]!;
       for (let child = trie.firstChild[node]!; child < trie.lastChild[node]!; child++) {
         const next = leaf.step(state, trie.byte[child]!);
         if (next < 0) continue;
@@ -130,6 +135,7 @@ export class GrammarMasks {
       }
     };
     visit(0, at);
+    automaton.work += Math.ceil(visited / VISITS);
     const isLong = ids.length > MOST_IDS;
     const mask: LeafMask = {
       ids: isLong ? null : Int32Array.from(ids),

@@ -65,6 +65,7 @@ export class Automaton {
     const known = state.next.get(byte);
     if (known !== undefined) return known;
     this.work += state.threads.length;
+    this.#forgetMany();
     const reading = new Reading(this);
     for (const { leaf, at, then } of state.threads) {
       const to = leaf.step(at, byte);
@@ -80,6 +81,7 @@ export class Automaton {
     if (then === null) return this.#over;
     const known = this.#after.get(then);
     if (known !== undefined) return known;
+    this.#forgetMany();
     const reading = new Reading(this);
     reading.leave(then);
     const state = this.#stateOf(reading);
@@ -111,8 +113,11 @@ export class Automaton {
     });
   }
 
-  #forget(): void {
-    for (const each of [this.#frames, this.#threads, this.#states]) each.clear();
+  /** Not while it reads: what it has seen would look new. */
+  #forgetMany(): void {
+    const known = [this.#frames, this.#threads, this.#states];
+    if (known.every(({ size }) => size < MOST_KNOWN) && this.#knownThreads < MOST_KNOWN_THREADS) return;
+    for (const each of known) each.clear();
     this.#after.clear();
     this.#knownThreads = 0;
     // Else the start would keep all that was ever reached from it.
@@ -123,7 +128,6 @@ export class Automaton {
   #known<T>(map: Map<string, T>, key: string, make: () => T): T {
     const known = map.get(key);
     if (known !== undefined) return known;
-    if (map.size >= MOST_KNOWN || this.#knownThreads >= MOST_KNOWN_THREADS) this.#forget();
     const made = make();
     map.set(key, made);
     return made;
