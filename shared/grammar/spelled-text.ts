@@ -11,8 +11,10 @@
 import { type Conjunction, itemAt, memberOf, type Sub } from './conjunction.ts';
 import { Expansion, keyOf } from './expand-schema.ts';
 import type { Grammar } from './grammar.ts';
+import { GrammarError } from './grammar-error.ts';
 import { SchemaDocument } from './schema-document.ts';
 import { fixedWords, spelledVariants } from './spelled-pattern.ts';
+import { Work } from './work.ts';
 
 export type Spelled = {
   /** All of it, in order, as one text. Empty if it spells nothing. */
@@ -59,14 +61,24 @@ class Words {
   }
 }
 
+/** What costs too much to read is not read, and counts as that. */
+function addSchema(words: Words, schema: string): void {
+  try {
+    const document = new SchemaDocument(schema);
+    new SchemaWords(words, new Expansion(document, new Work())).add([document.root], []);
+  } catch (thrown) {
+    if (!(thrown instanceof GrammarError)) throw thrown;
+    words.isUnread = true;
+  }
+}
+
 function addGrammar(words: Words, grammar: Grammar): void {
   switch (grammar.type) {
     case 'json_object':
     case 'text':
       return;
     case 'json_schema': {
-      const document = new SchemaDocument(grammar.schema);
-      new SchemaWords(words, new Expansion(document)).add([document.root], []);
+      addSchema(words, grammar.schema);
       return;
     }
     case 'literal':

@@ -44,7 +44,7 @@ const SHAPING: Partial<{ [K in keyof GenerateRequest]: (n: number) => GenerateRe
   grammar: (n) => ({ type: 'literal', text: String(n) }),
   min_tokens: (n) => n + 1,
   prompt: (n) => [n],
-  tools: (n) => [{ type: 'function', function: { name: `tool-${n}` } }],
+  tools: (n) => [{ name: `tool-${n}` }],
 };
 const SHAPING_NOTHING: Partial<GenerateRequest> = {
   model: 'an alias',
