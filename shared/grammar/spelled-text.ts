@@ -11,8 +11,10 @@
 import { type Conjunction, itemAt, memberOf, type Sub } from './conjunction.ts';
 import { Expansion, keyOf } from './expand-schema.ts';
 import type { Grammar } from './grammar.ts';
+import { GrammarError } from './grammar-error.ts';
 import { SchemaDocument } from './schema-document.ts';
 import { fixedWords, spelledVariants } from './spelled-pattern.ts';
+import { Work } from './work.ts';
 
 export type Spelled = {
   /** All of it, in order, as one text. Empty if it spells nothing. */
@@ -66,7 +68,13 @@ function addGrammar(words: Words, grammar: Grammar): void {
       return;
     case 'json_schema': {
       const document = new SchemaDocument(grammar.schema);
-      new SchemaWords(words, new Expansion(document)).add([document.root], []);
+      try {
+        new SchemaWords(words, new Expansion(document, new Work())).add([document.root], []);
+      } catch (thrown) {
+        // Too much work for a second reading.
+        if (!(thrown instanceof GrammarError)) throw thrown;
+        words.isUnread = true;
+      }
       return;
     }
     case 'literal':
