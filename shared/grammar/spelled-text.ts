@@ -61,24 +61,20 @@ class Words {
   }
 }
 
-/** What costs too much to read is not read, and counts as that. */
-function addSchema(words: Words, schema: string): void {
-  try {
-    const document = new SchemaDocument(schema);
-    new SchemaWords(words, new Expansion(document, new Work())).add([document.root], []);
-  } catch (thrown) {
-    if (!(thrown instanceof GrammarError)) throw thrown;
-    words.isUnread = true;
-  }
-}
-
 function addGrammar(words: Words, grammar: Grammar): void {
   switch (grammar.type) {
     case 'json_object':
     case 'text':
       return;
     case 'json_schema': {
-      addSchema(words, grammar.schema);
+      const document = new SchemaDocument(grammar.schema);
+      try {
+        new SchemaWords(words, new Expansion(document, new Work())).add([document.root], []);
+      } catch (thrown) {
+        // Too much work for a second reading.
+        if (!(thrown instanceof GrammarError)) throw thrown;
+        words.isUnread = true;
+      }
       return;
     }
     case 'literal':

@@ -2,6 +2,7 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import { type CachedReceipt, digestOfMessages, signEdgeReceipt } from './edge-receipt.ts';
+import { grammarDigest } from './grammar-digest.ts';
 import { type Inspection, inspectReceipt } from './inspect-receipt.ts';
 import { type Receipt, signReceipt } from './receipt.ts';
 import { sha256Hex } from './sha256.ts';
@@ -151,6 +152,28 @@ test("the edge's receipt is held against the conversation and the sentence", asy
   expect(found).toMatchObject({ genuine: true, kind: 'refusal' });
   const other = { jwks, prompt: prompt.replace('Hello', 'Hullo'), answer: `${text} ` };
   expect(failed(await inspectReceipt(token, other))).toEqual(['prompt', 'answer']);
+});
+
+test("the edge's receipt names the grammar whose words were refused", async () => {
+  const format = (word: string) => ({
+    type: 'json_schema',
+    json_schema: { name: 'a', schema: { const: word } },
+  });
+  const token = await signEdgeReceipt(
+    {
+      kind: 'refusal',
+      ...{ request: 'req_1', tenant: 'acme', key: 'main', policy: '0', classifier: 'c1', because: null },
+      grammar: await grammarDigest({ type: 'json_schema', schema: '{"const":"harm"}' }),
+      messages_digest: await digestOfMessages(MESSAGES),
+      text_digest: await sha256Hex(''),
+    },
+    key,
+  );
+  const asked = (more: object) => JSON.stringify({ model: 'any', messages: MESSAGES, ...more });
+  const holds = async (more: object) => failed(await inspectReceipt(token, { jwks, prompt: asked(more) }));
+  expect(await holds({ response_format: format('harm') })).toEqual([]);
+  expect(await holds({ response_format: format('help') })).toEqual(['prompt']);
+  expect(await holds({})).toEqual(['prompt']);
 });
 
 test('a cached answer is held against the receipt of the request that it was made for', async () => {

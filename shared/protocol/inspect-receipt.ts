@@ -16,6 +16,8 @@ import {
   verifyEdgeReceipt,
 } from './edge-receipt.ts';
 import { type Asked, generateBody } from './generate-body.ts';
+import { grammarDigest } from './grammar-digest.ts';
+import { grammarOfChat } from './grammar-of-chat.ts';
 import { crossedLine } from './line-held.ts';
 import { RECEIPT_TYP, type Receipt, verifyReceipt } from './receipt.ts';
 import { sha256Hex } from './sha256.ts';
@@ -87,7 +89,8 @@ async function inspectEdge(token: string, { jwks, prompt, answer, first }: Evide
   checks.push(
     await compared('prompt', prompt, async (text) => {
       const { messages_digest: digest } = receipt;
-      const isOf = async (asked: Asked) => (await digestOfMessages(asked.messages, offeredTools(asked))) === digest;
+      const isOf = async (asked: Asked) =>
+        (await digestOfMessages(asked.messages, offeredTools(asked))) === digest && (await hasGrammar(asked, receipt));
       return (await anyOf(askedBy(text), isOf)) || (await fits(text, digest));
     }),
   );
@@ -104,6 +107,13 @@ async function inspectEdge(token: string, { jwks, prompt, answer, first }: Evide
     ...(of?.checks ?? [{ name: 'first', verdict: 'not checked', detail: "the first request's receipt was not given" }]),
   );
   return inspection({ kind, token, receipt, checks });
+}
+
+/** A receipt that names no grammar may be one from before that field. */
+async function hasGrammar(asked: Asked, receipt: EdgeReceipt): Promise<boolean> {
+  if (receipt.kind !== 'refusal' || receipt.grammar === undefined) return true;
+  const found = grammarOfChat(asked);
+  return found !== null && (await grammarDigest(found.grammar)) === receipt.grammar;
 }
 
 /**

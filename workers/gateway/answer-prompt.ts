@@ -140,7 +140,18 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     if (verdict.action === 'refuse') {
       const text = refusalText(verdict.because, refusalWords(policy, verdict.because));
       const sign = await signerOf(config);
-      throw await policyRefusal({ ...verdict, text, messages, tools, requestId, caller, classifierVersion, sign });
+      const grammar = grammarOfChat(asked)?.grammar ?? null;
+      throw await policyRefusal({
+        ...verdict,
+        text,
+        messages,
+        tools,
+        grammar,
+        requestId,
+        caller,
+        classifierVersion,
+        sign,
+      });
     }
     return { ...prepared, ...made, line: lineOf(verdict) };
   }

@@ -5,9 +5,11 @@
 import { CompactSign, type CryptoKey, compactVerify, importJWK } from 'jose';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Tool } from '#shared/api/tool-calls.ts';
+import type { Grammar } from '#shared/grammar/grammar.ts';
 import type { Signal } from '#shared/line/categories.ts';
 import { digestOfMessages, type EdgeReceipt, signEdgeReceipt } from '#shared/protocol/edge-receipt.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import { grammarDigest } from '#shared/protocol/grammar-digest.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Config, EdgePrivateKey } from '../request/config.ts';
@@ -73,6 +75,7 @@ export async function policyRefusal({
   because,
   messages,
   tools,
+  grammar = null,
   requestId,
   caller,
   classifierVersion,
@@ -84,6 +87,7 @@ export async function policyRefusal({
   because: Signal | null;
   messages: readonly Message[];
   tools: readonly Tool[];
+  grammar?: Grammar | null;
   requestId: string;
   caller: Caller;
   classifierVersion: string;
@@ -98,6 +102,7 @@ export async function policyRefusal({
     policy: version,
     classifier: classifierVersion,
     because,
+    ...(grammar !== null && { grammar: await grammarDigest(grammar) }),
     messages_digest: await digestOfMessages(messages, tools),
     text_digest: await sha256Hex(text),
   });
