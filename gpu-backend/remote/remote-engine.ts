@@ -6,7 +6,7 @@
  */
 
 /** The question: which tokens may come after these ids? */
-export type NextTokenQuery = {
+type NextTokenQuery = {
   /** At least one id. */
   ids: readonly number[];
   /** How many of the likeliest tokens to tell. */

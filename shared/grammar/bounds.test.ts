@@ -1,4 +1,4 @@
-/** Schemas that are small and could cost much: each is refused, or its work is counted and small. */
+/** Schemas that are small and could cost much: each is refused, or its work is small. */
 import { describe, expect, test } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { Automaton, type State } from './automaton.ts';

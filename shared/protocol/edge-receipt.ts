@@ -32,7 +32,7 @@ const RefusalReceipt = z.strictObject({
   ...about,
   /** The signal whose rule refuses; null if the policy refuses everything. */
   because: z.enum(SIGNALS).nullable(),
-  /** As in a backend's receipt: the digest of the grammar that was asked for. Its words are read, too. */
+  /** As in a backend's receipt: the digest of the grammar. Its words are read, too. */
   grammar: Sha256.optional(),
   /** SHA-256 of the sentence that the client got in place of an answer. */
   text_digest: Sha256,

@@ -3,8 +3,8 @@
  * browser, whoever's page makes it, so a session counts only here.
  *
  * The header is what no other site can send: a page of another origin would have to ask first
- * (CORS), and this edge never allows it, on no route. `SameSite=Strict` alone would not do, because all ports of
- * a machine are one site. The two headers that browsers set themselves say the same again.
+ * (CORS), and this edge never allows it, on no route. `SameSite=Strict` alone would not do, because
+ * all ports of a machine are one site. The two headers that browsers set themselves say the same again.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { AppContext } from './context.ts';
