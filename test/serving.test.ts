@@ -157,7 +157,12 @@ describe("rejects with OpenAI's error format", () => {
     ['messages of a wrong type', () => ({ ...requestOf(), messages: 'Hi' }), 'invalid_type', 'messages'],
     ['a wrong temperature', () => ({ ...requestOf(), temperature: 'hot' }), 'invalid_type', 'temperature'],
     ['a misspelt floor', () => ({ ...requestOf(), plimsoll: { flor: 1 } }), 'unknown_parameter', 'plimsoll.flor'],
-    ['tools', () => ({ ...requestOf(), tools: [{ type: 'function' }] }), 'unsupported_value', 'tools'],
+    [
+      'half a tool',
+      () => ({ ...requestOf(), tools: [{ type: 'function' }] }),
+      'missing_required_parameter',
+      'tools[0].function',
+    ],
     ['a body of 10 MB', () => requestOf({ question: 'x'.repeat(10_000_000) }), 'request_too_large', null],
     ['a prompt beyond the context', () => requestOf({ question: long }), 'context_length_exceeded', 'messages'],
   ];

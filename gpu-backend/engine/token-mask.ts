@@ -1,8 +1,8 @@
 /**
  * What may come next in one answer, beyond what its experts think of it: a list of tokens or a
  * grammar, but not both. A mask acts on the mixture and on the safety expert alike, because nothing
- * else would fit. So the budget's promise is about the safety expert under the same mask. (A client's bias and
- * penalties act on the mixture alone; see shared/answer/answer-sampling.ts.)
+ * else would fit. So the budget's promise is about the safety expert under the same mask. (A
+ * client's bias and penalties act on the mixture alone; see shared/answer/answer-sampling.ts.)
  *
  * A resumed answer gets a new mask, which is told the tokens drawn so far.
  *

@@ -13,7 +13,7 @@ const MOST_CHARACTERS = 8_000;
 const MOST_STEPS = 20_000;
 /** Of this many letters, nobody chooses the word but the model. */
 const MANY_LETTERS = 9;
-/** A set without letters from A to Z: up to the first, each is tried; from the second, it is free. */
+/** A set without letters from A to Z: up to the first, each is tried; from the second, none is. */
 const FEW_MEMBERS = 8;
 const MANY_MEMBERS = 20;
 /** How often a part is repeated at most beyond its least number. */

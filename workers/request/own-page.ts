@@ -4,7 +4,8 @@
  *
  * The header is what no other site can send: a page of another origin would have to ask first
  * (CORS), and this edge never allows it, on no route. `SameSite=Strict` alone would not do, because
- * all ports of a machine are one site. The two headers that browsers set themselves say the same again.
+ * all ports of a machine are one site. The two headers that browsers set themselves say the same
+ * again.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { AppContext } from './context.ts';
