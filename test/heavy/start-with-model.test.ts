@@ -68,8 +68,10 @@ async function servesBoth(stack: RunningStack): Promise<void> {
   ]);
   await suggests(stack, REAL);
   expect(stack.log()).not.toContain('It is no safety.');
-  const page = await fetch(stack.url, { headers: { accept: 'text/html' } });
-  expect(await page.text()).toContain(`&#34;model&#34;:&#34;${REAL}&#34;`);
+  expect(await (await fetch(stack.url)).json()).toMatchObject({
+    models: [DEMO, REAL],
+    routes: { console: '/console' },
+  });
   const expected: Record<string, object> = {
     [DEMO]: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
     [REAL]: { safety: { kind: 'adapter' }, helpfulness: { kind: 'adapter' } },
