@@ -38,6 +38,7 @@ export class LaunchError extends Error {}
 export async function ensureInstalled(folder, { lock, what, dev = true }) {
   if (isInstalled(folder) || (!dev && missingPackages(folder, { dev }).length === 0)) return;
   checkPlatform();
+  refuseLinked(folder);
   await withLock(lock, async () => {
     // Another launch may have installed the packages in the meantime.
     if (isInstalled(folder)) return;
@@ -54,6 +55,19 @@ export async function ensureInstalled(folder, { lock, what, dev = true }) {
     fs.writeFileSync(stampFile(folder), fingerprint(folder));
     console.error(`plimsoll: installed in ${Math.round((Date.now() - began) / 1000)} s`);
   });
+}
+
+/**
+ * `npm ci` empties node_modules first, and would empty what it links to: most likely another
+ * checkout's.
+ * @param {string} folder
+ */
+function refuseLinked(folder) {
+  const place = path.join(folder, 'node_modules');
+  if (!fs.lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink()) return;
+  throw new LaunchError(
+    `packages are missing, and ${place} is a link: installing would empty ${fs.readlinkSync(place)}. Remove the link and start again, or install there`,
+  );
 }
 
 /**

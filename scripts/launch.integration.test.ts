@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
@@ -85,6 +85,17 @@ test('installs again when the lockfile changes', async () => {
   await npmThat(installs({ ...library, ...NATIVE }));
   expect((await launch('hello.ts', 'world')).code).toBe(3);
   expect(await npmCalls()).toBe(2);
+});
+
+test('installs nothing through a link, which would empty what it links to', async () => {
+  const other = path.join(checkout, 'other');
+  await mkdir(other);
+  await writeFile(path.join(other, 'kept'), '');
+  await symlink(other, path.join(checkout, 'node_modules'));
+  const { code, stderr } = await launch('hello.ts', 'world');
+  expect(code).toBe(1);
+  expect(stderr).toContain(`installing would empty ${other}`);
+  expect(await npmCalls()).toBe(0);
 });
 
 test('accepts a manual install', async () => {
