@@ -173,6 +173,7 @@ describe('an answer', () => {
   });
 
   test('is refused together with a list of tokens: what both allow may have no end', () => {
+    // The cast: a mask is made of the sampling alone.
     expect(() => maskOf({ sampling: { grammar: PERSON, allowedIds: [0, 44] } } as unknown as EngineRequest)).toThrow(
       expect.objectContaining({ code: 'invalid_value', param: 'allowed_token_ids' }),
     );
