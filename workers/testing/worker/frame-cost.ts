@@ -1,7 +1,7 @@
 /**
  * The edge's way of an answer's frames to the client's events, and nothing else of it, so that what
  * a token costs can be measured: `/on` checks what backends vouch for, `/off` does not, `/copy`
- * reads and writes each piece, and `/pipe` leaves even that to the runtime.
+ * reads and writes each piece, `/read` only reads it, and `/pipe` leaves even that to the runtime.
  */
 import { STRICTEST } from '#policies/schema.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
@@ -58,6 +58,11 @@ export default {
     const { pathname, search } = new URL(request.url);
     const upstream = await fetch(env.UPSTREAM + search);
     if (pathname === '/pipe') return new Response(upstream.body);
+    if (pathname === '/read') {
+      let bytes = 0;
+      for await (const piece of upstream.body!) bytes += piece.byteLength;
+      return new Response(String(bytes));
+    }
     if (pathname === '/copy') {
       const reader = upstream.body!.getReader();
       const copy = new ReadableStream<Uint8Array>({
