@@ -38,6 +38,12 @@ describe('finds a message in', () => {
     ['decimal numbers with commas', codes.join(', ')],
     ['octal numbers', codes.map((code) => code.toString(8)).join(' ')],
     ['bits', codes.map((code) => code.toString(2).padStart(8, '0')).join(' ')],
+    ['bits in a run', codes.map((code) => code.toString(2).padStart(8, '0')).join('')],
+    [
+      'bits on lines of two bytes',
+      codes.map((code, i) => code.toString(2).padStart(8, '0') + (i % 2 ? '\n' : '')).join(''),
+    ],
+    ['seven bits each', codes.map((code) => code.toString(2).padStart(7, '0')).join(' ')],
     ['bits without spaces', codes.map((code) => code.toString(2).padStart(8, '0')).join('')],
     ['percent escapes', hex.map((pair) => `%${pair}`).join('')],
     ['tag letters', String.fromCodePoint(...codes.map((code) => 0xe0000 + code))],

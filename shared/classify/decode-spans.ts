@@ -23,7 +23,11 @@ const LEAST_BACKWARDS = 16;
 const BASE32 = /(?<![A-Za-z0-9])[A-Z2-7]{16,}={0,6}(?![A-Za-z0-9=])/g;
 const BASE32_LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const HEX = /(?<![0-9a-z])(?:0x|\\x)?[0-9a-f]{2}(?:["'\s:,;-]{0,4}(?:0x|\\x)?[0-9a-f]{2}){3,}(?![0-9a-z])/gi;
-const BINARY = /(?<![0-9a-z])[01]{7,8}(?:[\s,;]{0,2}[01]{7,8}){3,}(?![0-9a-z])/gi;
+/**
+ * Only a separator ends a group. If a group of seven or eight bits could also follow another one
+ * directly, a long run could be cut up in 2^n ways, and the search would try them all.
+ */
+const BINARY = /(?<![0-9a-z])[01]{7,}(?:[\s,;]{1,2}[01]{7,})*(?![0-9a-z])/gi;
 /** Character codes, in decimal or octal. */
 const NUMBERS = /(?<![\w.,])\d{2,3}(?:[\s,;]{1,3}\d{2,3}){5,}(?![\w]|[.,]\d)/g;
 /**
@@ -109,8 +113,7 @@ function decodeHex(span: string): string | undefined {
 }
 
 function decodeBinary(span: string): string | undefined {
-  const groups = span.split(/[\s,;]+/);
-  const bytes = groups.length > 1 ? groups : (span.match(/.{8}/g) ?? []);
+  const bytes = span.split(/[\s,;]+/).flatMap((group) => (group.length === 7 ? [group] : (group.match(/.{8}/g) ?? [])));
   return utf8(Uint8Array.from(bytes, (bits) => Number.parseInt(bits, 2)));
 }
 

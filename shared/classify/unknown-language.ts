@@ -92,7 +92,7 @@ const MARK = /\p{M}/gu;
 /** Latin letters that are more than an English letter with a mark. */
 const OTHER_LATIN = /[ßøæœđłıħŧŋ]/;
 /** What stands between the items of a list. */
-const BREAK = /[,;|•]|\n\s*[-*]|\n\s*\d+[.)]/;
+const BREAK = /[,;|•]|\n[^\S\n]*(?:[-*]|\d+[.)])/;
 const LONGEST_BREAK = 12;
 /** A sequence of DNA or RNA bases is in no language. */
 const BASES = /^[acgtu]+$/;
