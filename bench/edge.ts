@@ -1,6 +1,6 @@
 /**
  * What the edge adds to a request, in one run and in random order: against a bare workerd proxy to
- * the same backend, against two other gateways, with limits on and off, and where a decision is in
+ * the same backend, against one that reads and writes each piece, against two other gateways, with limits on and off, and where a decision is in
  * the cache and where it is not. One request at a time, everything warm.
  *
  * The backend is the real server on a scripted engine, and the classifier is the real one. The
@@ -43,8 +43,24 @@ const WITHOUT_ACCOUNTS = ['TENANT_ACCOUNT', 'USAGE_QUEUE', 'USAGE_DB'];
 /** Fifty words, so that reading them is not nothing. */
 const PROMPT = 'Please tell me how a loaf of bread is baked in an oven that is '.repeat(4).trim();
 
-const BARE_PROXY = (upstream: string) =>
-  `export default { fetch: (request) => fetch(new Request(${JSON.stringify(upstream)} + new URL(request.url).pathname, request)) };`;
+/** `pass` hands the stream on as it is. `copy` reads and writes each piece, as whoever checks it must. */
+const BARE_PROXY = (upstream: string, way: 'pass' | 'copy') => `
+const copied = (body) => {
+  const reader = body.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { value, done } = await reader.read();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+  });
+};
+export default {
+  async fetch(request) {
+    const response = await fetch(new Request(${JSON.stringify(upstream)} + new URL(request.url).pathname, request));
+    return ${way === 'pass' ? 'response' : 'new Response(copied(response.body), response)'};
+  },
+};`;
 
 export async function benchEdge({ rounds }: { rounds: number }): Promise<Record<string, number>> {
   const closers: (() => unknown)[] = [];
@@ -54,16 +70,19 @@ export async function benchEdge({ rounds }: { rounds: number }): Promise<Record<
     const dataDir = await mkdtemp(path.join(tmpdir(), 'plimsoll-bench-'));
     closers.push(() => rm(dataDir, { recursive: true, force: true }));
 
-    const proxy = new Miniflare({
-      cf: false,
-      telemetry: { enabled: false },
-      modules: true,
-      script: BARE_PROXY(backend.url),
-      compatibilityDate: '2026-07-30',
-      unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
-    });
-    closers.push(() => proxy.dispose());
-    const proxyUrl = (await proxy.unsafeGetDirectURL()).origin;
+    const proxyUrls: Record<'pass' | 'copy', string> = { pass: '', copy: '' };
+    for (const way of ['pass', 'copy'] as const) {
+      const proxy = new Miniflare({
+        cf: false,
+        telemetry: { enabled: false },
+        modules: true,
+        script: BARE_PROXY(backend.url, way),
+        compatibilityDate: '2026-07-30',
+        unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+      });
+      closers.push(() => proxy.dispose());
+      proxyUrls[way] = (await proxy.unsafeGetDirectURL()).origin;
+    }
 
     const edgeWith = async (name: string, { limits = {}, without = [] as readonly string[] }) => {
       const edge = await startEdge({
@@ -118,7 +137,8 @@ export async function benchEdge({ rounds }: { rounds: number }): Promise<Record<
     ] as const;
     const variants: { name: string; run: () => Promise<void> }[] = [
       { name: 'backend directly', run: direct(backend.url) },
-      { name: 'bare proxy', run: direct(proxyUrl) },
+      { name: 'bare proxy', run: direct(proxyUrls.pass) },
+      { name: 'proxy that reads and writes', run: direct(proxyUrls.copy) },
       { name: 'streamed, fresh prompt', run: edge(plain, true, { fresh: true }) },
       ...kinds.flatMap(({ kind, stream }) => [
         { name: `edge, ${kind}`, run: edge(plain, stream) },
@@ -166,6 +186,10 @@ function ratiosOf(
   for (const kind of kinds) {
     const byEdge = added(`edge, ${kind}`, 'backend directly');
     figures[`edge / bare proxy, ${kind}`] = medianRatio(of(`edge, ${kind}`), of('bare proxy'));
+    figures[`edge / proxy that reads and writes, ${kind}`] = medianRatio(
+      of(`edge, ${kind}`),
+      of('proxy that reads and writes'),
+    );
     figures[`limits, budgets and usage on / off, ${kind}`] = medianRatio(
       of(`edge with limits, ${kind}`),
       of(`edge, ${kind}`),
