@@ -1,7 +1,8 @@
 /**
  * What the edge adds to a request, in one run and in random order: against a bare workerd proxy to
- * the same backend, against one that reads and writes each piece, against two other gateways, with limits on and off, and where a decision is in
- * the cache and where it is not. One request at a time, everything warm.
+ * the same backend, against one that reads and writes each piece, against two other gateways, with
+ * limits on and off, and where a decision is in the cache and where it is not. One request at a
+ * time, everything warm.
  *
  * The backend is the real server on a scripted engine, and the classifier is the real one. The
  * other gateways do not speak to such a backend, so they have an OpenAI-compatible server behind
@@ -43,7 +44,10 @@ const WITHOUT_ACCOUNTS = ['TENANT_ACCOUNT', 'USAGE_QUEUE', 'USAGE_DB'];
 /** Fifty words, so that reading them is not nothing. */
 const PROMPT = 'Please tell me how a loaf of bread is baked in an oven that is '.repeat(4).trim();
 
-/** `pass` hands the stream on as it is. `copy` reads and writes each piece, as whoever checks it must. */
+/**
+ * `pass` hands the stream on as it is. `copy` reads and writes each piece, as whoever checks it
+ * must.
+ */
 const BARE_PROXY = (upstream: string, way: 'pass' | 'copy') => `
 const copied = (body) => {
   const reader = body.getReader();
