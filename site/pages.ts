@@ -20,14 +20,8 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     'docs/receipts.md',
     'docs/limits.md',
   ],
-  Models: [
-    'docs/models.md',
-    'docs/scaling.md',
-    'docs/bundle.md',
-    'docs/training.md',
-    'models/smollm2-135m-instruct/README.md',
-  ],
-  'Run it': ['docs/operations.md', 'docs/deploy.md', 'docs/caching.md', 'docs/edge-mixing.md'],
+  Models: ['docs/models.md', 'docs/bundle.md', 'docs/training.md', 'models/smollm2-135m-instruct/README.md'],
+  'Run it': ['docs/operations.md', 'docs/deploy.md', 'docs/scaling.md', 'docs/caching.md', 'docs/edge-mixing.md'],
   'How it works': ['docs/architecture.md', 'shared/gate/README.md', 'docs/threat-model.md', 'SECURITY.md'],
   'What was measured': [
     'docs/evaluation/README.md',

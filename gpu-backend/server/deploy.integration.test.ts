@@ -4,27 +4,11 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Deployment } from 'kubernetes-models/apps/v1/Deployment';
-import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler';
-import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget';
 import { Service } from 'kubernetes-models/v1/Service';
 import { expect, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import { readConfig } from './config.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './testing/backend-client.ts';
-
-const DEPLOY = path.join(import.meta.dirname, '../../deploy');
-const MODELS = { Deployment, HorizontalPodAutoscaler, PodDisruptionBudget, Service };
-
-/** The documents of a file. Duplicate keys and the like are errors. */
-function documents(file: string): { kind: string }[] {
-  return parseAllDocuments(readFileSync(path.join(DEPLOY, file), 'utf8'), { strict: true, uniqueKeys: true }).map(
-    (document) => {
-      if (document.errors.length > 0) throw document.errors[0]!;
-      return document.toJS() as { kind: string };
-    },
-  );
-}
+import { DEPLOY, documents, validate, workload } from './testing/manifests.ts';
 
 const MANIFESTS = readdirSync(path.join(DEPLOY, 'kubernetes')).filter(
   (file) => file.endsWith('.yaml') && file !== 'kustomization.yaml',
@@ -43,12 +27,7 @@ test('the schemas refuse another type and a missing field; an unknown field they
 test.each(MANIFESTS)('%s is what Kubernetes takes', (file) => {
   const found = documents(`kubernetes/${file}`);
   expect(found.length).toBeGreaterThan(0);
-  for (const document of found) {
-    const Model = MODELS[document.kind as keyof typeof MODELS];
-    expect(Model, `no schema for ${document.kind}`).toBeDefined();
-    // The cast: the model checks what it is given.
-    new Model(document as never).validate();
-  }
+  for (const document of found) validate(document);
 });
 
 test('kustomize finds every file, and no file is left out', () => {
@@ -61,19 +40,8 @@ test('kustomize finds every file, and no file is left out', () => {
   expect(patched.map(({ kind }) => kind)).toEqual(['Deployment']);
 });
 
-/** The part of a Deployment that we read. */
-type Container = {
-  env: { name: string; value?: string; valueFrom?: { secretKeyRef?: { key: string; optional?: boolean } } }[];
-  ports: { containerPort: number }[];
-  lifecycle: { preStop: { exec: { command: [string, string] } } };
-};
-type BackendDeployment = {
-  spec: { template: { spec: { containers: [Container]; terminationGracePeriodSeconds: number } } };
-};
-
 test('a pod has settings that a backend takes, and time enough to finish its answers', async () => {
-  // The cast: the schemas have checked the file, and the test reads these fields.
-  const [deployment] = documents('kubernetes/backend.yaml') as unknown as [BackendDeployment];
+  const deployment = workload('kubernetes/backend.yaml');
   const { containers, terminationGracePeriodSeconds } = deployment.spec.template.spec;
   const [container] = containers;
   const { receiptPrivateJwk } = await receiptKeys();
@@ -112,10 +80,7 @@ test('a pod has settings that a backend takes, and time enough to finish its ans
 test('the image has the files that it copies, and listens where its pods are asked', () => {
   const dockerfile = readFileSync(path.join(DEPLOY, 'Dockerfile'), 'utf8');
   const [, user] = /^USER (\d+):\d+$/m.exec(dockerfile)!;
-  // The cast: the schemas have checked the file, and the test reads these fields.
-  const [deployment] = documents('kubernetes/backend.yaml') as unknown as [
-    { spec: { template: { spec: { securityContext: { runAsUser: number } } } } },
-  ];
+  const deployment = workload('kubernetes/backend.yaml');
   expect(deployment.spec.template.spec.securityContext.runAsUser).toBe(Number(user));
   expect(dockerfile).toMatch(/^EXPOSE 8788$/m);
   const root = readdirSync(path.join(DEPLOY, '..'));

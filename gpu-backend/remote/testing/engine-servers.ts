@@ -151,6 +151,7 @@ export async function serveEngine(
     '/tokenize': async (body) => ({ body: tokenize(body, encode) }),
   };
   const server = createServer(async (request, response) => {
+    if (request.method === 'GET' && request.url === '/health') return void response.writeHead(200).end();
     const route = routes[request.url ?? ''];
     const { status = 200, body }: Reply =
       request.method === 'POST' && route !== undefined

@@ -1,0 +1,77 @@
+/**
+ * The laws that every answer has to keep, checked from outside: on what the client got, with the
+ * public keys, and by asking the engine again what the safety expert thought of every token. At
+ * temperature 1 without top-p, the reference is the safety expert under its own top-k:
+ *
+ *     log p_s~(y) = log p_s(y) - log (sum of the k likeliest)
+ *     spent       = sum over the answer's tokens y of log q(y) - log p_s~(y)
+ */
+import { createHash } from 'node:crypto';
+import { createLocalJWKSet, jwtVerify } from 'jose';
+
+/** What sums of rounded numbers may be off. */
+const ROUNDING = 1e-6;
+/** Two batches on a GPU round differently: log-probabilities may move by so many nats. */
+const BATCH = 0.1;
+
+/**
+ * @param answer the body of `POST /v1/chat/completions`, with the trace of tokens
+ * @param request that got it, as its digest has it
+ * @param askSafety (ids of the answer so far) => the safety expert's k likeliest next tokens, by id
+ * @returns what came of it. `problems` is empty if every law was kept
+ */
+export async function checkAnswer(answer, { request, jwks, budget, topK, askSafety }) {
+  const problems = [];
+  const law = (holds, problem) => holds || problems.push(problem);
+  const { message, finish_reason } = answer.choices[0];
+  const { receipt: token, tokens } = answer.plimsoll;
+
+  const receipt = await readReceipt(token, jwks).catch((error) => {
+    problems.push(`the receipt is not genuine: ${error.message}`);
+    return null;
+  });
+  const spent = tokens.at(-1)?.spent ?? 0;
+  if (receipt !== null) {
+    const text = finish_reason === 'content_filter' ? '' : message.content;
+    law(receipt.answer_digest === sha256(text), 'the receipt is for another answer');
+    law(receipt.prompt_digest === sha256(JSON.stringify(request)), 'the receipt is for another request');
+    law(receipt.top_k === topK, `the receipt says k = ${receipt.top_k}, wanted ${topK}`);
+    law(receipt.line.budget <= budget, `the receipt says a budget of ${receipt.line.budget}, wanted ${budget}`);
+    law(Math.abs(receipt.spent - spent) <= ROUNDING, `the receipt says ${receipt.spent} nats, the trace ${spent}`);
+  }
+
+  const ids = [];
+  let [known, farthest, recomputed] = [0, 0, 0];
+  for (const [i, { id, weight, floor, lp, lp_s: told, spent: soFar }] of tokens.entries()) {
+    law(soFar <= budget + ROUNDING, `${soFar} nats were spent after ${i + 1} tokens, allowed were ${budget}`);
+    law(weight >= floor - ROUNDING, `token ${i} has the weight ${weight} below the floor ${floor}`);
+    law(told !== null, `token ${id} was drawn, and the safety expert gave it nothing`);
+    const row = await askSafety(ids);
+    const logTotal = Math.log([...row.values()].reduce((sum, each) => sum + Math.exp(each), 0));
+    const again = row.get(id);
+    if (again === undefined) {
+      // Two batches may disagree about who is the last of k.
+      const last = Math.min(...row.values()) - logTotal;
+      law(told !== null && told <= last + BATCH, `token ${id} is not among the safety expert's ${topK} likeliest`);
+      recomputed += lp - (told ?? NaN);
+    } else {
+      known += 1;
+      recomputed += lp - (again - logTotal);
+    }
+    farthest = Math.max(farthest, Math.abs(recomputed - soFar) / (i + 1));
+    ids.push(id);
+  }
+  law(farthest <= BATCH, `asked again, the account differs by ${farthest.toFixed(3)} nats a token`);
+  return { problems, tokens: tokens.length, known, spent, farthest };
+}
+
+async function readReceipt(token, jwks) {
+  const { payload } = await jwtVerify(token, createLocalJWKSet(jwks), {
+    algorithms: ['EdDSA', 'Ed25519'],
+    issuer: 'plimsoll-backend',
+    typ: 'plimsoll-receipt+jwt',
+  });
+  return payload;
+}
+
+const sha256 = (text) => createHash('sha256').update(text).digest('hex');
