@@ -5,13 +5,14 @@
  */
 import * as z from 'zod';
 import { linkCalls, MAX_MESSAGES, MESSAGE_FIELDS, RequestMessage } from './chat-messages.ts';
-import { checkToolChoice, LEGACY_FIELDS, refuseLegacyFunctions, ToolChoice, Tools } from './chat-tools.ts';
+import { LEGACY_FIELDS, refuseLegacyFunctions, Tools } from './chat-tools.ts';
 import { PlimsollError } from './errors.ts';
 import { generationFields, MOST_TOP_LOGPROBS } from './generation-fields.ts';
 import { ignoredFields } from './ignored-fields.ts';
 import { parseRequest } from './invalid-request.ts';
 import { RequestExtension } from './plimsoll-extension.ts';
 import { GuidedJson, ResponseFormat, StructuredOutputs } from './response-format.ts';
+import { checkToolChoice, ToolChoice } from './tool-choice.ts';
 import { refuseUnsupported, type Unsupported, VLLM_UNSUPPORTED } from './unsupported-fields.ts';
 import { refuseOtherParts } from './unsupported-parts.ts';
 import { wellFormed } from './well-formed.ts';

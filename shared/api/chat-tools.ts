@@ -1,13 +1,12 @@
-/** The tools of OpenAI's chat request: what there is to call, and whether to. */
+/** The tools of OpenAI's chat request: what there is to call. Whether to is in tool-choice.ts. */
 import * as z from 'zod';
 import { PlimsollError } from './errors.ts';
-import { describeFound } from './invalid-request.ts';
 import { MAX_TOOL_JSON_CHARS, MAX_TOOLS, type Tool } from './tool-calls.ts';
 import { repaired } from './well-formed.ts';
 
 /** OpenAI's rule. */
 const FUNCTION_NAME = /^[a-zA-Z0-9_-]{1,64}$/;
-const functionName = z.string().regex(FUNCTION_NAME, '1 to 64 letters, digits, underscores or dashes');
+export const functionName = z.string().regex(FUNCTION_NAME, '1 to 64 letters, digits, underscores or dashes');
 
 /** Deeper schemas are garbage, and every reader of one would have to take care. */
 const MOST_LEVELS = 64;
@@ -59,52 +58,14 @@ export const Tools = z
     }
   });
 
-export const ToolChoice = z.union([
-  z.enum(['none', 'auto', 'required']),
-  z
-    .object({ type: z.literal('function'), function: z.object({ name: functionName }) })
-    .transform(({ function: { name } }) => ({ name })),
-]);
-export type ToolChoice = z.infer<typeof ToolChoice>;
-
-export type AskedTools = {
-  tools?: readonly ChatTool[] | null | undefined;
-  tool_choice?: ToolChoice | null | undefined;
-};
-
-/** Throws unless the choice is among the tools, and one that can be held. */
-export function checkToolChoice({ tools, tool_choice: choice }: AskedTools): void {
-  const strict = tools?.findIndex((tool) => tool.strict) ?? -1;
-  if (strict !== -1) throw unforced(`tools[${strict}].function.strict`, 'false', true);
-  if (choice == null || choice === 'none' || choice === 'auto') return;
-  if (tools == null || tools.length === 0) {
-    throw new PlimsollError('invalid_value', "'tool_choice' is only allowed when 'tools' are given.", {
-      param: 'tool_choice',
-    });
-  }
-  if (choice !== 'required' && tools.every(({ name }) => name !== choice.name)) throw unknownTool(choice.name);
-  throw unforced('tool_choice', '"auto" or "none"', choice === 'required' ? choice : { name: choice.name });
-}
-
-function unknownTool(name: string): PlimsollError {
-  return new PlimsollError(
-    'invalid_value',
-    `Invalid value for 'tool_choice.function.name': expected the name of one of the 'tools', found ${describeFound(name)}.`,
-    { param: 'tool_choice.function.name' },
-  );
-}
-
-/** Only a grammar can hold a model to a call, and this server has none yet. */
-function unforced(param: string, expected: string, found: unknown): PlimsollError {
-  return new PlimsollError(
-    'unsupported_value',
-    `'${param}' is not supported by this server: expected ${expected}, found ${describeFound(found)}.`,
-    { param },
-  );
-}
-
 /** The tools that the model is told of. A client that lets it call none wants it told of none. */
-export function offeredTools({ tools, tool_choice }: AskedTools): readonly ChatTool[] {
+export function offeredTools({
+  tools,
+  tool_choice,
+}: {
+  tools?: readonly ChatTool[] | null | undefined;
+  tool_choice?: unknown;
+}): readonly ChatTool[] {
   return tool_choice === 'none' ? [] : (tools ?? []);
 }
 

@@ -55,7 +55,7 @@ function symbolOf(grammar: Grammar, { depth, work }: Context): Part {
     case 'literal':
       return new LiteralLeaf(grammar.text);
     case 'text':
-      return textWithout(grammar.without);
+      return textWithout(grammar.without, { notFirst: grammar.notFirst ?? null });
     case 'sequence':
       return sequenceRule(grammar.parts.map((part) => symbolOf(part, inside)));
     case 'choice':

@@ -19,8 +19,11 @@ export type Grammar =
   | { type: 'json_schema'; schema: string }
   /** Exactly this text. */
   | { type: 'literal'; text: string }
-  /** Any text, also none, in which none of these occurs. */
-  | { type: 'text'; without: string[] }
+  /**
+   * Any text, also none, in which none of these occurs. `notFirst` is an ASCII character that may
+   * stand neither at its start nor after nothing but white space.
+   */
+  | { type: 'text'; without: string[]; notFirst?: string | undefined }
   /** One after the other. */
   | { type: 'sequence'; parts: Grammar[] }
   /** One of them. */
@@ -49,7 +52,14 @@ export const Grammar: z.ZodType<Grammar, Grammar> = z.lazy(() =>
     z.strictObject({ type: z.literal('json_object') }),
     z.strictObject({ type: z.literal('json_schema'), schema: wellFormed.min(1).max(MOST_SCHEMA_CHARACTERS) }),
     z.strictObject({ type: z.literal('literal'), text: wellFormed }),
-    z.strictObject({ type: z.literal('text'), without: z.array(wellFormed.min(1)).max(MOST_PARTS) }),
+    z.strictObject({
+      type: z.literal('text'),
+      without: z.array(wellFormed.min(1)).max(MOST_PARTS),
+      notFirst: z
+        .string()
+        .regex(/^[!-~]$/)
+        .optional(),
+    }),
     z.strictObject({ type: z.literal('sequence'), parts: z.array(Grammar).min(1).max(MOST_PARTS) }),
     z.strictObject({ type: z.literal('choice'), options: z.array(Grammar).min(1).max(MOST_PARTS) }),
     z.strictObject({

@@ -8,12 +8,35 @@ import { type Table, trim } from './pattern-leaf.ts';
 
 const MOST_STATES = 8_000;
 
-/** Any text, also none, in which none of `words` occurs. */
-export function textWithout(words: readonly string[]): Leaf {
-  const { next, found, columnOf, columns } = search(words);
+/** JSON's white space. */
+const SPACES = ' \t\n\r';
+
+/**
+ * Any text, also none, in which none of `words` occurs.
+ *
+ * @param notFirst an ASCII character with which it must not begin, nor after white space
+ */
+export function textWithout(words: readonly string[], { notFirst = null }: { notFirst?: string | null } = {}): Leaf {
+  const { next, found, columnOf, columns } = search(words, { apart: notFirst === null ? '' : notFirst + SPACES });
   const table = Int32Array.from(next.flat(), (to) => (found[to]!.size > 0 ? -1 : to));
   const accepting = Uint8Array.from(found, (here) => (here.size > 0 ? 0 : 1));
-  return new TableLeaf(`text without ${JSON.stringify(words)}`, { columnOf, table: cut(table, columns), accepting });
+  const id = `text without ${JSON.stringify(words)}`;
+  if (notFirst === null) return new TableLeaf(id, { columnOf, table: cut(table, columns), accepting });
+  // All states twice: before anything but white space has come, and after it.
+  const columnsOf = (text: string) => new Set([...text].map((char) => columnOf[char.charCodeAt(0)]!));
+  const refused = columnsOf(notFirst);
+  const spaces = columnsOf(SPACES);
+  const first = table.map((to, place) => {
+    const column = place % columns;
+    if (to < 0 || refused.has(column)) return -1;
+    return spaces.has(column) ? to : to + found.length;
+  });
+  const later = table.map((to) => (to < 0 ? -1 : to + found.length));
+  return new TableLeaf(`${id}, not first ${JSON.stringify(notFirst)}`, {
+    columnOf,
+    table: cut(Int32Array.from([...first, ...later]), columns),
+    accepting: Uint8Array.from([...accepting, ...accepting]),
+  });
 }
 
 /**
@@ -39,10 +62,14 @@ const cut = (table: Int32Array, columns: number) => {
   return table;
 };
 
-/** For each state and column the next state, and which words end there. */
-function search(words: readonly string[]) {
+/**
+ * For each state and column the next state, and which words end there.
+ *
+ * @param apart ASCII characters that have columns of their own
+ */
+function search(words: readonly string[], { apart = '' }: { apart?: string } = {}) {
   const bytesOf = words.map((word) => new TextEncoder().encode(word));
-  const known = [...new Set(bytesOf.flatMap((bytes) => [...bytes]))];
+  const known = [...new Set([...bytesOf, new TextEncoder().encode(apart)].flatMap((bytes) => [...bytes]))];
   const columnOf = new Uint8Array(256);
   for (const [i, byte] of known.entries()) columnOf[byte] = i + 1;
   const columns = known.length + 1;

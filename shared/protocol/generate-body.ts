@@ -7,6 +7,7 @@ import { offeredTools } from '#shared/api/chat-tools.ts';
 import type { RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { lesser } from '#shared/line/order.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import type { GenerateBody, RawPrompt, Seed } from './generate.ts';
 import { grammarOfChat } from './grammar-of-chat.ts';
 
@@ -20,6 +21,7 @@ export type Asked = ChatRequest & { prompt?: RawPrompt; echo?: boolean };
  * @param seed where the client names none
  * @param defaults how the model draws where the client names nothing
  * @param maxTokensOfPolicy null: the policy has no limit
+ * @param syntax in which the model writes calls; null if the request offers no tools
  */
 export function generateBody(
   asked: Asked,
@@ -28,10 +30,17 @@ export function generateBody(
     trace,
     defaults,
     seed,
-  }: { maxTokensOfPolicy: number | null; trace: RequestExtension['trace']; defaults: Sampling; seed: () => Seed },
+    syntax,
+  }: {
+    maxTokensOfPolicy: number | null;
+    trace: RequestExtension['trace'];
+    defaults: Sampling;
+    seed: () => Seed;
+    syntax: ToolSyntax | null;
+  },
 ): GenerateBody {
   const { temperature, top_p, ...rest } = samplingOf(asked, defaults);
-  const grammar = grammarOfChat(asked)?.grammar;
+  const grammar = grammarOfChat(asked, { syntax })?.grammar;
   return {
     model: asked.model,
     ...(asked.prompt === undefined

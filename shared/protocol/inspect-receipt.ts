@@ -7,6 +7,7 @@ import { decodeJwt, decodeProtectedHeader, type JSONWebKeySet, errors as joseErr
 import * as z from 'zod';
 import { offeredTools } from '#shared/api/chat-tools.ts';
 import { parseExactly } from '#shared/api/parse-exactly.ts';
+import { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { askedIn } from './asked-of.ts';
 import {
   type CachedReceipt,
@@ -109,11 +110,17 @@ async function inspectEdge(token: string, { jwks, prompt, answer, first }: Evide
   return inspection({ kind, token, receipt, checks });
 }
 
+/** In which its calls may have been held: no receipt says how its model writes them. */
+const syntaxesOf = (asked: Asked): readonly (ToolSyntax | null)[] =>
+  offeredTools(asked).length === 0 ? [null] : ToolSyntax.options;
+
 /** A receipt that names no grammar may be one from before that field. */
 async function hasGrammar(asked: Asked, receipt: EdgeReceipt): Promise<boolean> {
   if (receipt.kind !== 'refusal' || receipt.grammar === undefined) return true;
-  const found = grammarOfChat(asked);
-  return found !== null && (await grammarDigest(found.grammar)) === receipt.grammar;
+  return anyOf(syntaxesOf(asked), async (syntax) => {
+    const found = grammarOfChat(asked, { syntax });
+    return found !== null && (await grammarDigest(found.grammar)) === receipt.grammar;
+  });
 }
 
 /**
@@ -202,9 +209,10 @@ function bodiesOf(text: string, { sampling, seed, max_tokens, finish_reason, usa
   const limits = max_tokens === undefined ? guessed : [max_tokens];
   return askedBy(text).flatMap((asked) =>
     limits.flatMap((maxTokensOfPolicy) =>
-      (['none', 'tokens'] as const).map((trace) =>
-        JSON.stringify(generateBody(asked, { maxTokensOfPolicy, trace, defaults: sampling, seed: () => seed })),
-      ),
+      (['none', 'tokens'] as const).flatMap((trace) => {
+        const made = { maxTokensOfPolicy, trace, defaults: sampling, seed: () => seed };
+        return syntaxesOf(asked).map((syntax) => JSON.stringify(generateBody(asked, { ...made, syntax })));
+      }),
     ),
   );
 }

@@ -19,6 +19,8 @@ export type ToolEvent =
 /** In what is said; behind a mark; in a name that is no JSON; in a call; behind one. */
 type Place = 'content' | 'opened' | 'name' | 'call' | 'behind';
 
+/** A call without a mark, as it begins. Only JSON's own white space may stand before it. */
+const BARE = /^[ \t\r\n]*\{$/;
 const NAME = /^[\w.-]$/;
 /** What may stand between a name and its arguments: `[CALL_ID]` and an id, `[ARGS]`. */
 const WHOLE_MARK = /^(\[CALL_ID\]\w+)?(\[ARGS\])?$/;
@@ -91,7 +93,7 @@ export class ToolCallParser {
     const rest = this.#held.trimStart();
     const { open, bare } = this.#marks;
     if (rest === open) this.#place = 'opened';
-    else if (bare && !this.#hasBegun && rest === '{') this.#beginCall(character, this.#names);
+    else if (bare && !this.#hasBegun && BARE.test(this.#held)) this.#beginCall(character, this.#names);
     else if (!open.startsWith(rest)) this.#sayUpTo(character);
   }
 

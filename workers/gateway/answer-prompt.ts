@@ -12,8 +12,9 @@ import type { Spelled } from '#shared/grammar/spelled-text.ts';
 import type { Line } from '#shared/line/line.ts';
 import type { Directive } from '#shared/protocol/directive.ts';
 import { type Asked, generateBody } from '#shared/protocol/generate-body.ts';
-import { grammarOfChat } from '#shared/protocol/grammar-of-chat.ts';
+import { type AskedGrammar, grammarOfChat } from '#shared/protocol/grammar-of-chat.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import { chooseStanding } from '../request/choose-standing.ts';
 import type { Config } from '../request/config.ts';
 import type { AppContext } from '../request/context.ts';
@@ -66,7 +67,10 @@ type Prepared = {
   cost: Cost;
   members: PoolMember[];
   listMembers: () => Promise<PoolMember[]>;
-  /** What a grammar can make the answer say. */
+  /** In which the model writes calls; null if the request offers no tools. */
+  syntax: ToolSyntax | null;
+  /** What the answer is held to, and what that can make it say. */
+  grammar: AskedGrammar | null;
   spelled: Spelled;
   /** How the answer's calls are read; null: it can have none. */
   reads: ReadsTools | null;
@@ -114,19 +118,19 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     const trace = allowedTrace(caller.policy, extension.trace);
     checkTop(caller.policy, extension, trace);
     demandMixable(asked);
-    const grammar = grammarOfChat(asked);
-    const spelled = checkGrammar(grammar, caller);
     const allMembers = async () =>
       ofBundle(allowedMembers(await poolMembers(pool, c, asked), caller.policy, asked.model), bundle);
     const all = await allMembers();
     const syntax = syntaxOf(all, asked);
+    const grammar = grammarOfChat(asked, { syntax });
+    const spelled = checkGrammar(grammar, caller);
     const speaking = { model: asked.model, syntax };
     const listMembers = async () => speakingMembers(await allMembers(), speaking);
     const members = speakingMembers(all, speaking);
     refuseTooLong(members, { ...asked, tools: offeredTools(asked) });
     const cost = await costOf(asked, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
     const reads = syntax && readsTools(asked, { syntax, requestId: c.var.requestId });
-    return { asked, caller, trace, cost, members, listMembers, spelled, reads, bundle };
+    return { asked, caller, trace, cost, members, listMembers, syntax, grammar, spelled, reads, bundle };
   }
 
   /** Reads the prompt. Throws if the policy refuses it. */
@@ -140,13 +144,12 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     if (verdict.action === 'refuse') {
       const text = refusalText(verdict.because, refusalWords(policy, verdict.because));
       const sign = await signerOf(config);
-      const grammar = grammarOfChat(asked)?.grammar ?? null;
       throw await policyRefusal({
         ...verdict,
         text,
         messages,
         tools,
-        grammar,
+        grammar: prepared.grammar?.grammar ?? null,
         requestId,
         caller,
         classifierVersion,
@@ -158,7 +161,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
 
   /** Call this once what it can cost is reserved. */
   async function begin(decided: Decided, c: Metered): Promise<Answering> {
-    const { asked, caller, trace, members, listMembers, decision, cache, line, bundle } = decided;
+    const { asked, caller, trace, members, listMembers, syntax, decision, cache, line, bundle } = decided;
     const { config, requestId, meter, trace: requestTrace } = c.var;
     const { model, messages } = asked;
     const looks = decision.secondLook !== null;
@@ -172,7 +175,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     const defaults = best?.sampling ?? PLAIN_SAMPLING;
     const maxTokensOfPolicy = decision.maxTokens;
     const seed = () => meter.seed ?? randomSeed();
-    const request = generateBody(asked, { maxTokensOfPolicy, trace, defaults, seed });
+    const request = generateBody(asked, { maxTokensOfPolicy, trace, defaults, seed, syntax });
     const body = JSON.stringify(request);
     const directive: Omit<Directive, 'id'> = {
       request: requestId,

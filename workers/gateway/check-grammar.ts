@@ -7,6 +7,7 @@ import { LRUCache } from 'lru-cache';
 import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { compileGrammar } from '#shared/grammar/compile-grammar.ts';
+import type { Grammar } from '#shared/grammar/grammar.ts';
 import { SPELLS_NOTHING, type Spelled, spelledText } from '#shared/grammar/spelled-text.ts';
 import type { AskedGrammar } from '#shared/protocol/grammar-of-chat.ts';
 
@@ -26,12 +27,11 @@ export function createCheckGrammar(): CheckGrammar {
   });
   return (asked, { tenant, policy }) => {
     if (asked === null) return SPELLS_NOTHING;
-    const { grammar, param } = asked;
+    const { grammar, param, unheld } = asked;
     if (!policy.shaping.grammar) {
-      const expected = param === 'response_format' ? '{"type":"text"}' : 'the field left out';
       throw new PlimsollError(
         'unsupported_value',
-        `'${param}' is not allowed by the tenant's policy (shaping.grammar): expected ${expected}.`,
+        `'${param}' is not allowed by the tenant's policy (shaping.grammar): expected ${unheld}.`,
         { param },
       );
     }
@@ -43,20 +43,26 @@ export function createCheckGrammar(): CheckGrammar {
       checked.set(key, outcome);
     }
     if ('spelled' in outcome) return outcome.spelled;
-    const { code, message } = outcome.refusal;
-    throw new PlimsollError(code, message, { param });
+    const { code, message, param: field } = outcome.refusal;
+    throw new PlimsollError(code, message, { param: field });
   };
 }
 
 /** What a schema can make an answer say, or why it is refused. */
 type Outcome = { spelled: Spelled } | { refusal: PlimsollError };
 
-function outcomeOf({ grammar, param }: AskedGrammar): Outcome {
+function outcomeOf({ grammar, param, spells, parts }: AskedGrammar): Outcome {
+  // Each by itself first, so that an error names the field that it is in.
+  const refusal = [...parts, { grammar, param }].map(problemOf).find((problem) => problem !== null);
+  return refusal === undefined ? { spelled: spelledText(spells) } : { refusal };
+}
+
+function problemOf({ grammar, param }: { grammar: Grammar; param: string }): PlimsollError | null {
   try {
     compileGrammar(grammar, { what: `Invalid schema for '${param}': it` });
-    return { spelled: spelledText(grammar) };
+    return null;
   } catch (thrown) {
-    if (thrown instanceof PlimsollError) return { refusal: thrown };
-    throw thrown;
+    if (!(thrown instanceof PlimsollError)) throw thrown;
+    return new PlimsollError(thrown.code, thrown.message, { param });
   }
 }

@@ -22,7 +22,8 @@ export function syntaxOf(members: readonly PoolMember[], chat: Asked): ToolSynta
   const able = serving.filter(({ toolSyntax }) => toolSyntax != null);
   const chosen = able.find(({ alive }) => alive) ?? able[0];
   if (chosen?.toolSyntax == null) {
-    if (serving.length === 0) return null;
+    // Then nobody is asked. Until the model is refused, any syntax will do.
+    if (serving.length === 0) return 'hermes';
     throw new PlimsollError('unsupported_value', `'tools' are not supported by the backends of '${chat.model}'.`, {
       param: 'tools',
     });
