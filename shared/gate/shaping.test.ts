@@ -191,8 +191,8 @@ describe.each(GATE_VERSIONS)('the $name gate', ({ gateStep, gateRows, expectRow,
           for (const token of mask) allowed[0]! &= ~(1 << token);
           const rest = { policy, proposal, state: startGate() };
           const byBits = gateStep({ ...rows, ...rest, sampling: { ...shape, bias, allowed } });
-          // Bits scale the row to a sum of 1, and an empty mask leaves it as it is, which can differ
-          // in the last bit. An id beyond the row masks nothing, but the mask is not empty.
+          // Bits scale the row to a sum of 1. An empty mask leaves it as it is, which can differ in
+          // the last bit. An id beyond the row masks nothing, but the mask is not empty.
           const beyond = new Set(mask).add(rows.safetyLogits.length);
           expectStep(byBits, gateStep({ ...rows, ...rest, sampling: { ...shape, bias, mask: beyond } }));
         },

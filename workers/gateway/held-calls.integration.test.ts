@@ -42,9 +42,8 @@ beforeEach(() => {
 const CITY = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
 const tool = (name: string, more: object = { parameters: CITY }) => ({ type: 'function', function: { name, ...more } });
 const WEATHER = tool('get_weather');
-const TIME = tool('get_time', {
-  parameters: { $defs: { zone: { enum: ['UTC'] } }, properties: { zone: { $ref: '#/$defs/zone' } } },
-});
+const TIME_SCHEMA = { $defs: { zone: { enum: ['UTC'] } }, properties: { zone: { $ref: '#/$defs/zone' } } };
+const TIME = tool('get_time', { parameters: TIME_SCHEMA });
 const ask = (more: object = {}) => ({
   model: 'scripted',
   messages: [{ role: 'user', content: 'How is the weather in Oslo?' }],
@@ -72,11 +71,10 @@ async function refused(more: object, key?: string) {
 const schema = (value: object): Grammar => ({ type: 'json_schema', schema: JSON.stringify(value) });
 const OBJECT: Grammar = { type: 'json_object' };
 const weather = (written: Grammar = schema(CITY)) => ({ name: 'get_weather', arguments: written });
-const time = (written: Grammar = schema({ ...TIME.function.parameters, type: 'object' })) => ({
+const time = (written: Grammar = schema({ ...TIME_SCHEMA, type: 'object' })) => ({
   name: 'get_time',
   arguments: written,
 });
-const TIME_SCHEMA = { ...(TIME.function as { parameters?: object }).parameters };
 
 describe('what the backend is asked to hold the answer to', () => {
   const strict = [tool('get_weather', { parameters: CITY, strict: true }), TIME];
