@@ -115,6 +115,8 @@ function bySubject(missing: readonly string[]): string[] {
   );
 }
 
+const but = (names: string) => (names === '' ? '' : ` but ${names}`);
+
 /** What the study lacks, and which of its figures could not be used. */
 export function gaps(study: Study): string[] {
   const { methods, missing, sets } = study.results;
@@ -124,8 +126,10 @@ export function gaps(study: Study): string[] {
       depths.every((depth) => study.cells({ method, set: id, depth }).length === 0),
     );
     if (lacking.length === 0) return [];
-    const who =
-      lacking.length === methods.length ? 'by any method' : `by ${lacking.map(({ label }) => label).join('; ')}`;
+    const rest = methods.filter((method) => !lacking.includes(method));
+    const names = (some: typeof methods) => some.map(({ label }) => label).join('; ');
+    // The shorter list of the two.
+    const who = lacking.length <= rest.length ? `by ${names(lacking)}` : `by any method${but(names(rest))}`;
     return [`Not answered, ${label}: ${who}.`];
   });
   return [

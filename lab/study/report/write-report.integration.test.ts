@@ -123,13 +123,16 @@ describe('the report', () => {
 
   test('shows missing cells as missing in the table, in the hypotheses and in a list', async () => {
     const results = madeUpResults({ methods: manyMethods(), questions: 30 });
-    results.cells = results.cells.filter(({ method, depth }) => method !== 'layers' && depth < 20);
+    results.cells = results.cells.filter(
+      ({ method, set, depth }) => method !== 'layers' && depth < 20 && (set !== 'real' || method === 'base'),
+    );
     results.missing = ['seed 8: MidPO corrected on the small world'];
     const { page, files } = await reportOf(results, 'gaps');
     expect(files).toContain('plane.svg');
     expect(page).toMatch(/\| MidPO corrected \| 0 \| \*missing\* \|/);
     expect(page).toContain('- Of the grid: seed 8: MidPO corrected on the small world.');
     expect(page).toMatch(/Not answered, the small world: by MidPO corrected\./);
+    expect(page).toMatch(/Not answered, real prompts: by any method but base\./);
     expect(page).toMatch(/floor 0\.9, budget 2 is lower than logits router.*20 tokens prefilled.*Not tested: unsafe/);
     expect(page).toMatch(
       /MidPO corrected is lower than DPO on both.*Not tested: unsafe .* was not measured on world for MidPO corrected/,
