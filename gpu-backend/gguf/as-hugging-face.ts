@@ -11,7 +11,7 @@ import type { GgufSource } from './open-gguf.ts';
 import { unpermuteRows } from './unpermute-rows.ts';
 
 /** Whether llama.cpp's converter permutes the rows of q and k in this architecture. */
-const PERMUTED: Readonly<Record<string, boolean>> = { llama: true, qwen2: false, qwen3: false };
+export const PERMUTED: Readonly<Record<string, boolean>> = { llama: true, qwen2: false, qwen3: false };
 
 const OUTER: Readonly<Record<string, string>> = {
   token_embd: 'model.embed_tokens',
@@ -39,6 +39,15 @@ export function huggingFaceName(ggufName: string): string | undefined {
   const names = layer === undefined ? OUTER : IN_BLOCK;
   if (part === undefined || !Object.hasOwn(names, part)) return undefined;
   return layer === undefined ? `${names[part]}.${kind}` : `model.layers.${layer}.${names[part]}.${kind}`;
+}
+
+/** llama.cpp's name for a tensor of Hugging Face's decoder. Throws if it has none. */
+export function ggufName(huggingFace: string): string {
+  const [, layer, part, kind] = /^(?:model\.layers\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(huggingFace) ?? [];
+  const names = Object.entries(layer === undefined ? OUTER : IN_BLOCK);
+  const name = names.find(([, theirs]) => theirs === part)?.[0];
+  if (name === undefined) throw new Error(`${huggingFace}: llama.cpp has no such tensor`);
+  return layer === undefined ? `${name}.${kind}` : `blk.${layer}.${name}.${kind}`;
 }
 
 /**

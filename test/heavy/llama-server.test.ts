@@ -1,0 +1,146 @@
+/**
+ * Experts on a real llama.cpp: its own server, with a bundle's base and adapters as
+ * `plimsoll model gguf` writes them. What it says of the next token is held against what the onnx
+ * driver says of the same weights. Where the server cannot be had, these tests are skipped.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Experts } from '#gpu-backend/engine/experts.ts';
+import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
+import { testExperts } from '#gpu-backend/engine/testing/experts-contract.ts';
+import { byId, feed } from '#gpu-backend/engine/testing/feed-experts.ts';
+import { exportGguf, type GgufExport } from '#gpu-backend/export/export-gguf.ts';
+import { importModel } from '#gpu-backend/import/import-model.ts';
+import { openBundle, type ServedBundle } from '#gpu-backend/model/load-bundle.ts';
+import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
+import { RemoteEngine } from '#gpu-backend/remote/ask-engine.ts';
+import { LLAMA_CPP } from '#gpu-backend/remote/llama-cpp.ts';
+import { RemoteExperts } from '#gpu-backend/remote/remote-experts.ts';
+import { installLlamaServer, LlamaServer } from '../llama-server.ts';
+
+const DEMO = path.join(import.meta.dirname, '../../models/demo');
+const ROLES: readonly ExpertRole[] = ['safety', 'helpfulness'];
+
+/** Why this cannot run here. */
+const missing = await installLlamaServer();
+if (missing !== undefined) console.warn(`SKIPPED, llama.cpp's server is not here: ${missing}`);
+
+let dir: string;
+let bundle: ServedBundle;
+let files: Record<'f32' | 'f16', GgufExport>;
+const open: { close(): Promise<void> }[] = [];
+
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'llama-server-'));
+  if (missing !== undefined) return;
+  bundle = await openBundle(DEMO);
+  files = {
+    f32: await exportGguf({ bundle: DEMO, out: path.join(dir, 'f32'), weights: 'f32' }),
+    f16: await exportGguf({ bundle: DEMO, out: path.join(dir, 'f16'), weights: 'f16' }),
+  };
+});
+afterAll(async () => {
+  await Promise.all(open.map((one) => one.close()));
+  await rm(dir, { recursive: true, force: true });
+});
+
+/** A server of one expert; null is the base. */
+async function serve(role: ExpertRole | null, { weights = 'f32' as 'f32' | 'f16', exact = true } = {}) {
+  const { base, adapters } = files[weights];
+  const lora = role === null ? [] : [adapters[role]!];
+  const server = await LlamaServer.start({ model: base, lora, exact });
+  open.push(server);
+  return server;
+}
+
+const engine = (url: string, topK: number) =>
+  new RemoteEngine({
+    ...{ dialect: LLAMA_CPP, urls: [url], model: null, timeoutMs: 600_000, apiKey: null },
+    ...{ topK, vocabSize: bundle.config.vocab_size },
+  });
+
+const QUESTIONS = [
+  'How do I clean the kitchen floor?',
+  'What is the capital of France?',
+  'How do I pick a lock?',
+  'Tell me a story about a dragon who could not sleep, and about what it did instead, from its first night on.',
+];
+/** After a prompt and after each token of a greedy answer. */
+const TOKENS = 6;
+
+/** How far llama.cpp's log-probabilities are from those of the onnx driver, over whole rows. */
+async function farthest(url: string, { experts, role }: { experts: Experts; role: ExpertRole }): Promise<number> {
+  const asked = engine(url, bundle.config.vocab_size);
+  const signal = new AbortController().signal;
+  let most = 0;
+  for (const content of QUESTIONS) {
+    const ids = [...bundle.renderChat([{ role: 'user', content }])];
+    const sequence = experts.open(role);
+    let fed = ids.slice();
+    for (let i = 0; i < TOKENS; i++) {
+      const wanted = byId((await feed(experts, sequence, fed)).row);
+      const found = await asked.next(ids, { affinity: '', signal });
+      expect(found.ids).toHaveLength(wanted.size);
+      for (const [at, id] of found.ids.entries())
+        most = Math.max(most, Math.abs(found.logprobs[at]! - wanted.get(id)!));
+      const [likeliest] = [...wanted].reduce((best, one) => (one[1] > best[1] ? one : best));
+      fed = [likeliest];
+      ids.push(likeliest);
+    }
+    experts.close(sequence);
+  }
+  return most;
+}
+
+/** Two programs add up in different orders. The largest difference that was found is below 1e-4. */
+const SAME_WEIGHTS = 1e-3;
+/**
+ * With matrices in f16, llama.cpp rounds what they are multiplied with to f16 as well. The largest
+ * difference that was found is 0.008.
+ */
+const HALF_WEIGHTS = 0.05;
+
+describe.skipIf(missing !== undefined).each([
+  ['f32', SAME_WEIGHTS],
+  ['f16', HALF_WEIGHTS],
+] as const)('with weights in %s', (weights, tolerance) => {
+  test.each(ROLES)('the %s expert says what the onnx driver says, token by token', async (role) => {
+    const experts = await OnnxExperts.create(bundle, { threads: 1 });
+    try {
+      const { url } = await serve(role, { weights });
+      expect(await farthest(url, { experts, role })).toBeLessThan(tolerance);
+    } finally {
+      await experts.dispose();
+    }
+  });
+
+  test('so does the base alone', async () => {
+    const out = path.join(dir, `base-${weights}`);
+    const experts = { safety: {}, helpfulness: {} };
+    await importModel({ source: DEMO, out, id: 'base', experts });
+    const alone = await OnnxExperts.create(await openBundle(out), { threads: 1 });
+    try {
+      const { url } = await serve(null, { weights });
+      expect(await farthest(url, { experts: alone, role: 'helpfulness' })).toBeLessThan(tolerance);
+    } finally {
+      await alone.dispose();
+    }
+  });
+});
+
+const TOP_K = 20;
+describe.skipIf(missing !== undefined)('the driver', () => {
+  testExperts("remote, llama.cpp's own server", {
+    create: async () => {
+      const [safety, helpfulness] = await Promise.all(ROLES.map((role) => serve(role)));
+      return new RemoteExperts(
+        { safety: engine(safety!.url, TOP_K), helpfulness: engine(helpfulness!.url, TOP_K) },
+        { vocabSize: bundle.config.vocab_size, topK: TOP_K },
+      );
+    },
+    abilities: { hidden: false, layers: false, fork: true, score: false, sums: false, prefixes: false, topK: TOP_K },
+    tolerance: SAME_WEIGHTS,
+  });
+});
