@@ -1,8 +1,8 @@
 /**
  * Drafts that an expert makes itself. Where experts run elsewhere, a token costs the way there and
  * back, so it pays to let one expert guess several tokens in one call and the other one score them
- * in a second. How many depends on what came of the guesses so far and on what a longer draft costs:
- * both are measured here, and choose-draft-length.ts weighs them.
+ * in a second. How many depends on what came of the guesses so far and on what a longer draft
+ * costs: both are measured here, and choose-draft-length.ts weighs them.
  */
 import { Chance } from './chance.ts';
 import { chooseDraftLength } from './choose-draft-length.ts';
@@ -49,7 +49,9 @@ export class ExpertDrafts {
     this.#overall.learn(outcome);
   }
 
-  /** Takes note of how long a round took whose longest draft had `length` tokens, asking included. */
+  /**
+   * Takes note of how long a round took whose longest draft had `length` tokens, asking included.
+   */
   learnCost({ length, ms }: { length: number; ms: number }): void {
     this.#cost.learn({ tokens: 1 + length, ms });
   }
@@ -78,7 +80,9 @@ export class ExpertDrafts {
   }
 }
 
-/** As many tokens as are all right in one of ten drafts; the rest would only keep an engine busy. */
+/**
+ * As many tokens as are all right in one of ten drafts; the rest would only keep an engine busy.
+ */
 function worthGuessing(chance: number): number {
   return chance >= 1 ? Infinity : Math.max(1, Math.floor(Math.log(0.1) / Math.log(chance)));
 }

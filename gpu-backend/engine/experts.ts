@@ -212,9 +212,10 @@ export interface Experts {
   append(steps: readonly Step[]): Promise<Output>[];
   /**
    * Guesses how a sequence would go on after these ids: the likeliest token, again and again, at
-   * least none and at most `count`. Nothing is fed. If the next `append` feeds the ids and the guess
-   * (or its beginning), a driver that asks an engine elsewhere need not ask this expert again.
-   * Rejects as a step does, if a step of the sequence is under way, or if the ability is missing.
+   * least none and at most `count`. Nothing is fed. If the next `append` feeds the ids and the
+   * guess (or its beginning), a driver that asks an engine elsewhere need not ask this expert
+   * again. Rejects as a step does, if a step of the sequence is under way, or if the ability is
+   * missing.
    */
   draft(sequence: SequenceId, guess: { ids: readonly number[]; count: number }): Promise<readonly number[]>;
   /**

@@ -147,7 +147,8 @@ export class OnnxExperts implements Experts {
   }
 
   async draft(...[sequence, guess]: Parameters<Experts['draft']>): Promise<readonly number[]> {
-    // It throws: this driver has whole rows at hand, and guesses from the text instead (drafter.ts).
+    // It throws: this driver has whole rows at hand, and guesses from the text instead
+    // (drafter.ts).
     this.#sequences.toDraft(sequence, guess);
     return [];
   }

@@ -61,7 +61,9 @@ export type SchedulerOptions = Omit<AnswerOptions, 'topK' | 'memory'> & {
   warn?: Warn;
   /** Decides about drafts, if the limits allow them. */
   drafts?: DraftPlanner;
-  /** Decides about drafts that experts make themselves, if the limits and the experts allow them. */
+  /**
+   * Decides about drafts that experts make themselves, if the limits and the experts allow them.
+   */
   expertDrafts?: ExpertDrafts;
   /** @returns milliseconds */
   now?: () => number;

@@ -1,12 +1,12 @@
 /**
  * Asks one expert's servers. Questions that begin alike go to the same server, because it has their
- * beginning in its prefix cache. A question carries everything that its answer depends on, so it may
- * be asked anywhere and again: no token has been drawn from an answer that is not here.
+ * beginning in its prefix cache. A question carries everything that its answer depends on, so it
+ * may be asked anywhere and again: no token has been drawn from an answer that is not here.
  *
  * - A server that fails is passed over for the next one. For a while it is asked last, so that a
  *   dead server does not cost every token its time-out.
- * - If all have failed, and at least one in a way that may pass (it hangs up, it is overloaded), they
- *   are asked again after a pause, twice.
+ * - If all have failed, and at least one in a way that may pass (it hangs up, it is overloaded),
+ *   they are asked again after a pause, twice.
  * - One server has so many questions at a time; the others wait here, in their order.
  */
 import { createHash } from 'node:crypto';
@@ -168,8 +168,10 @@ export class RemoteEngine {
     }
   }
 
-  /** Those that have failed lately come last. The rest by rendezvous hash: when one is gone, only its
-   * questions move. */
+  /**
+   * Those that have failed lately come last. The rest by rendezvous hash: when one is gone, only
+   * its questions move.
+   */
   #inOrder(affinity: string): string[] {
     const now = performance.now();
     const rests = (url: string) => Number((this.#resting.get(url) ?? 0) > now);

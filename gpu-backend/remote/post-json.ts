@@ -18,8 +18,8 @@ export class StatusError extends Error {
 const MOST_ANSWER_BYTES = 2 ** 24;
 
 /**
- * When the signal aborts, the connection is closed at once. vLLM, SGLang and llama.cpp's server take
- * that as the end of the request and drop it.
+ * When the signal aborts, the connection is closed at once. vLLM, SGLang and llama.cpp's server
+ * take that as the end of the request and drop it.
  *
  * @param timeoutMs for the whole answer
  */

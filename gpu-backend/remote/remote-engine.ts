@@ -5,9 +5,9 @@
  * ask-engine.ts does the rest: which server, how long, what to do when it fails.
  *
  * There are two questions. `rows`: which tokens may come after each of the last ids? And `goOn`:
- * what would the model say next, greedily, and what else might have come at each place? One position
- * of the one and one token of the other are the same question, and an engine must give both the same
- * answer, up to rounding.
+ * what would the model say next, greedily, and what else might have come at each place? One
+ * position of the one and one token of the other are the same question, and an engine must give
+ * both the same answer, up to rounding.
  */
 
 /** A token's id and its log-probability in nats, under a softmax over the whole vocabulary. */
@@ -17,7 +17,7 @@ export type IdLogprob = readonly [id: number, logprob: number];
 type Likeliest = IdLogprob[];
 
 /** A token that the model said, and what it was chosen from. */
-export type Said = { id: number; row: Likeliest };
+type Said = { id: number; row: Likeliest };
 
 export type HttpQuestion = {
   /** Appended to the server's base URL. */
@@ -38,8 +38,10 @@ export type Asked = {
   cacheSalt: string | null;
 };
 
-/** How one kind of engine is asked, and how its answers are read. Readers get parsed JSON, of an
- * answer with status 200, and throw a ZodError if it is not what this engine sends. */
+/**
+ * How one kind of engine is asked, and how its answers are read. Readers get the parsed JSON of an
+ * answer with status 200, and throw a ZodError if it is not what this engine sends.
+ */
 export type Dialect = {
   /** For messages. */
   name: 'vllm' | 'sglang' | 'llamacpp' | 'openai-logprobs';
@@ -55,8 +57,10 @@ export type Dialect = {
     /** As many tokens as were asked for, or fewer if the model would have ended its answer. */
     read(answer: unknown): Said[];
   };
-  /** How to learn which ids the engine's own tokenizer makes of a text, without special tokens; null
-   * if it does not tell. */
+  /**
+   * How to learn which ids the engine's own tokenizer makes of a text, without special tokens; null
+   * if it does not tell.
+   */
   tokenize: {
     question(text: string, options: { model: string | null }): HttpQuestion;
     read(answer: unknown): number[];

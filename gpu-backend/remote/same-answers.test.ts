@@ -1,6 +1,7 @@
 /**
  * The law of several positions: whatever number of positions a question asks for, whichever expert
- * guesses, and whatever is accepted, an answer is the one that single positions give, event by event.
+ * guesses, and whatever is accepted, an answer is the one that single positions give, event by
+ * event.
  */
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -4,8 +4,8 @@
  * itself, before temperature and penalties (`--logprobs-mode raw_logprobs`, its default), over the
  * whole vocabulary. `--max-logprobs` bounds how many (20 unless told).
  *
- * Several positions are several prompts of one request, each a token longer than the one before, and
- * all but their last block is in the prefix cache. `prompt_logprobs` would be one prompt, but a
+ * Several positions are several prompts of one request, each a token longer than the one before,
+ * and all but their last block is in the prefix cache. `prompt_logprobs` would be one prompt, but a
  * request with it does not read that cache (it computes the whole prompt again), it tells the
  * likeliest tokens of the whole prompt, and what it says of cached positions depends on earlier
  * requests (vllm#42019).

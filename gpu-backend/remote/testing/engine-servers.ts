@@ -1,7 +1,8 @@
 /**
  * Servers that speak the HTTP of vLLM, SGLang and llama.cpp's server as far as our dialects use it,
  * from those engines' documentation and source: fields, defaults, limits, errors and quirks. They
- * are no fakes of an answer: what they say comes from experts that run here, so the numbers are true.
+ * are no fakes of an answer: what they say comes from experts that run here, so the numbers are
+ * true.
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

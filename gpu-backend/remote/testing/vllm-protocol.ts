@@ -1,8 +1,9 @@
 /**
- * vLLM's `POST /v1/completions` and `POST /tokenize` (vllm/entrypoints/openai/completion/protocol.py
- * and serving.py). `prompt` is one list of ids or several; choices come in the order of prompts, and
- * `index` counts them. Unknown fields are ignored. A row holds the token that was sampled, first,
- * and the k likeliest. Log-probabilities below -9999 are told as that.
+ * vLLM's `POST /v1/completions` and `POST /tokenize`
+ * (vllm/entrypoints/openai/completion/protocol.py and serving.py). `prompt` is one list of ids or
+ * several; choices come in the order of prompts, and `index` counts them. Unknown fields are
+ * ignored. A row holds the token that was sampled, first, and the k likeliest. Log-probabilities
+ * below -9999 are told as that.
  */
 import * as z from 'zod';
 import type { Protocol, Reply, Told } from './engine-servers.ts';
