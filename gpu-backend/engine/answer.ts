@@ -21,6 +21,7 @@ import {
 } from '#shared/gate/index.ts';
 import type { Ran } from '#shared/protocol/ran.ts';
 import type { Span } from '../model/looked-messages.ts';
+import type { ExpertRole } from '../model/manifest.ts';
 import type { Probe } from '../model/probe.ts';
 import { endEvents, tokenEvent } from './answer-events.ts';
 import { type Feed, historyOf, nextOf, prefixOf, type ReadAnswer } from './answer-feeds.ts';
@@ -259,6 +260,11 @@ export class Answer {
   /** The last token, for sequences that have read everything before it; and a draft, if any. */
   next(draft: readonly number[] = []): Feed {
     return nextOf(this.#read, draft);
+  }
+
+  /** The expert that its tokens have come from rather than from the other one. */
+  get leaning(): ExpertRole {
+    return this.#weights.count > 0 && this.#weights.mean > 0.5 ? 'safety' : 'helpfulness';
   }
 
   /** Whether it draws nothing, and tells rows. */

@@ -37,6 +37,7 @@ class Unforking extends Counting {
     layers: false,
     fork: false,
     score: true,
+    draft: 0,
     sums: false,
     prefixes: false,
     topK: null,

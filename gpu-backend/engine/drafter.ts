@@ -6,6 +6,7 @@
  * nothing.
  */
 import type { Answer } from './answer.ts';
+import { Chance } from './chance.ts';
 import type { Guesser } from './guesser.ts';
 import { PromptLookup } from './prompt-lookup.ts';
 
@@ -83,30 +84,7 @@ export class Drafter {
   }
 }
 
-/** The share of recent guesses that were right. The earlier ones count less. */
-class Chance {
-  #guessed = FIRST_GUESSES;
-  #right: number;
-
-  constructor(expected: number) {
-    this.#right = FIRST_GUESSES * expected;
-  }
-
-  get value(): number {
-    return this.#right / this.#guessed;
-  }
-
-  learn({ guessed, right }: { guessed: number; right: number }): void {
-    this.#guessed = this.#guessed * KEPT + guessed;
-    this.#right = this.#right * KEPT + right;
-  }
-}
-
 /** From this many tokens on that have come before, a guess is likelier right. */
 const LONG = 3;
-/** What is expected before the first draft counts as much as this many guesses. */
-const FIRST_GUESSES = 2;
-/** With this weight, about the last five drafts count. */
-const KEPT = 0.8;
 /** In tokens. Long enough to be cheap, and short enough to notice when a text begins to repeat. */
 const LONGEST_PAUSE = 63;

@@ -3,7 +3,7 @@
  * handles. The code above it (the scheduler, an answer, the gate) knows handles and rows, but
  * nothing about tensors, batches or caches. A driver below it knows those, but nothing about
  * requests. Drivers: onnx-experts.ts and scripted-experts.ts. `testing/experts-contract.ts` is this
- * text as a test suite.
+ * text as a test suite. A driver for engines elsewhere is ../remote/remote-experts.ts.
  *
  *     const sequence = experts.open('safety');
  *     const [prompt] = experts.append([{ sequence, ids: promptIds }]);
@@ -144,6 +144,8 @@ export type Abilities = {
   fork: boolean;
   /** Supports `want.positions` above 1. */
   score: boolean;
+  /** The most tokens that `draft` guesses at once; 0 without that ability. Needs `score`. */
+  draft: number;
   /** Sums hidden states over spans of an expert's sequence: `open` with `sums`, and `sums`. */
   sums: boolean;
   /** Supports `recall` and `keep`. */
@@ -181,6 +183,8 @@ export type PrefixStats = {
 
 export const NO_PREFIXES: PrefixStats = { queriedTokens: 0, foundTokens: 0, forgottenTokens: 0, bytes: 0 };
 
+export type OpenOptions = { sums?: readonly Span[]; tenant?: string };
+
 export interface Experts {
   readonly vocabSize: number;
   readonly abilities: Abilities;
@@ -189,12 +193,13 @@ export interface Experts {
   /** All 0 if the ability is missing. */
   readonly prefixStats: PrefixStats;
   /**
-   * Opens a new, empty sequence, without a run. Throws if the source is not offered.
+   * Opens a new, empty sequence, without a run. Throws if the source is not offered. `tenant` is
+   * whose it is: a driver over somebody else's prefix cache keeps tenants apart by it.
    *
    * While an expert's sequence is fed, the hidden states of its tokens are summed over each of the
    * spans in `sums`. Throws if the ability is missing.
    */
-  open(source: Source, options?: { sums?: readonly Span[] }): SequenceId;
+  open(source: Source, options?: OpenOptions): SequenceId;
   /**
    * Feeds each step's ids to its sequence. The promises come in the order of the steps. The driver
    * does the batching. A sequence has at most one step in an `append`, and a later `append` waits
@@ -205,6 +210,14 @@ export interface Experts {
    * bounds are missing, if `want` goes beyond the abilities, or if the expert failed.
    */
   append(steps: readonly Step[]): Promise<Output>[];
+  /**
+   * Guesses how a sequence would go on after these ids: the likeliest token, again and again, at
+   * least none and at most `count`. Nothing is fed. If the next `append` feeds the ids and the
+   * guess (or its beginning), a driver that asks an engine elsewhere need not ask this expert
+   * again. Rejects as a step does, if a step of the sequence is under way, or if the ability is
+   * missing.
+   */
+  draft(sequence: SequenceId, guess: { ids: readonly number[]; count: number }): Promise<readonly number[]>;
   /**
    * The sums over the spans that the sequence was opened with, in their order: for each layer that
    * the driver was made to read, d numbers. They are the same, up to rounding, however the tokens

@@ -100,7 +100,8 @@ export class Job {
     try {
       const { sources, lookSpans: sums } = this.answer;
       for (const source of sources) {
-        this.#sequences.set(source, this.#experts.open(source, source === 'safety' ? { sums } : {}));
+        const options = { tenant: this.tenant, ...(source === 'safety' && { sums }) };
+        this.#sequences.set(source, this.#experts.open(source, options));
       }
       this.#recall(this.answer.looksFirst ? ['safety'] : sources);
       this.#toRead = this.unread;
@@ -144,6 +145,19 @@ export class Job {
    */
   next(most = Infinity, draft: readonly number[] = []): Feed {
     return this.unread > 0 ? this.#unread.take(most) : this.answer.next(draft);
+  }
+
+  /**
+   * Lets the expert that weighs most guess how the answer goes on, and feeds nothing. A guess that
+   * fails is none: the step that follows asks the same expert, and finds out whether it has failed.
+   */
+  async guess(count: number): Promise<readonly number[]> {
+    const [only, other] = this.#sequences.keys();
+    const source = other === undefined ? only : this.answer.leaning;
+    const sequence = source && this.#sequences.get(source);
+    const ids = source && this.answer.next().rows[source];
+    if (sequence === undefined || ids === undefined) return [];
+    return this.#experts.draft(sequence, { ids, count }).catch(() => []);
   }
 
   /** One step for each sequence that this feeds. */

@@ -36,7 +36,16 @@ const TOLERANCE = 1e-4;
 /** More than these tests keep. */
 const AMPLE = { prefixBytes: 2 ** 28 };
 
-const abilities = { hidden: true, layers: true, fork: true, score: true, sums: true, prefixes: true, topK: null };
+const abilities = {
+  hidden: true,
+  layers: true,
+  fork: true,
+  score: true,
+  draft: 0,
+  sums: true,
+  prefixes: true,
+  topK: null,
+};
 
 testExperts('onnxruntime', {
   create: (bounds = AMPLE) => OnnxExperts.create(probed, { threads: 1, ...bounds }),

@@ -5,9 +5,18 @@
  * kv-cache.ts. Here is which steps share a run; onnx-runs.ts makes it.
  */
 import { type DecoderConfig, headDim } from '../model/config.ts';
-import type { Span } from '../model/looked-messages.ts';
 import type { DevicePast } from './device-past.ts';
-import type { Abilities, Experts, Output, Prefix, PrefixStats, SequenceId, Source, Step } from './experts.ts';
+import type {
+  Abilities,
+  Experts,
+  OpenOptions,
+  Output,
+  Prefix,
+  PrefixStats,
+  SequenceId,
+  Source,
+  Step,
+} from './experts.ts';
 import { KeptPrefixes, NOTHING_RECALLED } from './kept-prefixes.ts';
 import { KvCache } from './kv-cache.ts';
 import { OnnxRuns, type Own, rowsOf, wasClosed } from './onnx-runs.ts';
@@ -73,6 +82,7 @@ export class OnnxExperts implements Experts {
       layers: gates === 'routed',
       fork: true,
       score: true,
+      draft: 0,
       sums: sumLayersOf(bundle).length > 0,
       prefixes: prefixBytes > 0,
       topK: null,
@@ -132,8 +142,15 @@ export class OnnxExperts implements Experts {
     return this.#onDevice?.uploads ?? null;
   }
 
-  open(source: Source, options?: { sums?: readonly Span[] }): SequenceId {
+  open(source: Source, options?: OpenOptions): SequenceId {
     return this.#sequences.open(source, { slot: null, recalled: NOTHING_RECALLED }, options);
+  }
+
+  async draft(...[sequence, guess]: Parameters<Experts['draft']>): Promise<readonly number[]> {
+    // It throws: this driver has whole rows at hand, and guesses from the text instead
+    // (drafter.ts).
+    this.#sequences.toDraft(sequence, guess);
+    return [];
   }
 
   sums(sequence: SequenceId): (Float32Array | null)[] {

@@ -282,6 +282,7 @@ test('a scheduler does not start with a logits router over experts without hidde
       layers: true,
       fork: true,
       score: true,
+      draft: 0,
       sums: false,
       prefixes: false,
       topK: null,

@@ -30,12 +30,11 @@ import { PlimsollError, toPlimsollError } from '#shared/api/errors.ts';
 import { GateError, type GateErrorCode } from '#shared/gate/index.ts';
 import { lackFor } from './admission.ts';
 import type { AnswerOptions } from './answer.ts';
-import type { Feed } from './answer-feeds.ts';
 import { checkRequest, type Terms, termsOf } from './check-request.ts';
 import { Choices } from './choices.ts';
 import { DraftPlanner } from './draft-planner.ts';
-import { countAccepted } from './draw-drafted.ts';
 import type { EngineEvent, EngineLimits, EngineRequest, EngineStats, TakenToken } from './engine.ts';
+import { ExpertDrafts } from './expert-drafts.ts';
 import type { Experts, Output } from './experts.ts';
 import { FairQueue } from './fair-queue.ts';
 import { FairWork } from './fair-work.ts';
@@ -44,6 +43,7 @@ import type { Job, Warn } from './job.ts';
 import { jobsOf } from './jobs-of.ts';
 import { planChunk } from './plan-chunk.ts';
 import { PrefillPace } from './prefill-pace.ts';
+import { RoundDrafts } from './round-drafts.ts';
 import { createMaskOf } from './token-mask.ts';
 
 /** Reports a request's next events, or the error that ends it. */
@@ -61,6 +61,10 @@ export type SchedulerOptions = Omit<AnswerOptions, 'topK' | 'memory'> & {
   warn?: Warn;
   /** Decides about drafts, if the limits allow them. */
   drafts?: DraftPlanner;
+  /**
+   * Decides about drafts that experts make themselves, if the limits and the experts allow them.
+   */
+  expertDrafts?: ExpertDrafts;
   /** @returns milliseconds */
   now?: () => number;
 };
@@ -83,7 +87,7 @@ export class Scheduler {
   readonly #taken: { id: number; taken: TakenToken }[] = [];
   readonly #work = new FairWork();
   readonly #pace = new PrefillPace();
-  readonly #drafts: DraftPlanner | null;
+  readonly #drafts: RoundDrafts | null;
   /** How many requests have had to wait for memory. */
   #memoryWaits = 0;
   /** Whether the last run was a chunk, so that the answers under way have the next turn. */
@@ -98,6 +102,7 @@ export class Scheduler {
       onJoined = () => {},
       warn = () => {},
       drafts = new DraftPlanner(),
+      expertDrafts = new ExpertDrafts(experts.abilities.draft),
       now = () => performance.now(),
       ...options
     }: SchedulerOptions,
@@ -111,7 +116,8 @@ export class Scheduler {
     this.#onJoined = onJoined;
     this.#warn = warn;
     this.#now = now;
-    this.#drafts = limits.speculation && experts.abilities.score ? drafts : null;
+    const { score, draft } = experts.abilities;
+    this.#drafts = limits.speculation && score ? new RoundDrafts(drafts, draft > 0 ? expertDrafts : null) : null;
     this.#terms = termsOf(experts, { ...options, limits });
     const { topK, memory, vocabSize } = this.#terms;
     const maskOf = options.maskOf ?? createMaskOf(options.vocabulary, { size: vocabSize });
@@ -266,13 +272,18 @@ export class Scheduler {
   async #decode(answering: readonly Job[]): Promise<void> {
     // Who tells rows is told what was drawn, and has nothing to guess from.
     const drawing = answering.filter(({ answer }) => !answer.tellsRows);
-    const planned = this.#drafts?.plan(drawing) ?? [];
-    const tokens = sum(answering.map(({ rows }) => rows)) * (1 + Math.max(0, ...planned.map(({ length }) => length)));
-    const drafts = new Map(drawing.map((job, i) => [job, planned[i]]));
-    const fed = answering.map((job) => ({ job, feed: job.next(Infinity, drafts.get(job)) }));
+    const began = this.#now();
+    const drafts = await this.#drafts?.plan(drawing, answering.length);
+    const asking = this.#now() - began;
+    // Some may have been cancelled while an expert was guessing.
+    const still = answering.filter((job) => this.#runs(job));
+    if (still.length === 0) return;
+    const rows = sum(still.map((job) => job.rows));
+    const longest = Math.max(0, ...still.map((job) => drafts?.get(job)?.length ?? 0));
+    const fed = still.map((job) => ({ job, feed: job.next(Infinity, drafts?.get(job)) }));
     const { ms, runMs } = await this.#feed(fed);
-    if (runMs !== null) this.#drafts?.learnCost({ tokens, ms: runMs });
-    this.#pace.decoded(ms);
+    if (runMs !== null) this.#drafts?.learnCost({ rows, longest, asking, ran: runMs });
+    this.#pace.decoded(asking + ms);
     this.#hasRead = false;
   }
 
@@ -296,8 +307,8 @@ export class Scheduler {
       for (const follower of followers) this.#running.add(follower);
       for (const one of [job, ...followers]) {
         const events = one.goOn(feed, results);
-        this.#learnDraft(one, feed, { events, results });
-        this.#tell(one, this.#countDrafts(one, events));
+        this.#drafts?.learn(one, feed.draft ?? [], { events, results });
+        this.#tell(one, this.#drafts?.count(one, events) ?? events);
       }
     } catch (thrown) {
       this.#fail(job, fromDrawError(thrown));
@@ -316,29 +327,6 @@ export class Scheduler {
   #fail({ id }: Job, error: PlimsollError): void {
     this.cancel(id);
     this.#emit(id, { error });
-  }
-
-  /** Learns what came of a draft. One whose run failed was not looked at, so it is not counted. */
-  #learnDraft(
-    { answer }: Job,
-    { draft = [] }: Feed,
-    { events, results }: { events: readonly EngineEvent[]; results: readonly PromiseSettledResult<Output>[] },
-  ): void {
-    if (draft.length === 0) return;
-    if (results.some(({ status }) => status === 'rejected')) this.#drafts?.fail(answer);
-    else this.#drafts?.learn(answer, { length: draft.length, accepted: countAccepted(draft, events) });
-  }
-
-  /** Adds what came of all drafts to the answer's last event. */
-  #countDrafts({ answer }: Job, events: EngineEvent[]): EngineEvent[] {
-    const drafts = this.#drafts;
-    if (!drafts) return events;
-    const { accepted, rejected } = drafts.tried(answer);
-    if (accepted + rejected === 0) return events;
-    const details = { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected };
-    return events.map((event) =>
-      event.type === 'end' ? { ...event, usage: { ...event.usage, completion_tokens_details: details } } : event,
-    );
   }
 
   #runs(job: Job): boolean {

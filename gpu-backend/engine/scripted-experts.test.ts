@@ -8,13 +8,22 @@ import { babble, SCRIPTED_VOCAB } from './testing/scripted-engine.ts';
 const scripted = (options: Partial<ScriptedOptions> = {}, script: Script = babble) =>
   new ScriptedExperts(script, { vocabSize: SCRIPTED_VOCAB, hidden: (_, ids) => [ids.length], ...options });
 
-const abilities = { hidden: true, layers: true, fork: true, score: true, sums: true, prefixes: true, topK: null };
+const abilities = {
+  hidden: true,
+  layers: true,
+  fork: true,
+  score: true,
+  draft: 0,
+  sums: true,
+  prefixes: true,
+  topK: null,
+};
 
 testExperts('scripted', { create: async (bounds) => scripted(bounds), abilities, tolerance: 0 });
 
 testExperts('scripted, truncated rows', {
-  create: async (bounds) => scripted({ topK: 5, ...bounds }),
-  abilities: { ...abilities, layers: false, topK: 5 },
+  create: async (bounds) => scripted({ topK: 5, draft: 5, ...bounds }),
+  abilities: { ...abilities, draft: 5, layers: false, topK: 5 },
   tolerance: 0,
 });
 

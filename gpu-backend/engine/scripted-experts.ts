@@ -5,10 +5,10 @@
  * truncated, like those of a remote engine.
  */
 
-import type { Span } from '../model/looked-messages.ts';
 import {
   type Abilities,
   type Experts,
+  type OpenOptions,
   type Output,
   outputOf,
   type Prediction,
@@ -47,6 +47,10 @@ export type ScriptedOptions = {
   sums?: boolean;
   /** k truncates rows to the k likeliest tokens; null leaves them whole. */
   topK?: number | null;
+  /** The most tokens that it guesses ahead. */
+  draft?: number;
+  /** Called at each guess. If it throws, the guess fails. */
+  onDraft?: (ids: readonly number[]) => void;
   /** Whether there is a layers router. With truncated rows there is none. */
   layers?: boolean;
   /** What one token of a sequence is said to take in memory. */
@@ -68,7 +72,7 @@ export class ScriptedExperts implements Experts {
   readonly abilities: Abilities;
   readonly #script: Script;
   readonly #options: Required<
-    Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden' | 'states' | 'bytesPerToken' | 'onRun'>
+    Pick<ScriptedOptions, 'stepMs' | 'alpha' | 'hidden' | 'states' | 'bytesPerToken' | 'onRun' | 'onDraft'>
   >;
   readonly #sequences: Sequences<Own>;
   readonly #prefixes: PrefixStore<Int32Array>;
@@ -84,6 +88,8 @@ export class ScriptedExperts implements Experts {
       states = (_, ids) => [ids.length, ids.at(-1)!],
       sums = true,
       topK = null,
+      draft = 0,
+      onDraft = () => {},
       layers = topK === null,
       bytesPerToken = 0,
       onRun = () => {},
@@ -98,12 +104,13 @@ export class ScriptedExperts implements Experts {
       layers: layers && topK === null,
       fork: true,
       score: true,
+      draft,
       sums,
       prefixes: prefixBytes > 0,
       topK,
     };
     this.#prefixes = new PrefixStore({ mostBytes: prefixBytes, answersApart });
-    this.#options = { stepMs, alpha, hidden, states, bytesPerToken, onRun };
+    this.#options = { stepMs, alpha, hidden, states, bytesPerToken, onRun, onDraft };
     this.#sequences = new Sequences({ vocabSize, abilities: this.abilities });
   }
 
@@ -111,8 +118,21 @@ export class ScriptedExperts implements Experts {
     return this.#sequences.size;
   }
 
-  open(source: Source, options?: { sums?: readonly Span[] }): SequenceId {
+  open(source: Source, options?: OpenOptions): SequenceId {
     return this.#sequences.open(source, { ids: [] }, options);
+  }
+
+  async draft(...[id, guess]: Parameters<Experts['draft']>): Promise<readonly number[]> {
+    const { source, own } = this.#sequences.toDraft(id, guess);
+    await Promise.resolve();
+    const before = [...own.ids, ...guess.ids];
+    this.#options.onDraft(before);
+    const ids: number[] = [];
+    while (ids.length < guess.count) {
+      const logits = this.#logits(this.#script(source, [...before, ...ids]));
+      ids.push(logits.indexOf(Math.max(...logits)));
+    }
+    return ids;
   }
 
   sums(sequence: SequenceId): (Float32Array | null)[] {

@@ -2,7 +2,16 @@
 import { expect, test } from 'vitest';
 import { SequenceError, Sequences } from './sequences.ts';
 
-const abilities = { hidden: false, layers: true, fork: true, score: true, sums: false, prefixes: false, topK: null };
+const abilities = {
+  hidden: false,
+  layers: true,
+  fork: true,
+  score: true,
+  draft: 0,
+  sums: false,
+  prefixes: false,
+  topK: null,
+};
 const table = () => new Sequences<string>({ vocabSize: 10, abilities });
 
 test('names each mistake, and readies the other steps', () => {

@@ -186,6 +186,16 @@ export class Sequences<T> {
     return { step, sequence, ids };
   }
 
+  /** The sequence that is to be guessed on. Throws as `atRest` does, or if this cannot be. */
+  toDraft(id: SequenceId, { ids, count }: { ids: readonly number[]; count: number }): Sequence<T> {
+    const { draft } = this.#abilities;
+    if (draft === 0) throw new SequenceError('these experts cannot guess how a sequence goes on');
+    this.atRest(id);
+    const { sequence } = this.#ready({ sequence: id, ids });
+    if (Number.isSafeInteger(count) && count >= 1 && count <= draft) return sequence;
+    throw new SequenceError(`these experts guess 1 to ${draft} tokens, not ${count}`);
+  }
+
   #add(sequence: Sequence<T>): SequenceId {
     const id = this.#nextId++;
     this.#open.set(id, sequence);

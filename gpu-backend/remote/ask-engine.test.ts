@@ -43,7 +43,7 @@ const engine = (urls: string[], options: Partial<EngineOptions> = {}) =>
     ...options,
   });
 const ask = (of: RemoteEngine, affinity = 'a', signal = new AbortController().signal) =>
-  of.next([1, 2, 3], { affinity, signal });
+  of.rows([1, 2, 3], { affinity, cacheSalt: null, signal }).then(([row]) => row!);
 
 test('reads the row, in the order of ids', async () => {
   const row = await ask(engine([await serve(says(GOOD))]));

@@ -1,13 +1,23 @@
 /**
  * Asks one expert's servers. Questions that begin alike go to the same server, because it has their
- * beginning in its prefix cache. A server that fails is passed over for the next one, once each: no
- * token has been drawn yet, so asking again costs time and nothing else.
+ * beginning in its prefix cache. A question carries everything that its answer depends on, so it
+ * may be asked anywhere and again: no token has been drawn from an answer that is not here.
+ *
+ * - A server that fails is passed over for the next one. For a while it is asked last, so that a
+ *   dead server does not cost every token its time-out.
+ * - If all have failed, and at least one in a way that may pass (it hangs up, it is overloaded),
+ *   they are asked again after a pause, twice.
+ * - One server has so many questions at a time; the others wait here, in their order.
  */
 import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import * as z from 'zod';
 import type { OwnRow } from '#shared/gate/pair-rows.ts';
 import { asError } from '../engine/turns.ts';
-import { ownRow } from './own-row.ts';
-import type { Dialect, HttpQuestion } from './remote-engine.ts';
+import { ownRow, RowError } from './own-row.ts';
+import { postJson, StatusError } from './post-json.ts';
+import type { Dialect } from './remote-engine.ts';
+import { Slots } from './slots.ts';
 
 export type EngineOptions = {
   dialect: Dialect;
@@ -23,6 +33,21 @@ export type EngineOptions = {
   timeoutMs: number;
   /** Sent as a bearer token, if the servers want one. */
   apiKey: string | null;
+  /** How many questions one server has at a time. */
+  atOnce?: number;
+  /** Is told which server failed, and why. */
+  warn?: (message: string) => void;
+};
+
+/** What goes with a question. */
+export type Asking = {
+  /** Questions with the same text go to the same server while it answers. */
+  affinity: string;
+  /** See `Asked.cacheSalt`. */
+  cacheSalt: string | null;
+  signal: AbortSignal;
+  /** false for a question that may as well stay unanswered. */
+  insists?: boolean;
 };
 
 /** No server gave a row. The message names each one and why; it is for the log, not for clients. */
@@ -30,84 +55,166 @@ export class EngineError extends Error {
   override readonly name = 'EngineError';
 }
 
-/** An answer of this many bytes or more is no answer to our question. */
-const MOST_ANSWER_BYTES = 2 ** 24;
+/** What an expert would say next, greedily. */
+export type Continuation = {
+  ids: readonly number[];
+  /** What each of the ids was chosen from. */
+  rows: readonly OwnRow[];
+};
 
 export class RemoteEngine {
   readonly #options: EngineOptions;
+  readonly #slots: ReadonlyMap<string, Slots>;
+  /** Until when a server that failed is asked last, by the clock of `performance.now`. */
+  readonly #resting = new Map<string, number>();
 
   constructor(options: EngineOptions) {
     if (options.urls.length === 0) throw new Error('an engine needs the URL of at least one server');
     this.#options = options;
-  }
-
-  /**
-   * What the expert gives the next token.
-   *
-   * @param affinity questions with the same text go to the same server while it answers
-   * @throws EngineError if no server gives a row that can be one
-   */
-  async next(ids: readonly number[], { affinity, signal }: { affinity: string; signal: AbortSignal }): Promise<OwnRow> {
-    const failures: string[] = [];
-    for (const url of this.#inOrder(affinity)) {
-      try {
-        return await this.nextAt(url, ids, signal);
-      } catch (thrown) {
-        signal.throwIfAborted();
-        failures.push(`${url}: ${asError(thrown).message}`);
-      }
-    }
-    throw new EngineError(`no ${this.#options.dialect.name} server gave a row. ${failures.join('; ')}`);
-  }
-
-  /** What one server says of the next token. Throws an Error that says why there is no row. */
-  async nextAt(url: string, ids: readonly number[], signal: AbortSignal): Promise<OwnRow> {
-    const { dialect, model, topK, vocabSize } = this.#options;
-    const answer = await this.#ask(url, dialect.question({ ids, topK }, { model }), signal);
-    return ownRow(dialect.read(answer), { topK, vocabSize });
-  }
-
-  /** The ids that one server's tokenizer makes of a text, without special tokens. */
-  async tokenizeAt(url: string, text: string, signal: AbortSignal): Promise<number[]> {
-    const { dialect, model } = this.#options;
-    return dialect.tokenize.read(await this.#ask(url, dialect.tokenize.question(text, { model }), signal));
+    this.#slots = new Map(options.urls.map((url) => [url, new Slots(options.atOnce ?? AT_ONCE)]));
   }
 
   get urls(): readonly string[] {
     return this.#options.urls;
   }
 
-  /** The servers by rendezvous hash: when one is gone, only its questions move. */
+  /**
+   * What the expert gives the token after each of the last `positions` ids, oldest first.
+   *
+   * @throws EngineError if no server gives rows that can be ones
+   */
+  rows(ids: readonly number[], { positions = 1, ...asking }: Asking & { positions?: number }): Promise<OwnRow[]> {
+    return this.#insist(asking, (url) => this.#rowsAt(url, ids, { positions, ...asking }));
+  }
+
+  /**
+   * What the expert would say next, greedily: at least one token and at most `count`.
+   *
+   * @throws EngineError as `rows` does
+   */
+  goOn(ids: readonly number[], { count, ...asking }: Asking & { count: number }): Promise<Continuation> {
+    return this.#insist(asking, (url) => this.#goOnAt(url, ids, { count, ...asking }));
+  }
+
+  /** What one server says of the next token. Throws an Error that says why there is no row. */
+  async nextAt(url: string, ids: readonly number[], signal: AbortSignal): Promise<OwnRow> {
+    const [row] = await this.#rowsAt(url, ids, { positions: 1, cacheSalt: null, signal });
+    return row!;
+  }
+
+  async #rowsAt(
+    url: string,
+    ids: readonly number[],
+    { positions, cacheSalt, signal }: Omit<Asking, 'affinity'> & { positions: number },
+  ): Promise<OwnRow[]> {
+    const { dialect, topK, vocabSize } = this.#options;
+    const query = { ids, positions };
+    const answer = await this.#post(url, dialect.rows.question(query, this.#asked(cacheSalt)), signal);
+    const rows = dialect.rows.read(answer, query);
+    if (rows.length !== positions) throw new RowError(`it tells ${rows.length} positions in place of ${positions}`);
+    return rows.map((row) => ownRow(row, { topK, vocabSize }));
+  }
+
+  async #goOnAt(
+    url: string,
+    ids: readonly number[],
+    { count, cacheSalt, signal }: Asking & { count: number },
+  ): Promise<Continuation> {
+    const { dialect, topK, vocabSize } = this.#options;
+    const answer = await this.#post(url, dialect.goOn.question({ ids, count }, this.#asked(cacheSalt)), signal);
+    const said = dialect.goOn.read(answer).slice(0, count);
+    for (const { id } of said) {
+      if (id >= 0 && id < vocabSize) continue;
+      throw new RowError(`it says token ${id}, but the vocabulary has the ids 0 to ${vocabSize - 1}`);
+    }
+    return { ids: said.map(({ id }) => id), rows: said.map(({ row }) => ownRow(row, { topK, vocabSize })) };
+  }
+
+  /**
+   * The ids that one server's tokenizer makes of a text, without special tokens; null if such a
+   * server does not tell.
+   */
+  async tokenizeAt(url: string, text: string, signal: AbortSignal): Promise<number[] | null> {
+    const { dialect, model } = this.#options;
+    if (dialect.tokenize === null) return null;
+    return dialect.tokenize.read(await this.#post(url, dialect.tokenize.question(text, { model }), signal));
+  }
+
+  #asked(cacheSalt: string | null) {
+    const { model, topK } = this.#options;
+    return { model, topK, cacheSalt };
+  }
+
+  async #insist<T>({ affinity, signal, insists = true }: Asking, ask: (url: string) => Promise<T>): Promise<T> {
+    for (let round = 0; ; round++) {
+      const failures: { url: string; error: Error }[] = [];
+      for (const url of this.#inOrder(affinity)) {
+        try {
+          const answer = await ask(url);
+          this.#resting.delete(url);
+          return answer;
+        } catch (thrown) {
+          signal.throwIfAborted();
+          failures.push({ url, error: asError(thrown) });
+          this.#rest(url, asError(thrown));
+        }
+      }
+      const pauseMs = PAUSES_MS[round];
+      if (!insists || pauseMs === undefined || !failures.some(({ error }) => mayPass(error))) {
+        const reasons = failures.map(({ url, error }) => `${url}: ${reasonOf(error)}`);
+        throw new EngineError(`no ${this.#options.dialect.name} server gave a row. ${reasons.join('; ')}`);
+      }
+      await pause(pauseMs * (1 + Math.random()), undefined, { signal });
+    }
+  }
+
+  /**
+   * Those that have failed lately come last. The rest by rendezvous hash: when one is gone, only
+   * its questions move.
+   */
   #inOrder(affinity: string): string[] {
+    const now = performance.now();
+    const rests = (url: string) => Number((this.#resting.get(url) ?? 0) > now);
     const weight = (url: string) => createHash('sha256').update(`${url} ${affinity}`).digest('hex');
     return this.#options.urls
-      .map((url) => ({ url, weight: weight(url) }))
-      .sort((a, b) => (a.weight < b.weight ? 1 : -1))
+      .map((url) => ({ url, weight: weight(url), rests: rests(url) }))
+      .sort((a, b) => a.rests - b.rests || (a.weight < b.weight ? 1 : -1))
       .map(({ url }) => url);
   }
 
-  async #ask(url: string, { path, body }: HttpQuestion, signal: AbortSignal): Promise<unknown> {
+  #rest(url: string, error: Error): void {
+    const now = performance.now();
+    const isNews = (this.#resting.get(url) ?? 0) <= now;
+    this.#resting.set(url, now + REST_MS);
+    if (isNews) this.#options.warn?.(`${this.#options.dialect.name} at ${url} failed: ${reasonOf(error)}`);
+  }
+
+  #post(url: string, question: { path: string; body: unknown }, signal: AbortSignal): Promise<unknown> {
     const { timeoutMs, apiKey } = this.#options;
-    const answer = await fetch(`${url.replace(/\/+$/, '')}${path}`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', ...(apiKey !== null && { authorization: `Bearer ${apiKey}` }) },
-      body: JSON.stringify(body),
-      redirect: 'error',
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
-    });
-    const text = await readText(answer);
-    if (!answer.ok) throw new Error(`status ${answer.status}: ${text.slice(0, 200)}`);
-    return JSON.parse(text);
+    const slots = this.#slots.get(url) ?? new Slots(1);
+    return slots.use(() => postJson(url, question, { apiKey, timeoutMs, signal }), signal);
   }
 }
 
-async function readText({ body }: Response): Promise<string> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of body ?? []) {
-    length += part.byteLength;
-    if (length > MOST_ANSWER_BYTES) throw new Error(`an answer of more than ${MOST_ANSWER_BYTES} bytes`);
-    parts.push(part);
+/** Enough to fill an engine's batch, and few enough that one node does not fill its queue. */
+const AT_ONCE = 256;
+/** How long a server that failed is asked last. */
+const REST_MS = 10_000;
+/** Before the servers are asked a second and a third time; up to twice as long, at random. */
+const PAUSES_MS = [100, 400];
+
+/** Whether asking the same again may help: not if the answer made no sense, or time was up. */
+function mayPass(error: Error): boolean {
+  if (error instanceof StatusError) return error.status === 408 || error.status === 429 || error.status >= 500;
+  // `fetch` rejects with a TypeError if there is no connection, or it ends too early.
+  return error instanceof TypeError;
+}
+
+function reasonOf(error: Error): string {
+  if (error instanceof z.ZodError) {
+    const [first] = error.issues;
+    return `no such answer is known: ${first?.path.join('.')}: ${first?.message}`;
   }
-  return Buffer.concat(parts).toString();
+  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
+  return `${error.message}${cause}`;
 }

@@ -88,7 +88,8 @@ async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }:
   return `it answers as the ${other} expert does, to the last digit: the adapter is not in use`;
 }
 
-function tokenizerProblem(found: readonly number[], tokenizer: BundleHead['tokenizer']): string | undefined {
+function tokenizerProblem(found: readonly number[] | null, tokenizer: BundleHead['tokenizer']): string | undefined {
+  if (found === null) return undefined;
   const wanted = tokenizer.encode(TEXT);
   const place = wanted.findIndex((id, i) => found[i] !== id);
   if (place === -1 && found.length === wanted.length) return undefined;

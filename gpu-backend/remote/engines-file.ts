@@ -13,6 +13,9 @@ import { VLLM } from './vllm.ts';
 
 const DIALECTS = { vllm: VLLM, sglang: SGLANG, llamacpp: LLAMA_CPP } as const satisfies Record<string, Dialect>;
 
+/** How many positions are asked for at a time, unless the file says otherwise. */
+const POSITIONS = { vllm: 8, sglang: 8, llamacpp: 1 } as const satisfies Record<keyof typeof DIALECTS, number>;
+
 const ServerUrl = z.url({ protocol: /^https?$/, error: 'wanted the URL of a server, as in http://10.0.0.5:8000' });
 
 const ExpertEngine = z
@@ -29,6 +32,10 @@ const ExpertEngine = z
       .optional(),
     /** How long one server may take for one answer, in milliseconds. */
     timeout_ms: z.int().min(10).max(600_000).default(30_000),
+    /** The most positions that one question asks for; 1 makes no drafts. */
+    positions: z.int().min(1).max(16).optional(),
+    /** How many questions one server has at a time. More of them wait in the gate node. */
+    at_once: z.int().min(1).max(65_536).default(256),
   })
   .superRefine(({ engine, model }, { addIssue }) => {
     if (engine === 'vllm' && model === null) {
@@ -85,15 +92,37 @@ export async function readEnginesFile(file: string): Promise<EnginesFile> {
  */
 export function remoteEngines(
   file: EnginesFile,
-  { topK, vocabSize, env }: { topK: number; vocabSize: number; env: Readonly<Record<string, string | undefined>> },
+  {
+    topK,
+    vocabSize,
+    env,
+    warn,
+  }: {
+    topK: number;
+    vocabSize: number;
+    env: Readonly<Record<string, string | undefined>>;
+    /** Is told which server failed, and why. */
+    warn?: (message: string) => void;
+  },
 ): Record<'safety' | 'helpfulness', RemoteEngine> {
   const engineOf = (role: 'safety' | 'helpfulness') => {
-    const { engine, urls, model, api_key_env, timeout_ms } = file[role];
+    const { engine, urls, model, api_key_env, timeout_ms, at_once } = file[role];
     const apiKey = api_key_env === undefined ? null : env[api_key_env];
     if (apiKey === undefined || apiKey === '') {
       throw new Error(`${api_key_env} is not set, but the engines' file names it as the key of the ${role} expert`);
     }
-    return new RemoteEngine({ dialect: DIALECTS[engine], urls, model, topK, vocabSize, timeoutMs: timeout_ms, apiKey });
+    return new RemoteEngine({
+      ...{ dialect: DIALECTS[engine], urls, model, topK, vocabSize, apiKey },
+      timeoutMs: timeout_ms,
+      atOnce: at_once,
+      ...(warn && { warn }),
+    });
   };
   return { safety: engineOf('safety'), helpfulness: engineOf('helpfulness') };
+}
+
+/** The most positions that a gate node asks for at a time: both experts have to give them. */
+export function positionsOf(file: EnginesFile): number {
+  const most = ({ engine, positions }: EnginesFile['safety']) => positions ?? POSITIONS[engine];
+  return Math.min(most(file.safety), most(file.helpfulness));
 }

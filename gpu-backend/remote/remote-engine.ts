@@ -1,20 +1,23 @@
 /**
  * What another inference engine has to do to serve one expert: say what its model gives the next
- * token after some ids. A dialect (vllm.ts, sglang.ts, llama-cpp.ts) turns that question into the
- * engine's own HTTP, and its answer into pairs of id and log-probability. ask-engine.ts does the
- * rest: which server, how long, what to do when it fails.
+ * token after some ids. A dialect (vllm.ts, sglang.ts, llama-cpp.ts, openai-logprobs.ts) turns our
+ * questions into the engine's own HTTP, and its answers into pairs of id and log-probability.
+ * ask-engine.ts does the rest: which server, how long, what to do when it fails.
+ *
+ * There are two questions. `rows`: which tokens may come after each of the last ids? And `goOn`:
+ * what would the model say next, greedily, and what else might have come at each place? One
+ * position of the one and one token of the other are the same question, and an engine must give
+ * both the same answer, up to rounding.
  */
-
-/** The question: which tokens may come after these ids? */
-type NextTokenQuery = {
-  /** At least one id. */
-  ids: readonly number[];
-  /** How many of the likeliest tokens to tell. */
-  topK: number;
-};
 
 /** A token's id and its log-probability in nats, under a softmax over the whole vocabulary. */
 export type IdLogprob = readonly [id: number, logprob: number];
+
+/** The likeliest tokens in any order, perhaps more than were asked for. */
+type Likeliest = IdLogprob[];
+
+/** A token that the model said, and what it was chosen from. */
+type Said = { id: number; row: Likeliest };
 
 export type HttpQuestion = {
   /** Appended to the server's base URL. */
@@ -22,20 +25,49 @@ export type HttpQuestion = {
   body: unknown;
 };
 
-/** How one kind of engine is asked, and how its answers are read. */
+/** What every question to one expert's servers has in common. */
+export type Asked = {
+  /** An adapter or a model; null if the server has only one. */
+  model: string | null;
+  /** How many of the likeliest tokens to tell. */
+  topK: number;
+  /**
+   * Keys and values are shared only between questions with the same one; null if they may be shared
+   * by all. A dialect whose engine knows no such thing ignores it, and docs/scaling.md says so.
+   */
+  cacheSalt: string | null;
+};
+
+/**
+ * How one kind of engine is asked, and how its answers are read. Readers get the parsed JSON of an
+ * answer with status 200, and throw a ZodError if it is not what this engine sends.
+ */
 export type Dialect = {
   /** For messages. */
-  name: 'vllm' | 'sglang' | 'llamacpp';
-  question(query: NextTokenQuery, options: { model: string | null }): HttpQuestion;
+  name: 'vllm' | 'sglang' | 'llamacpp' | 'openai-logprobs';
+  rows: {
+    /** `ids` holds at least `positions`, which are at least 1. */
+    question(query: { ids: readonly number[]; positions: number }, asked: Asked): HttpQuestion;
+    /** After each of the last `positions` ids, oldest first. */
+    read(answer: unknown, query: { positions: number }): Likeliest[];
+  };
+  goOn: {
+    /** @param count of tokens, at least 1 */
+    question(query: { ids: readonly number[]; count: number }, asked: Asked): HttpQuestion;
+    /** As many tokens as were asked for, or fewer if the model would have ended its answer. */
+    read(answer: unknown): Said[];
+  };
   /**
-   * @param answer the parsed JSON of an answer with status 200
-   * @returns the likeliest tokens in any order, perhaps more than were asked for. Throws a ZodError
-   *   if the answer is not what this engine sends.
+   * How to learn which ids the engine's own tokenizer makes of a text, without special tokens; null
+   * if it does not tell.
    */
-  read(answer: unknown): IdLogprob[];
-  /** How to learn which ids the engine's own tokenizer makes of a text, without special tokens. */
   tokenize: {
     question(text: string, options: { model: string | null }): HttpQuestion;
     read(answer: unknown): number[];
-  };
+  } | null;
 };
+
+/** The prompts that end after each of the last `positions` ids: one question in many. */
+export function prefixesOf({ ids, positions }: { ids: readonly number[]; positions: number }): (readonly number[])[] {
+  return Array.from({ length: positions }, (_, i) => ids.slice(0, ids.length - positions + 1 + i));
+}

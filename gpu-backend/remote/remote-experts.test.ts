@@ -1,6 +1,8 @@
+import { createHmac } from 'node:crypto';
 import { afterAll, describe, expect, test } from 'vitest';
 import { ScriptedExperts } from '../engine/scripted-experts.ts';
 import { testExperts } from '../engine/testing/experts-contract.ts';
+import { feed, someIds } from '../engine/testing/feed-experts.ts';
 import { babble, SCRIPTED_VOCAB } from '../engine/testing/scripted-engine.ts';
 import { type EngineOptions, RemoteEngine } from './ask-engine.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
@@ -28,11 +30,20 @@ async function remote(engines: Record<'safety' | 'helpfulness', Pick<EngineOptio
       safety: new RemoteEngine({ ...common, ...engines.safety }),
       helpfulness: new RemoteEngine({ ...common, ...engines.helpfulness }),
     },
-    { vocabSize: SCRIPTED_VOCAB, topK: TOP_K },
+    { vocabSize: SCRIPTED_VOCAB, topK: TOP_K, positions: 7 },
   );
 }
 
-const abilities = { hidden: false, layers: false, fork: true, score: false, sums: false, prefixes: false, topK: TOP_K };
+const abilities = {
+  hidden: false,
+  layers: false,
+  fork: true,
+  score: true,
+  draft: 6,
+  sums: false,
+  prefixes: false,
+  topK: TOP_K,
+};
 
 describe.each([
   ['vllm', VLLM],
@@ -69,6 +80,48 @@ test('more log-probabilities than vLLM allows is an error that says so', async (
     urls: [await serve(PROTOCOLS.vllm())],
     model: 'safety',
   });
-  const asked = engine.next([1], { affinity: '', signal: new AbortController().signal });
+  const asked = engine.rows([1], { affinity: '', cacheSalt: null, signal: new AbortController().signal });
   await expect(asked).rejects.toThrow(/status 400: .*greater than max allowed: 20/);
 });
+
+test.each([
+  ['vllm', VLLM, 'cache_salt'],
+  ['sglang', SGLANG, 'extra_key'],
+] as const)(
+  '%s shares keys and values within a tenant only, and is not told who that is',
+  async (name, dialect, field) => {
+    const server = await serveEngine(behind, PROTOCOLS[name]());
+    open.push(server.close);
+    const engineOf = (model: string) => new RemoteEngine({ ...common, dialect, urls: [server.url], model });
+    const experts = new RemoteExperts(
+      { safety: engineOf('safety'), helpfulness: engineOf('helpfulness') },
+      {
+        ...{ vocabSize: SCRIPTED_VOCAB, topK: TOP_K, positions: 3 },
+        cacheSaltOf: (tenant) => createHmac('sha256', 'secret').update(tenant).digest('base64url'),
+      },
+    );
+    const saltOf = async (tenant: string) => {
+      const before = server.asked.length;
+      for (const source of ['safety', 'helpfulness'] as const) {
+        const first = experts.open(source, { tenant });
+        await feed(experts, first, someIds(4));
+        const second = experts.fork(first);
+        const draft = await experts.draft(second, { ids: [30], count: 2 });
+        await feed(experts, second, { ids: [30, ...draft, 31], want: { positions: 2 } });
+        for (const sequence of [first, second]) experts.close(sequence);
+      }
+      // What our dialects send are objects.
+      const asked = server.asked.slice(before) as Record<string, unknown>[];
+      expect(asked).toHaveLength(6);
+      const [salt, ...others] = new Set(asked.map((body) => body[field]));
+      expect(others).toEqual([]);
+      return String(salt);
+    };
+    const [one, again, other] = [await saltOf('acme'), await saltOf('acme'), await saltOf('zenith')];
+    expect(one).toBe(again);
+    expect(one).not.toBe(other);
+    // vLLM wants 256 bits that nobody can guess.
+    expect(one).toMatch(/^[\w-]{43}$/);
+    await experts.dispose();
+  },
+);

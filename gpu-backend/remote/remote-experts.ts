@@ -3,19 +3,53 @@
  * a list of ids; its keys and values are in the engine's prefix cache, if anywhere. Every row is
  * truncated to the k likeliest tokens.
  *
+ * Whichever way a row was asked for (alone, among several positions, or beside the tokens of a
+ * draft), it is the same k tokens with the same log-probabilities, up to the engine's rounding. So
+ * how many positions are asked for at a time changes no answer.
+ *
  * Two rows that the gate will compare are paired as in mixing at the edge (pair-rows.ts of the
  * gate): what one expert did not say of the other one's tokens is filled in so that every law of
  * the gate holds whatever the truth is. Asking again would cost a round trip for every token.
  */
 import { type OwnRow, pairRows } from '#shared/gate/pair-rows.ts';
-import type { Abilities, Experts, Output, PrefixStats, Row, SequenceId, Source, Step } from '../engine/experts.ts';
-import { NO_OUTPUT, NO_PREFIXES } from '../engine/experts.ts';
+import type {
+  Abilities,
+  Experts,
+  OpenOptions,
+  Output,
+  PrefixStats,
+  Row,
+  SequenceId,
+  Source,
+  Step,
+} from '../engine/experts.ts';
+import { NO_PREFIXES, outputOf } from '../engine/experts.ts';
 import { type ReadyStep, SequenceError, Sequences } from '../engine/sequences.ts';
 import { asError, Turns } from '../engine/turns.ts';
 import type { ExpertRole } from '../model/manifest.ts';
 import type { RemoteEngine } from './ask-engine.ts';
 
-type Own = { ids: readonly number[]; gone: AbortController };
+type Own = {
+  ids: readonly number[];
+  gone: AbortController;
+  cacheSalt: string | null;
+  /** What its expert said while it guessed on; used by the next step, if that follows the guess. */
+  ahead: Ahead | null;
+};
+
+/** `rows[i]` is what the expert gives the token after the first `from + i` of these ids. */
+type Ahead = { ids: readonly number[]; from: number; rows: readonly OwnRow[] };
+
+export type RemoteOptions = {
+  /** V */
+  vocabSize: number;
+  /** k, the same for both engines */
+  topK: number;
+  /** The most positions that are asked for at a time; 1 makes no drafts. */
+  positions?: number;
+  /** The salt of a tenant's part of an engine's prefix cache; none if left out. */
+  cacheSaltOf?: (tenant: string) => string;
+};
 
 /** How many ids at the start of a sequence decide which server has it in its prefix cache. */
 const AFFINITY_IDS = 256;
@@ -29,18 +63,21 @@ export class RemoteExperts implements Experts {
   readonly #turns = new Turns();
   readonly #disposed = new AbortController();
 
-  /**
-   * @param topK k, the same for both engines
-   * @param vocabSize V
-   */
-  constructor(engines: Record<ExpertRole, RemoteEngine>, { vocabSize, topK }: { vocabSize: number; topK: number }) {
+  readonly #cacheSaltOf: ((tenant: string) => string) | null;
+
+  constructor(
+    engines: Record<ExpertRole, RemoteEngine>,
+    { vocabSize, topK, positions = 1, cacheSaltOf }: RemoteOptions,
+  ) {
     this.#engines = engines;
+    this.#cacheSaltOf = cacheSaltOf ?? null;
     this.vocabSize = vocabSize;
     this.abilities = {
       hidden: false,
       layers: false,
       fork: true,
-      score: false,
+      score: true,
+      draft: positions - 1,
       sums: false,
       prefixes: false,
       topK: Math.min(topK, vocabSize),
@@ -52,8 +89,9 @@ export class RemoteExperts implements Experts {
     return this.#sequences.size;
   }
 
-  open(source: Source, options?: Parameters<Experts['open']>[1]): SequenceId {
-    return this.#sequences.open(source, { ids: [], gone: new AbortController() }, options);
+  open(source: Source, options: OpenOptions = {}): SequenceId {
+    const cacheSalt = this.#cacheSaltOf?.(options.tenant ?? '') ?? null;
+    return this.#sequences.open(source, { ids: [], gone: new AbortController(), cacheSalt, ahead: null }, options);
   }
 
   sums(sequence: SequenceId): (Float32Array | null)[] {
@@ -61,7 +99,7 @@ export class RemoteExperts implements Experts {
   }
 
   fork(sequence: SequenceId): SequenceId {
-    return this.#sequences.fork(sequence, ({ ids }) => ({ ids, gone: new AbortController() }));
+    return this.#sequences.fork(sequence, (own) => ({ ...own, gone: new AbortController(), ahead: null }));
   }
 
   cut(sequence: SequenceId, length: number): void {
@@ -97,30 +135,63 @@ export class RemoteExperts implements Experts {
     await this.#turns.rest();
   }
 
+  async draft(...[id, { ids, count }]: Parameters<Experts['draft']>): Promise<readonly number[]> {
+    const { source, own } = this.#sequences.toDraft(id, { ids, count });
+    const before = [...own.ids, ...ids];
+    // The last token only comes with the row that it was chosen from.
+    const said = await this.#engine(source).goOn(before, {
+      ...this.#asking(before, own),
+      count: count + 1,
+      insists: false,
+    });
+    const guess = said.ids.slice(0, -1);
+    own.ahead = { ids: [...before, ...guess], from: before.length, rows: said.rows };
+    return guess;
+  }
+
   async #append(steps: readonly Step[]): Promise<(Output | Error)[]> {
     const ready = this.#sequences.ready(steps);
-    const rows = await Promise.all(ready.map((one) => (one instanceof Error ? one : this.#ask(one).catch(asError))));
-    return rows.map((own, i) => {
+    const asked = await Promise.all(ready.map((one) => (one instanceof Error ? one : this.#ask(one).catch(asError))));
+    return asked.map((own, i) => {
       if (own instanceof Error) return own;
-      // A step that settled with a row was ready.
+      // A step that settled with rows was ready.
       const { step, sequence, ids } = ready[i] as ReadyStep<Own>;
-      const other = rows[steps.findIndex(({ sequence: id }) => id === step.beside)];
-      const row = own && attempt(() => this.#row(sequence.source, own, isRow(other) ? other : null));
-      if (row instanceof Error) return row;
+      const other = asked[steps.findIndex(({ sequence: id }) => id === step.beside)];
+      const beside = other === undefined || other instanceof Error ? [] : other;
+      const rows = attempt(() => this.#pair(sequence.source, own, beside));
+      if (rows instanceof Error) return rows;
       sequence.own.ids = [...sequence.own.ids, ...ids];
+      sequence.own.ahead = null;
       sequence.length += ids.length;
-      return row === null ? NO_OUTPUT : { row, hidden: null, alpha: null, earlier: [] };
+      return outputOf(rows.map((row) => ({ row, hidden: null, alpha: null })));
     });
   }
 
-  /** null if nothing is to be predicted after these ids. */
-  async #ask({ step, sequence, ids }: ReadyStep<Own>): Promise<OwnRow | null> {
-    if (step.want?.positions === 0) return null;
-    const all = [...sequence.own.ids, ...ids];
+  /** One row for each position that is wanted. */
+  async #ask({ step, sequence, ids }: ReadyStep<Own>): Promise<OwnRow[]> {
+    const { source, own } = sequence;
+    const positions = step.want?.positions ?? 1;
+    if (positions === 0) return [];
+    const all = [...own.ids, ...ids];
+    return (
+      rowsAhead(own.ahead, { ids: all, positions }) ??
+      this.#engine(source).rows(all, { ...this.#asking(all, own), positions })
+    );
+  }
+
+  #engine(source: Source): RemoteEngine {
     // `Sequences` opens no sequence of another source, because these experts have no layers.
-    const engine = this.#engines[sequence.source as ExpertRole];
-    const signal = AbortSignal.any([sequence.own.gone.signal, this.#disposed.signal]);
-    return engine.next(all, { affinity: all.slice(0, AFFINITY_IDS).join(), signal });
+    return this.#engines[source as ExpertRole];
+  }
+
+  #asking(ids: readonly number[], { gone, cacheSalt }: Own) {
+    const signal = AbortSignal.any([gone.signal, this.#disposed.signal]);
+    return { affinity: ids.slice(0, AFFINITY_IDS).join(), cacheSalt, signal };
+  }
+
+  /** Pairs rows that predict the same position, counted from the end. */
+  #pair(source: Source, own: readonly OwnRow[], beside: readonly OwnRow[]): Row[] {
+    return own.map((row, i) => this.#row(source, row, beside[beside.length - own.length + i] ?? null));
   }
 
   #row(source: Source, own: OwnRow, beside: OwnRow | null): Row {
@@ -132,8 +203,15 @@ export class RemoteExperts implements Experts {
   }
 }
 
-const isRow = (one: OwnRow | Error | null | undefined): one is OwnRow =>
-  one !== null && one !== undefined && !(one instanceof Error);
+/** The rows after the last `positions` of these ids, if a guess has brought them all. */
+function rowsAhead(
+  ahead: Ahead | null,
+  { ids, positions }: { ids: readonly number[]; positions: number },
+): OwnRow[] | null {
+  if (ahead === null || ids.length > ahead.ids.length || ids.some((id, i) => id !== ahead.ids[i])) return null;
+  const first = ids.length - positions + 1 - ahead.from;
+  return first < 0 ? null : ahead.rows.slice(first, first + positions);
+}
 
 function attempt<T>(make: () => T): T | Error {
   try {

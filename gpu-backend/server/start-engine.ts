@@ -37,7 +37,7 @@ export async function startEngine(head: BundleHead, config: BackendConfig, log: 
 
 async function startGateNode(
   head: BundleHead,
-  { bundle, engines, context, maxRows, maxWaiting }: BackendConfig & { engines: string },
+  { bundle, engines, context, maxRows, maxWaiting, speculation, drawSecret }: BackendConfig & { engines: string },
   log: Log,
 ): Promise<Started> {
   const most = head.config.max_position_embeddings;
@@ -51,8 +51,9 @@ async function startGateNode(
     const { engine, urls, model } = file[role];
     log(`${head.id}: the ${role} expert is ${model ?? 'what is served'} on ${engine} at ${urls.join(', ')}`);
   }
-  const limits = { maxRows, maxWaiting };
-  const engine = await startRemoteEngine({ dir: bundle, engines: file, contextLength, limits, warn: log });
+  const limits = { maxRows, maxWaiting, speculation: speculation !== 'off' };
+  const own = { limits, warn: log, cacheSecret: drawSecret };
+  const engine = await startRemoteEngine({ dir: bundle, engines: file, contextLength, ...own });
   return { engine, contextLength };
 }
 

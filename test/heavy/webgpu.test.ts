@@ -102,7 +102,16 @@ describe.skipIf(missing !== null)('WebGPU', () => {
 
     testExperts('onnxruntime on WebGPU', {
       create: () => onWebGpu(routed),
-      abilities: { hidden: true, layers: true, fork: true, score: true, sums: false, prefixes: false, topK: null },
+      abilities: {
+        hidden: true,
+        layers: true,
+        fork: true,
+        score: true,
+        draft: 0,
+        sums: false,
+        prefixes: false,
+        topK: null,
+      },
       tolerance: TOLERANCE,
     });
 

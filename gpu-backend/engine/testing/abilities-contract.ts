@@ -177,6 +177,78 @@ export function testAbilities({ abilities, tolerance, current, alone, expectSame
       await expect(alone('safety', { ids: [1, 2], want: { positions: 2 } })).rejects.toThrow(/one row a step/);
     });
 
+    test.runIf(abilities.draft > 0)(
+      'guesses greedily how a sequence goes on, feeds nothing, and gives the same rows after it as without',
+      async () => {
+        const [ids, last] = [someIds(8), someIds(1, 3)];
+        const read = { ids, want: { positions: 0 } };
+        const [sequence, beside] = [experts.open('helpfulness'), experts.open('safety')];
+        await Promise.all([sequence, beside].map((one) => feed(experts, one, read)));
+        const draft = await experts.draft(sequence, { ids: last, count: 4 });
+        expect(draft.length).toBeGreaterThan(0);
+        expect(draft.length).toBeLessThanOrEqual(4);
+        const wanted: number[] = [];
+        for (const guessed of draft) {
+          const { row } = await alone('helpfulness', [...ids, ...last, ...wanted]);
+          const [likeliest] = [...byId(row)].sort(([a, lpA], [b, lpB]) => lpB - lpA || a - b);
+          expect(guessed).toBe(likeliest![0]);
+          wanted.push(guessed);
+        }
+        const positions = 1 + draft.length;
+        const outputs = await Promise.all(
+          experts.append([
+            { sequence, ids: [...last, ...draft], beside, want: { positions } },
+            { sequence: beside, ids: [...last, ...draft], beside: sequence, want: { positions } },
+          ]),
+        );
+        for (const [i, source] of (['helpfulness', 'safety'] as const).entries()) {
+          const rows = [...outputs[i]!.earlier, outputs[i]!];
+          expect(rows).toHaveLength(positions);
+          for (const [length, { row }] of rows.entries()) {
+            const own = await alone(source, [...ids, ...last, ...draft.slice(0, length)]);
+            const found = byId(row);
+            for (const [id, lp] of byId(own.row)) expect(Math.abs(lp - found.get(id)!)).toBeLessThanOrEqual(tolerance);
+          }
+        }
+        experts.cut(sequence, ids.length);
+        expectSame((await feed(experts, sequence, [40])).row, (await alone('helpfulness', [...ids, 40])).row);
+        const [other, apart] = [await experts.draft(sequence, { ids: [41], count: 2 }), experts.fork(sequence)];
+        // What was guessed after other tokens has no say.
+        expectSame((await feed(experts, sequence, [42])).row, (await alone('helpfulness', [...ids, 40, 42])).row);
+        expectSame(
+          (await feed(experts, apart, [41, ...other])).row,
+          (await alone('helpfulness', [...ids, 40, 41, ...other])).row,
+        );
+        for (const one of [sequence, beside, apart]) experts.close(one);
+      },
+    );
+
+    test.runIf(abilities.draft > 0)('a guess that cannot be made harms nothing', async () => {
+      const sequence = experts.open('safety');
+      await feed(experts, sequence, someIds(5));
+      for (const guess of [
+        { ids: [], count: 1 },
+        { ids: [experts.vocabSize], count: 1 },
+        { ids: [1], count: 0 },
+        { ids: [1], count: abilities.draft + 1 },
+      ]) {
+        await expect(experts.draft(sequence, guess)).rejects.toMatchObject({ name: 'SequenceError' });
+      }
+      const under = feed(experts, sequence, [30]);
+      await expect(experts.draft(sequence, { ids: [31], count: 1 })).rejects.toThrow(/under way/);
+      await under;
+      expectSame((await feed(experts, sequence, [31])).row, (await alone('safety', [...someIds(5), 30, 31])).row);
+      experts.close(sequence);
+      await expect(experts.draft(sequence, { ids: [31], count: 1 })).rejects.toThrow(/no open sequence/);
+    });
+
+    test.skipIf(abilities.draft > 0)('cannot guess how a sequence goes on, and says so', async () => {
+      const sequence = experts.open('safety');
+      await feed(experts, sequence, someIds(3));
+      await expect(experts.draft(sequence, { ids: [1], count: 1 })).rejects.toThrow(/cannot guess/);
+      experts.close(sequence);
+    });
+
     test.runIf(abilities.topK !== null)(
       'truncated rows that are compared hold the ids of both, each with its own log-probabilities',
       async () => {

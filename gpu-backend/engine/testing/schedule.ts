@@ -18,7 +18,7 @@ export function schedule(
     limits,
     now = () => 0,
     ...options
-  }: AnswerOptions & Pick<SchedulerOptions, 'now' | 'drafts'> & { limits?: Partial<EngineLimits> },
+  }: AnswerOptions & Pick<SchedulerOptions, 'now' | 'drafts' | 'expertDrafts'> & { limits?: Partial<EngineLimits> },
 ) {
   const outcomes = new Map<number, Outcome>();
   const of = (id: number): Outcome => {
@@ -29,7 +29,7 @@ export function schedule(
   const warnings: string[] = [];
   const scheduler = new Scheduler(experts, {
     ...options,
-    limits: { ...DEFAULT_LIMITS, speculation: options.drafts !== undefined, ...limits },
+    limits: { ...DEFAULT_LIMITS, speculation: (options.drafts ?? options.expertDrafts) !== undefined, ...limits },
     now,
     warn: (message, cause) => warnings.push(`${message}: ${cause}`),
     emit: (id, outcome) => {

@@ -1,0 +1,42 @@
+/**
+ * llama.cpp's `POST /completion` and `POST /tokenize` (tools/server/README.md). One server an
+ * expert. Several prompts have an array for an answer. It always ends at the token that ends an
+ * answer.
+ */
+import * as z from 'zod';
+import type { ExpertRole } from '../../model/manifest.ts';
+import type { Protocol } from './engine-servers.ts';
+import { sayGreedily } from './say-greedily.ts';
+
+const Ids = z.array(z.int()).min(1);
+
+const Completion = z.object({
+  prompt: z.union([Ids, z.array(Ids).min(1)]),
+  n_predict: z.int().min(1),
+  n_probs: z.int(),
+  post_sampling_probs: z.literal(false),
+});
+
+const Content = z.object({ content: z.string(), add_special: z.literal(false), parse_special: z.literal(false) });
+
+export const LLAMA_CPP_PROTOCOL = (role: ExpertRole): Protocol => ({
+  path: '/completion',
+  tokenize: (body, encode) => ({ tokens: encode(Content.parse(body).content) }),
+  answer: async (body, next) => {
+    const { prompt, n_predict, n_probs } = Completion.parse(body);
+    const prompts = Array.isArray(prompt[0]) ? prompt.map((one) => Ids.parse(one)) : [Ids.parse(prompt)];
+    const answers = await Promise.all(
+      prompts.map(async (ids) => {
+        const said = await sayGreedily(next, role, { ids, count: n_predict, eos: 0 });
+        const completion_probabilities = said.map(({ row }) => {
+          const top = row
+            .slice(0, n_probs)
+            .map(([id, lp]) => ({ id, token: '', bytes: [], logprob: Math.max(lp, -1e30) }));
+          return { ...top[0]!, top_logprobs: top };
+        });
+        return { content: '', tokens: [], stop: true, completion_probabilities };
+      }),
+    );
+    return { body: answers.length === 1 ? answers[0] : answers };
+  },
+});
