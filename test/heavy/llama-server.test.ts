@@ -81,7 +81,7 @@ async function farthest(url: string, { experts, role }: { experts: Experts; role
     let fed = ids.slice();
     for (let i = 0; i < TOKENS; i++) {
       const wanted = byId((await feed(experts, sequence, fed)).row);
-      const found = await asked.next(ids, { affinity: '', signal });
+      const found = await asked.nextAt(url, ids, signal);
       expect(found.ids).toHaveLength(wanted.size);
       for (const [at, id] of found.ids.entries())
         most = Math.max(most, Math.abs(found.logprobs[at]! - wanted.get(id)!));
@@ -137,10 +137,13 @@ describe.skipIf(missing !== undefined)('the driver', () => {
       const [safety, helpfulness] = await Promise.all(ROLES.map((role) => serve(role)));
       return new RemoteExperts(
         { safety: engine(safety!.url, TOP_K), helpfulness: engine(helpfulness!.url, TOP_K) },
-        { vocabSize: bundle.config.vocab_size, topK: TOP_K },
+        { vocabSize: bundle.config.vocab_size, topK: TOP_K, positions: 5 },
       );
     },
-    abilities: { hidden: false, layers: false, fork: true, score: false, sums: false, prefixes: false, topK: TOP_K },
+    abilities: {
+      ...{ hidden: false, layers: false, fork: true, sums: false, prefixes: false, topK: TOP_K },
+      ...{ score: true, draft: 4 },
+    },
     tolerance: SAME_WEIGHTS,
   });
 });
