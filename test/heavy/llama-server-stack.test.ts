@@ -166,7 +166,8 @@ describe.skipIf(missing !== undefined)('edge, gate node and two servers of llama
       const lines = (rest + piece).split('\n\n');
       rest = lines.pop()!;
       for (const line of lines) {
-        if (line.includes('[DONE]')) continue;
+        // Comments keep the connection alive.
+        if (line.startsWith(':') || line.includes('[DONE]')) continue;
         last = JSON.parse(line.replace(/^(event: error\n)?data: /, ''));
         const { tokens = [] } = (last as { plimsoll?: { tokens?: { weight: number }[] } }).plimsoll ?? {};
         weights.push(...tokens.map(({ weight }) => weight));
