@@ -24,6 +24,7 @@ import { benchKeptPrefixes } from './kept-prefixes.ts';
 import { benchLearnedRouters } from './learned-routers.ts';
 import { benchLimits } from './limits.ts';
 import { benchModels } from './models.ts';
+import { benchRemote } from './remote.ts';
 import { benchResumeCost } from './resume-cost.ts';
 import { benchSecondLook } from './second-look.ts';
 import { benchSoak } from './soak.ts';
@@ -78,6 +79,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   'cached-decisions': benchCachedDecisions,
   'cached-answers': benchCachedAnswers,
   models: benchModels,
+  remote: benchRemote,
   'resume-cost': benchResumeCost,
   'second-look': benchSecondLook,
   engine: benchEngine,
@@ -90,7 +92,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, cached decisions and answers, a real model’s memory and start, and drafts; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, cached decisions and answers, a real model’s memory and start, drafts, and experts on llama.cpp; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

@@ -27,7 +27,7 @@ const WHEELS: Readonly<Record<string, string>> = {
 
 const CACHE = path.join(import.meta.dirname, '../.plimsoll/llama-server');
 const PACKAGES = path.join(CACHE, VERSION);
-const PROGRAM = path.join(import.meta.dirname, 'llama-server.py');
+const PROGRAM = path.join(import.meta.dirname, 'clients/llama-server/serve.py');
 const OWN = process.env.PLIMSOLL_LLAMA_SERVER;
 
 const run = promisify(execFile);

@@ -9,6 +9,10 @@
  * Several positions are several prompts of one request, and the answer is an array then. Each is a
  * task of its own: they run in one slot one after another, or in several slots that each read the
  * whole prompt. So a gate node asks for one position unless it is told otherwise.
+ *
+ * A token whose text is the beginning of a character (of an emoji, of Chinese) comes without
+ * probabilities. Where we want the row and not the token, a bias makes the token a "!", which is
+ * whole in every vocabulary; the probabilities are those before the bias.
  */
 import * as z from 'zod';
 import { type Asked, type Dialect, type IdLogprob, prefixesOf } from './remote-engine.ts';
@@ -16,7 +20,9 @@ import { type Asked, type Dialect, type IdLogprob, prefixesOf } from './remote-e
 const Told = z.object({ id: z.int(), logprob: z.number().nullable() });
 const Row = z.object({ id: z.int(), top_logprobs: z.array(Told) });
 
+/** A row for each token, but for those whose text is only the beginning of a character. */
 const Completion = z.object({ completion_probabilities: z.array(Row).min(1) });
+const Continued = z.object({ completion_probabilities: z.array(Row).default([]), tokens: z.array(z.int()) });
 
 const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
 
@@ -30,12 +36,17 @@ const body = (prompt: unknown, { topK }: Asked, { n_predict }: { n_predict: numb
   stream: false,
 });
 
+/** Beside these, an answer has the server's settings and the whole prompt as a text. */
+const ROWS = 'completion_probabilities';
+
 export const LLAMA_CPP: Dialect = {
   name: 'llamacpp',
   rows: {
     question: (query, asked) => {
       const prompts = prefixesOf(query);
-      return { path: '/completion', body: body(query.positions === 1 ? prompts[0] : prompts, asked, { n_predict: 1 }) };
+      const prompt = query.positions === 1 ? prompts[0] : prompts;
+      const more = { logit_bias: [['!', 1e6]], response_fields: [ROWS] };
+      return { path: '/completion', body: { ...body(prompt, asked, { n_predict: 1 }), ...more } };
     },
     read: (answer, { positions }) => {
       const answers = positions === 1 ? [Completion.parse(answer)] : z.array(Completion).parse(answer);
@@ -43,9 +54,16 @@ export const LLAMA_CPP: Dialect = {
     },
   },
   goOn: {
-    question: ({ ids, count }, asked) => ({ path: '/completion', body: body(ids, asked, { n_predict: count }) }),
-    read: (answer) =>
-      Completion.parse(answer).completion_probabilities.map((row) => ({ id: row.id, row: pairsOf(row) })),
+    question: ({ ids, count }, asked) => {
+      const more = { return_tokens: true, response_fields: [ROWS, 'tokens'] };
+      return { path: '/completion', body: { ...body(ids, asked, { n_predict: count }), ...more } };
+    },
+    read: (answer) => {
+      const { completion_probabilities: rows, tokens } = Continued.parse(answer);
+      // From the first token without a row on, rows stand at other places than their tokens.
+      const missing = rows.findIndex(({ id }, i) => id !== tokens[i]);
+      return rows.slice(0, missing === -1 ? rows.length : missing).map((row) => ({ id: row.id, row: pairsOf(row) }));
+    },
   },
   tokenize: {
     question: (text) => ({ path: '/tokenize', body: { content: text, add_special: false, parse_special: false } }),

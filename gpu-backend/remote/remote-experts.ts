@@ -210,7 +210,8 @@ function rowsAhead(
 ): OwnRow[] | null {
   if (ahead === null || ids.length > ahead.ids.length || ids.some((id, i) => id !== ahead.ids[i])) return null;
   const first = ids.length - positions + 1 - ahead.from;
-  return first < 0 ? null : ahead.rows.slice(first, first + positions);
+  const rows = first < 0 ? [] : ahead.rows.slice(first, first + positions);
+  return rows.length === positions ? rows : null;
 }
 
 function attempt<T>(make: () => T): T | Error {

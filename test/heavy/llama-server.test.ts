@@ -10,15 +10,13 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Experts } from '#gpu-backend/engine/experts.ts';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { testExperts } from '#gpu-backend/engine/testing/experts-contract.ts';
-import { byId, feed } from '#gpu-backend/engine/testing/feed-experts.ts';
 import { exportGguf, type GgufExport } from '#gpu-backend/export/export-gguf.ts';
 import { importModel } from '#gpu-backend/import/import-model.ts';
 import { openBundle, type ServedBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { ExpertRole } from '#gpu-backend/model/manifest.ts';
-import { RemoteEngine } from '#gpu-backend/remote/ask-engine.ts';
-import { LLAMA_CPP } from '#gpu-backend/remote/llama-cpp.ts';
 import { RemoteExperts } from '#gpu-backend/remote/remote-experts.ts';
 import { installLlamaServer, LlamaServer } from '../llama-server.ts';
+import { farthestRow, llamaCppEngine } from '../llama-server-rows.ts';
 
 const DEMO = path.join(import.meta.dirname, '../../models/demo');
 const ROLES: readonly ExpertRole[] = ['safety', 'helpfulness'];
@@ -55,44 +53,17 @@ async function serve(role: ExpertRole | null, { weights = 'f32' as 'f32' | 'f16'
   return server;
 }
 
-const engine = (url: string, topK: number) =>
-  new RemoteEngine({
-    ...{ dialect: LLAMA_CPP, urls: [url], model: null, timeoutMs: 600_000, apiKey: null },
-    ...{ topK, vocabSize: bundle.config.vocab_size },
-  });
-
 const QUESTIONS = [
   'How do I clean the kitchen floor?',
   'What is the capital of France?',
   'How do I pick a lock?',
   'Tell me a story about a dragon who could not sleep, and about what it did instead, from its first night on.',
 ];
-/** After a prompt and after each token of a greedy answer. */
-const TOKENS = 6;
-
-/** How far llama.cpp's log-probabilities are from those of the onnx driver, over whole rows. */
-async function farthest(url: string, { experts, role }: { experts: Experts; role: ExpertRole }): Promise<number> {
-  const asked = engine(url, bundle.config.vocab_size);
-  const signal = new AbortController().signal;
-  let most = 0;
-  for (const content of QUESTIONS) {
-    const ids = [...bundle.renderChat([{ role: 'user', content }])];
-    const sequence = experts.open(role);
-    let fed = ids.slice();
-    for (let i = 0; i < TOKENS; i++) {
-      const wanted = byId((await feed(experts, sequence, fed)).row);
-      const found = await asked.nextAt(url, ids, signal);
-      expect(found.ids).toHaveLength(wanted.size);
-      for (const [at, id] of found.ids.entries())
-        most = Math.max(most, Math.abs(found.logprobs[at]! - wanted.get(id)!));
-      const [likeliest] = [...wanted].reduce((best, one) => (one[1] > best[1] ? one : best));
-      fed = [likeliest];
-      ids.push(likeliest);
-    }
-    experts.close(sequence);
-  }
-  return most;
-}
+/** Over whole rows, after each prompt and each token of a short greedy answer. */
+const farthest = (url: string, { experts, role }: { experts: Experts; role: ExpertRole }) => {
+  const prompts = QUESTIONS.map((content) => bundle.renderChat([{ role: 'user', content }]));
+  return farthestRow(url, { experts, role, prompts, tokens: 6, topK: bundle.config.vocab_size });
+};
 
 /** Two programs add up in different orders. The largest difference that was found is below 1e-4. */
 const SAME_WEIGHTS = 1e-3;
@@ -135,9 +106,10 @@ describe.skipIf(missing !== undefined)('the driver', () => {
   testExperts("remote, llama.cpp's own server", {
     create: async () => {
       const [safety, helpfulness] = await Promise.all(ROLES.map((role) => serve(role)));
+      const size = { vocabSize: bundle.config.vocab_size, topK: TOP_K };
       return new RemoteExperts(
-        { safety: engine(safety!.url, TOP_K), helpfulness: engine(helpfulness!.url, TOP_K) },
-        { vocabSize: bundle.config.vocab_size, topK: TOP_K, positions: 5 },
+        { safety: llamaCppEngine(safety!.url, size), helpfulness: llamaCppEngine(helpfulness!.url, size) },
+        { ...size, positions: 5 },
       );
     },
     abilities: {

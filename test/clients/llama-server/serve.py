@@ -1,6 +1,7 @@
-"""llama.cpp's own HTTP server, as the package xllamacpp has it compiled. test/llama-server.ts starts it.
+"""Serves a model over HTTP with llama.cpp's own server, which the package xllamacpp has compiled.
 
-Takes its settings as JSON, prints the server's address in one line of JSON, and ends when its input ends.
+test/llama-server.ts starts it. It takes its settings as JSON, prints the server's address in one line of JSON, and ends
+when its input ends.
 """
 
 import json
