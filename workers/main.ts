@@ -18,6 +18,7 @@ const app = createApp({
 
 export default { fetch: app.fetch, queue: consumeUsage } satisfies ExportedHandler<Env, UsageMessage>;
 export { TenantAccount } from './account/tenant-account.ts';
+export { AuditWitness } from './objects/audit-witness.ts';
 export { PoolDirectory } from './objects/pool-directory.ts';
 export { TenantIndex } from './objects/tenant-index.ts';
 export { TenantObject } from './objects/tenant-object.ts';

@@ -31,6 +31,7 @@ export default {
   },
   queue: consumeUsage,
 } satisfies ExportedHandler<Env, UsageMessage>;
+export { AuditWitness } from '../../objects/audit-witness.ts';
 export { PoolDirectory } from '../../objects/pool-directory.ts';
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
