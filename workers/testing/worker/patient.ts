@@ -24,4 +24,5 @@ export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
 export { TenantResponses } from '../../stored-responses/tenant-responses.ts';
+export { LiveTraffic } from '../../traffic/live-traffic.ts';
 export { TenantTraffic } from '../../traffic/tenant-traffic.ts';
