@@ -65,6 +65,8 @@ export const PlanAnswer = z.strictObject({
   revision: z.int(),
 });
 
+export type PlanAnswer = z.infer<typeof PlanAnswer>;
+
 export const PolicyAnswer = z.strictObject({
   version: Version,
   created_at: Moment,
