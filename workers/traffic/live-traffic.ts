@@ -12,7 +12,7 @@ export const IDLE_MS = 10_000;
 const WATCHED_MS = 1_000;
 /** Somebody who has asked counts as watching for so long. */
 const WATCHES_MS = 15_000;
-/** With very many isolates each of them tells less often: at most a few hundred tell in a second. */
+/** With very many isolates each tells less often: at most a few hundred tell in a second. */
 const PER_ISOLATE_MS = 4;
 
 export class LiveTraffic extends DurableObject implements LiveTrafficContract {

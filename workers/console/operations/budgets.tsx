@@ -3,7 +3,7 @@ import type * as z from 'zod';
 import type { BudgetsAnswer } from '../../control/budgets.ts';
 import { callJson } from '../net/api.ts';
 import { useAnswer } from '../net/use-answer.ts';
-import { fromNow, inPercent, inTime, inWhole } from '../net/words.ts';
+import { fromNow, inDay, inMonth, inPercent, inTime, inWhole } from '../net/words.ts';
 import { ErrorNotice, Waiting } from '../parts/notice.tsx';
 
 type Budgets = z.infer<typeof BudgetsAnswer>;
@@ -39,7 +39,8 @@ export function TenantBudgets({ tenant }: { tenant: string }) {
         <ul class="alerts">
           {value.alerts.map(({ window, share, limit, set_by, at, delivered, attempts }) => (
             <li key={`${window} ${share} ${limit}`}>
-              <strong>{inPercent(share)}</strong> of {inWhole(limit)} tokens in <span class="number">{window}</span>
+              <strong>{inPercent(share)}</strong> of {inWhole(limit)} tokens in{' '}
+              {window.length === 7 ? inMonth(window) : inDay(window)}
               <span class="small">
                 {' '}
                 {inTime(at)}, limit by {set_by === 'tenant' ? 'its own policy' : 'the operator or its plan'}

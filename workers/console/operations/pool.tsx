@@ -6,6 +6,7 @@ import { useAnswer } from '../net/use-answer.ts';
 import { fromNow, inPercent, inWhole } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 
 type Pool = z.infer<typeof PoolAnswer>;
 type Backend = Pool['data'][number];
@@ -57,7 +58,7 @@ export function PoolPage() {
               </li>
             ))}
           </ul>
-          <div class="scroll">
+          <Scroll label="Backends">
             <table class="table">
               <thead>
                 <tr>
@@ -104,7 +105,7 @@ export function PoolPage() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         </>
       )}
     </div>

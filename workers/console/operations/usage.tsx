@@ -12,6 +12,7 @@ import { useAnswer } from '../net/use-answer.ts';
 import { inPercent, inWhole } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { useTenant } from '../parts/tenant-choice.tsx';
 import { TenantBudgets } from './budgets.tsx';
 import { DayBars } from './day-bars.tsx';
@@ -144,7 +145,7 @@ function Report({
           ),
         }))}
       />
-      <div class="scroll">
+      <Scroll label="Usage">
         <table class="table">
           <thead>
             <tr>
@@ -191,7 +192,7 @@ function Report({
             })}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       <p class="small">Days are those of UTC.</p>
     </>
   );

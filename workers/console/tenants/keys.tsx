@@ -7,6 +7,7 @@ import { fromNow, inTime } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { CopyButton } from '../parts/copy-button.tsx';
 import { Empty, ErrorNotice } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { Sheet } from '../parts/sheet.tsx';
 import { NewKeySheet } from './new-key.tsx';
 
@@ -61,7 +62,7 @@ export function Keys({
           <p>Without one, no client can ask in this tenant’s name.</p>
         </Empty>
       ) : (
-        <div class="scroll">
+        <Scroll label="Keys">
           <table class="table">
             <thead>
               <tr>
@@ -80,7 +81,7 @@ export function Keys({
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </section>
   );

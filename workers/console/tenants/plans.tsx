@@ -7,6 +7,7 @@ import { useAnswer } from '../net/use-answer.ts';
 import { fromNow, inShort, inWhole, nats } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { Sheet } from '../parts/sheet.tsx';
 import { PlanSheet } from './plan-sheet.tsx';
 
@@ -62,7 +63,7 @@ export function PlansPage() {
         </Empty>
       )}
       {plans.value !== null && plans.value.length > 0 && (
-        <div class="scroll">
+        <Scroll label="Plans">
           <table class="table">
             <thead>
               <tr>
@@ -89,7 +90,7 @@ export function PlansPage() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       {members.value?.isWhole === false && (
         <p class="small">Only the first {inWhole(members.value.tenants.length)} tenants were looked through.</p>

@@ -2,8 +2,9 @@
 import { useState } from 'preact/hooks';
 import { addressOf, follow } from '../net/router.ts';
 import { useSession } from '../net/session.tsx';
-import { inClock, inPercent, inShort, inTime, inWhole, nats } from '../net/words.ts';
+import { inPercent, inSeconds, inShort, inTime, inWhole, nats } from '../net/words.ts';
 import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { useTenant } from '../parts/tenant-choice.tsx';
 import { KeptPrompts } from './kept-prompts.tsx';
 import { type Feed, type LiveRequest, useFeed } from './use-feed.ts';
@@ -69,9 +70,7 @@ function NothingYet({ feed: { since }, isOne }: { feed: Feed; isOne: boolean }) 
 
 function Requests({ requests, withTenant }: { requests: readonly LiveRequest[]; withTenant: boolean }) {
   return (
-    // The keyboard has to reach what is wider than the screen.
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
-    <section class="scroll" tabIndex={0} aria-label="Requests, newest first">
+    <Scroll label="Requests, newest first">
       <table class="table traffic">
         <thead>
           <tr>
@@ -93,7 +92,7 @@ function Requests({ requests, withTenant }: { requests: readonly LiveRequest[]; 
           ))}
         </tbody>
       </table>
-    </section>
+    </Scroll>
   );
 }
 
@@ -111,7 +110,7 @@ function Row({ of, withTenant }: { of: LiveRequest; withTenant: boolean }) {
     <tr>
       <th scope="row">
         <time dateTime={at} title={inTime(at)}>
-          {inClock(at)}
+          {inSeconds(at)}
         </time>
         <span class="small block">{route.replace(/^\w+ \/v1\//, '')}</span>
       </th>

@@ -3,7 +3,7 @@ import { inPercent, inWhole } from '../net/words.ts';
 const WIDTH = 84;
 const HEIGHT = 22;
 
-/** How an answer's tokens were weighed: left the helpfulness expert alone, right the safety expert. */
+/** How an answer's tokens were weighed: left the helpfulness expert alone, right the safety one. */
 export function WeightBars({ of: weights }: { of: readonly number[] }) {
   const most = Math.max(...weights, 1);
   const total = weights.reduce((sum, count) => sum + count, 0);
