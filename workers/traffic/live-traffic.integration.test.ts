@@ -26,9 +26,7 @@ const read = async (path = '/traffic', key = OPERATOR_KEY) => (await (await admi
 const chat = async (body: object, key: string) => (await post(under.edge, '/v1/chat/completions', body, key)).text();
 /** Waits for as many requests as that. */
 async function seen(count: number, path = '/traffic', key = OPERATOR_KEY): Promise<Traffic> {
-  await expect
-    .poll(async () => (await read(path, key)).data.length, { timeout: HANG_MS, interval: 100 })
-    .toBe(count);
+  await expect.poll(async () => (await read(path, key)).data.length, { timeout: HANG_MS, interval: 100 }).toBe(count);
   return read(path, key);
 }
 

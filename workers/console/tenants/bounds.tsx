@@ -130,9 +130,11 @@ function BoundsSheet({
     const changed = { ...policy, limits, shaping, models: named.length === 0 ? null : named };
     const at = `/admin/v1/tenants/${id}/policies`;
     const done = await act(async () => {
-      const { version } = await callJson<{ version: string }>(at, { method: 'POST', body: { policy: changed } });
-      const body = { share: 1 };
-      await callJson(`${at}/${version}/activate`, { method: 'POST', body, ifMatch: `"${revision}"` });
+      const draft = { method: 'POST', body: { policy: changed } } as const;
+      const { version, created } = await callJson<{ version: string; created: boolean }>(at, draft);
+      // A draft is a change, too. If somebody else made one in between, nothing is activated.
+      const ifMatch = `"${revision + (created ? 1 : 0)}"`;
+      await callJson(`${at}/${version}/activate`, { method: 'POST', body: { share: 1 }, ifMatch });
     });
     if (done) onDone();
   };
