@@ -68,7 +68,7 @@ export function watchTraffic(feed: TrafficFeed): Middleware<MeterEnv> {
 type Seen = Omit<OverRequest, 'request' | 'at' | 'tenant' | 'key' | 'route' | 'ms'>;
 
 /** @param onOver called once */
-export function createWatch(onOver: (seen: Seen) => void): {
+function createWatch(onOver: (seen: Seen) => void): {
   watch: Watch;
   /** Call this when the route has returned. */
   responded: (status: number, thrown: unknown) => void;

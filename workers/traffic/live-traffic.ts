@@ -8,7 +8,7 @@ import type { LivePage, LiveTrafficContract, TrafficBatch } from '../objects/liv
 import { createLatestRequests } from './latest-requests.ts';
 
 /** How often an isolate tells while nobody watches, and while somebody does. */
-export const IDLE_MS = 10_000;
+const IDLE_MS = 10_000;
 const WATCHED_MS = 1_000;
 /** Somebody who has asked counts as watching for so long. */
 const WATCHES_MS = 15_000;
