@@ -158,7 +158,7 @@ test('traffic shows requests as they come, can be paused and filtered, and has n
   skip(noBrowser !== undefined, noBrowser);
   const { page, faults } = await openPage(browser, stack.url, {
     colorScheme: 'dark',
-    viewport: { width: 1360, height: 900 },
+    viewport: { width: 1360, height: 660 },
   });
   await enter('pk-demo-operator', page, 'traffic/demo-strict');
   await page.getByText('No request yet').waitFor();
@@ -176,6 +176,8 @@ test('traffic shows requests as they come, can be paused and filtered, and has n
   expect(text).toContain('404 model_not_found');
   expect(text).toMatch(/answered[\s\S]*floor/);
   expect(await page.content()).not.toContain('MARKED');
+  // The client's own text, too.
+  expect(text).not.toContain('nobody-serves-this');
   expect(await page.getByRole('img', { name: /^Safety weight of \d+ tokens/ }).count()).toBeGreaterThan(1);
   expect(await seriousFindings(page)).toEqual([]);
   await shoot(page, 'traffic');
@@ -272,29 +274,14 @@ test('a tenant’s own key sees its usage and what is left, in its own language,
   await shoot(page, 'usage-phone');
   expect(faults).toEqual([]);
   await page.context().close();
-});
 
-test('the pool shows what each backend serves, its rows, its queue and its prefix hits', async ({ skip }) => {
-  skip(noBrowser !== undefined, noBrowser);
-  const { page, faults } = await openPage(browser, stack.url);
-  await enter('pk-demo-operator', page, 'pool');
-  const row = page.locator('.table tbody tr').first();
-  await expect
-    .poll(
-      async () => {
-        await page.getByRole('button', { name: 'Look again' }).click();
-        return row.innerText();
-      },
-      { timeout: 600_000, interval: 500 },
-    )
-    .toMatch(/\d+ of \d+ rows[\s\S]*waiting/);
-  const text = await row.innerText();
-  expect(text).toContain(stack.model);
-  expect(text).toMatch(/of context/);
-  expect(await seriousFindings(page)).toEqual([]);
-  await shoot(page, 'pool');
-  expect(faults).toEqual([]);
-  await page.context().close();
+  const { page: operators } = await openPage(browser, stack.url);
+  await enter('pk-demo-operator', operators, 'usage');
+  await operators.getByRole('link', { name: 'Office' }).click();
+  await operators.getByText('of 5,000 tokens left').waitFor();
+  await operators.locator('.table').waitFor();
+  await shoot(operators, 'usage-english');
+  await operators.context().close();
 });
 
 test('the end of the deployment’s log is checked in the page', async ({ skip }) => {

@@ -142,7 +142,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     const made = await decide({ messages, tools }, { caller, extension: asked.plimsoll ?? {}, spelled });
     const { verdict, policy, categories } = made.decision;
     const because = verdict.action === 'refuse' ? verdict.because : null;
-    c.var.watch?.decided({ model: asked.model, policy: caller.version, categories, because });
+    c.var.watch?.decided({ model: prepared.cost.model, policy: caller.version, categories, because });
     if (verdict.action === 'refuse') {
       const text = refusalText(verdict.because, refusalWords(policy, verdict.because));
       const sign = await signerOf(config);

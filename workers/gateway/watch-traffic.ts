@@ -12,6 +12,7 @@ import type { Middleware } from '../request/context.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import { usageOf } from './answer-usage.ts';
 import type { MeterEnv } from './limits.ts';
+import { NO_MODEL } from './limits-cost.ts';
 import type { AnswerEnd } from './read-answer.ts';
 import type { TrafficFeed } from './traffic-feed.ts';
 
@@ -20,7 +21,7 @@ const MOST_CATEGORIES = 3;
 const LEAST_PROBABILITY = 0.05;
 
 export type Watch = {
-  /** Of each prompt, once it was read. */
+  /** Of each prompt, once it was read. `model` is as the account books it. */
   decided(about: {
     model: string;
     policy: string;
@@ -118,7 +119,8 @@ function createWatch(onOver: (seen: Seen) => void): {
 
   const watch: Watch = {
     decided(about) {
-      model = about.model;
+      // A name that no backend has is the client's own text.
+      model = about.model === NO_MODEL ? null : about.model;
       policy = about.policy;
       // Of several prompts, the one that was refused, or the last.
       because ??= about.because;

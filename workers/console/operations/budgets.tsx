@@ -88,9 +88,14 @@ function Left({
         </>
       )}
       <p class="small">
-        {limit !== null && `${inPercent(share)} spent`}
-        {charged > settled && ` · ${inWhole(charged - settled)} of it reserved by what is under way`}
-        {set_by !== null && ` · set by ${WHO[set_by]}`} · ends {fromNow(ends_at)} (UTC)
+        {[
+          limit === null ? null : `${inPercent(share)} spent`,
+          charged > settled ? `${inWhole(charged - settled)} of it reserved by what is under way` : null,
+          set_by === null ? null : `set by ${WHO[set_by]}`,
+          `ends ${fromNow(ends_at)} (UTC)`,
+        ]
+          .filter((each) => each !== null)
+          .join(' · ')}
       </p>
     </div>
   );

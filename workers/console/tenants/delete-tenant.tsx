@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { TenantAnswer } from '../../control/admin-answers.ts';
 import { callJson } from '../net/api.ts';
+import { inWhole } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { Sheet } from '../parts/sheet.tsx';
@@ -47,8 +48,10 @@ export function DeleteTenant({
         {!isDeleted && (
           <>
             <p>
-              {keys.length === 1 ? 'Its one key stops' : `Its ${keys.length} keys stop`} working, everywhere within 70
-              seconds. To stop it for a while, suspend it.
+              {keys.length === 0 && 'It has no key, so nobody can ask in its name now.'}
+              {keys.length === 1 && 'Its one key stops working, everywhere within 70 seconds.'}
+              {keys.length > 1 && `Its ${inWhole(keys.length)} keys stop working, everywhere within 70 seconds.`} To
+              stop it for a while, suspend it.
             </p>
             <fieldset class="stack tight">
               <legend>What becomes of its data</legend>
