@@ -159,10 +159,10 @@ test('a key sees only what it may, and its session ends when it is revoked', asy
   const { page } = await openPage(browser, stack.url, { viewport: { width: 390, height: 800 } });
   await enter(key, page);
   const tabs = await page.getByRole('navigation').getByRole('link').allInnerTexts();
-  expect(tabs).toEqual(['Tenants and keys', 'Policies', 'Audit']);
+  expect(tabs).toEqual(['Tenants and keys', 'Policies', 'Traffic', 'Usage', 'Audit']);
   await page.getByRole('heading', { name: 'Demo, strict' }).waitFor();
   expect(await page.getByRole('button', { name: 'New key' }).count()).toBe(0);
-  for (const each of ['policies', 'audit', 'tenants']) {
+  for (const each of ['policies', 'audit', 'traffic', 'usage', 'tenants']) {
     await page.goto(`${stack.url}/console/${each}`);
     await page.locator('h1').waitFor();
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);

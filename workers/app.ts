@@ -27,6 +27,8 @@ import { poolMembers } from './gateway/pool-members.ts';
 import { live, ready } from './gateway/readiness.ts';
 import { scoreAnswer } from './gateway/score.ts';
 import { detokenize, tokenize } from './gateway/tokenize.ts';
+import { createTrafficFeed } from './gateway/traffic-feed.ts';
+import { watchTraffic } from './gateway/watch-traffic.ts';
 import { openApi } from './openapi/serve.ts';
 import { authenticate } from './request/authenticate.ts';
 import { createConfigReader } from './request/config.ts';
@@ -89,6 +91,7 @@ export function createApp({
   const key = authenticate(directory);
   const keyAndBody = readBodyAfter(key, bodyPatience);
   const metered = meterAfter(keyAndBody);
+  const watched = watchTraffic(createTrafficFeed());
   const answerer = createPromptAnswerer({ decide, pool, classifierVersion, timeouts, findAnswer });
   const free = createFreeWork();
   const complete = chatCompletions(answerer);
@@ -102,9 +105,9 @@ export function createApp({
     .get('/', frontPage(pool))
     // The routes behind `key`, `keyAndBody` or `metered` are called through a function, so that
     // leaving it out does not compile.
-    .post('/v1/chat/completions', metered, keepPrompts(), (c) => complete(c))
-    .post('/v1/completions', metered, keepPrompts(), (c) => completePrompts(c))
-    .post('/v1/responses', metered, responsesBorder(), keepPrompts(), (c) => complete(c))
+    .post('/v1/chat/completions', metered, watched, keepPrompts(), (c) => complete(c))
+    .post('/v1/completions', metered, watched, keepPrompts(), (c) => completePrompts(c))
+    .post('/v1/responses', metered, watched, responsesBorder(), keepPrompts(), (c) => complete(c))
     .get('/v1/responses/:id', key, (c) => retrieveResponse(c))
     .delete('/v1/responses/:id', key, (c) => deleteResponse(c))
     .get('/v1/responses/:id/input_items', key, (c) => listInputItems(c))

@@ -111,6 +111,26 @@ test('an entry of the log that was changed in the store is found', async () => {
   });
 });
 
+test('the end of the deployment’s log is known elsewhere, so a cut one is found', async () => {
+  await make('last');
+  const whole = await policy(['verify', '--deployment']);
+  expect(whole).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^the deployment: the audit log is whole, \d+/),
+  });
+  expect(await policy(['verify', '--deployment', '--tenant', 'last'])).toMatchObject({ code: 1 });
+  const name = { name: 'index' };
+  const index = await under.edge.miniflare.unsafeGetDurableObjectStorage('plimsoll-edge', 'TenantIndex', name);
+  const [last] = await index.exec('SELECT * FROM audit ORDER BY seq DESC LIMIT 1');
+  await index.exec('DELETE FROM audit WHERE seq = ?', last!.seq as number);
+  expect(await policy(['verify', '--deployment'])).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      new RegExp(`entry ${last!.seq}: the chain ends here, but entry ${last!.seq} was known`),
+    ),
+  });
+});
+
 test("a tenant's own key is enough, where its scope is", async () => {
   const file = await make('own');
   const [reader, owner] = [await adminKey('own', 'read'), await adminKey('own', 'admin')];

@@ -42,12 +42,19 @@ export type Edge = {
   post: (route: string, body: object, signal: AbortSignal) => Promise<Response>;
 };
 
-/** Throws if there is no key. Nothing is asked yet. */
-export function edgeOf({ url }: EdgeFlags): Edge {
-  const key = KEY_VARIABLES.map((name) => process.env[name]).find((value) => value !== undefined && value !== '');
+/**
+ * Throws if there is no key. Nothing is asked yet.
+ *
+ * @param options.asOperator only the operator's key will do
+ */
+export function edgeOf({ url }: EdgeFlags, { asOperator = false } = {}): Edge {
+  const variables = asOperator ? KEY_VARIABLES.slice(-1) : KEY_VARIABLES;
+  const key = variables.map((name) => process.env[name]).find((value) => value !== undefined && value !== '');
   if (key === undefined) {
     throw new Error(
-      `${KEY_VARIABLES.join(' and ')}: neither is set; wanted a key of the tenant or the operator's in one of them`,
+      asOperator
+        ? `${variables.join()} is not set; wanted the operator's key in it`
+        : `${variables.join(' and ')}: neither is set; wanted a key of the tenant or the operator's in one of them`,
     );
   }
   const base = url.replace(/\/+$/, '');

@@ -5,6 +5,7 @@
 import { DurableObject } from 'cloudflare:workers';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type {
+  AccountStatement,
   Ask,
   Growth,
   Limits,
@@ -19,6 +20,7 @@ import { createLedger, LEASE_MS } from './ledger.ts';
 import type { Ledger } from './ledger-contract.ts';
 import { createOutbox, type Outbox, type UsageQueue } from './outbox.ts';
 import { type AlertEnv, type AlertSettings, readAlertSettings, sendAlert } from './send-alert.ts';
+import { readStatement } from './statement.ts';
 import { migrate, type Store } from './store.ts';
 import { eraseUsage, reviveUsage } from './usage-table.ts';
 
@@ -153,6 +155,12 @@ export class TenantAccount extends DurableObject<AccountEnv> implements TenantAc
     if (this.#erased) return;
     this.#guard(() => this.#parts.ledger.settle({ ...settlement, spender }));
     await this.#written(tenant);
+  }
+
+  async statement(): Promise<AccountStatement> {
+    // What was decided in memory counts.
+    if (!this.#erased) this.#do(null, () => this.#parts.ledger.save());
+    return readStatement(this.#store, { now: this.now(), shares: this.#parts.alerts?.settings.shares ?? null });
   }
 
   #writing: Promise<void> | null = null;

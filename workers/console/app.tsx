@@ -1,5 +1,5 @@
 /** The frame around every page: who is signed in, where one can go, and the page itself. */
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import { addressOf, follow, go, usePath } from './net/router.ts';
 import { type SessionAnswer, SessionProvider, useSessionState } from './net/session.tsx';
 import { fromNow, inClock } from './net/words.ts';
@@ -84,8 +84,14 @@ function Frame({ session, signOut }: { session: SessionAnswer; signOut: () => Pr
 }
 
 function Tab({ page: { name, title }, current }: { page: Page; current: boolean }) {
+  const tab = useRef<HTMLAnchorElement>(null);
+  // On a phone not all of them fit.
+  useEffect(() => {
+    if (current) tab.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [current]);
   return (
     <a
+      ref={tab}
       href={addressOf(name)}
       aria-current={current ? 'page' : undefined}
       onClick={(event) => follow(event as MouseEvent, name)}

@@ -30,9 +30,21 @@ export const PAGES: readonly Page[] = [
     Page: later<PageProps>(async () => (await import('./policies/policies.tsx')).PoliciesPage),
   },
   {
+    name: 'plans',
+    title: 'Plans',
+    isFor: isOperator,
+    Page: later<PageProps>(async () => (await import('./tenants/plans.tsx')).PlansPage),
+  },
+  {
+    name: 'traffic',
+    title: 'Traffic',
+    isFor: (session) => may(session, 'read'),
+    Page: later<PageProps>(async () => (await import('./traffic/traffic.tsx')).TrafficPage),
+  },
+  {
     name: 'usage',
     title: 'Usage',
-    isFor: isOperator,
+    isFor: (session) => may(session, 'read'),
     Page: later<PageProps>(async () => (await import('./operations/usage.tsx')).UsagePage),
   },
   {

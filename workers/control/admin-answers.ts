@@ -65,6 +65,8 @@ export const PlanAnswer = z.strictObject({
   revision: z.int(),
 });
 
+export type PlanAnswer = z.infer<typeof PlanAnswer>;
+
 export const PolicyAnswer = z.strictObject({
   version: Version,
   created_at: Moment,
@@ -113,6 +115,10 @@ export const AuditVerdictAnswer = z.strictObject({
   entries: z.int(),
   head: z.string().describe('the hash of the last entry; keep it, to notice later if entries were cut off'),
   problem: z.strictObject({ seq: z.int(), why: z.string() }).nullable(),
+  known: z
+    .strictObject({ seq: z.int(), hash: z.string() })
+    .nullable()
+    .describe('the last entry that another object knows, which the log must still have; null: no object knows one'),
 });
 
 export function listOf<Item extends z.ZodType>(item: Item) {

@@ -22,6 +22,7 @@ import { type BodyPatience, readBodyAfter } from '../request/read-body.ts';
 import { validJson } from '../request/valid-json.ts';
 import { listAudit, listTenantAudit, verifyAudit, verifyTenantAudit } from './audit.ts';
 import { exportTenants, importTenants } from './backup.ts';
+import { readBudgets } from './budgets.ts';
 import { ExplainBody, explainPrompt } from './explain.ts';
 import { createKey, rotateKey } from './keys.ts';
 import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
@@ -56,8 +57,9 @@ import {
   resumeTenant,
   suspendTenant,
 } from './tenants.ts';
+import { readTenantTraffic, readTraffic, TenantTrafficQuery, TrafficQuery } from './traffic.ts';
 import { demandInference, standingAfter, type TrialEnv, trialAfter } from './trials.ts';
-import { exportUsage, UsageQuery } from './usage.ts';
+import { exportTenantUsage, exportUsage, TenantUsageQuery, UsageQuery } from './usage.ts';
 
 type AdminApiOptions = Admin & {
   bodyPatience: BodyPatience;
@@ -190,6 +192,15 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
       )
       .get('/tenants/:id/audit/verify', reader, validTenantId(), async (c) => c.json(await verifyTenantAudit(c)))
 
+      .get('/tenants/:id/usage', reader, validTenantId(), validQuery(TenantUsageQuery), (c) =>
+        exportTenantUsage(c.req.valid('query'), c),
+      )
+      .get('/tenants/:id/budgets', reader, validTenantId(), async (c) => c.json(await readBudgets({ c, admin })))
+
+      .get('/tenants/:id/traffic', reader, validTenantId(), validQuery(TenantTrafficQuery), async (c) =>
+        c.json(await readTenantTraffic(c.req.valid('query'), c)),
+      )
+
       .get('/tenants/:id/samples', owner, validTenantId(), validQuery(KeptPage), async (c) =>
         readSamples(c.req.valid('query'), { c, admin }),
       )
@@ -214,6 +225,10 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
       })
 
       .get('/usage', operator, validQuery(UsageQuery), (c) => exportUsage(c.req.valid('query'), c))
+
+      .get('/traffic', operator, validQuery(TrafficQuery), async (c) =>
+        c.json(await readTraffic(c.req.valid('query'), c)),
+      )
 
       .get('/pool', operator, async (c) => c.json(await listPool(c, await poolOf(c))))
       .post('/pool/drain', operatorAndBody, validJson(DrainBody), async (c) =>

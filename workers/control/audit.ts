@@ -1,5 +1,5 @@
 /** The audit log: of the whole deployment, for its operator, and of one tenant, for itself. */
-import type { AuditEntry, AuditHead, AuditVerdict } from '../objects/audit-chain.ts';
+import type { AuditEntry, AuditHead, WitnessedVerdict } from '../objects/audit-chain.ts';
 import { tenantIndex, tenantObject } from '../objects/tenant-contracts.ts';
 import { asking, demandTenant, type OperatorContext, type TenantContext } from './tenants.ts';
 
@@ -16,13 +16,17 @@ export async function listTenantAudit(page: Page, c: TenantContext) {
   return (await asking(() => tenantObject(c.env, tenant).listAudit(tenant, toPage(page)))).map(describe);
 }
 
-/** @param known a head that somebody noted earlier */
-export function verifyAudit(known: AuditHead | null, c: OperatorContext): Promise<AuditVerdict> {
+/**
+ * Also whether the log still ends at, or after, the entry that its witness knows.
+ *
+ * @param known a head that somebody noted earlier
+ */
+export function verifyAudit(known: AuditHead | null, c: OperatorContext): Promise<WitnessedVerdict> {
   return asking(() => tenantIndex(c.env).verifyAudit(known));
 }
 
 /** Also whether the log still ends at, or after, the entry that the index knows. */
-export async function verifyTenantAudit(c: TenantContext): Promise<AuditVerdict> {
+export async function verifyTenantAudit(c: TenantContext): Promise<WitnessedVerdict> {
   await demandTenant(c);
   const { tenant } = c.var.access;
   return asking(() => tenantObject(c.env, tenant).verifyAudit(tenant));

@@ -1,5 +1,6 @@
 /**
- * `GET /admin/v1/usage`: what tenants have spent, by day, tenant, key and model, as JSON or CSV.
+ * `GET /admin/v1/usage`: what tenants have spent, by day, tenant, key and model, as JSON or CSV. A
+ * tenant's own key reads its own below `/admin/v1/tenants/ID`.
  */
 import { csvFormat } from 'd3-dsv';
 import * as z from 'zod';
@@ -7,6 +8,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { readUsage, UsageRow } from '../account/usage-table.ts';
 import { parseTenantId } from '../objects/tenant-record.ts';
 import type { AppContext, OperatorEnv } from '../request/context.ts';
+import { demandTenant, type TenantContext } from './tenants.ts';
 
 const COLUMNS = [
   'day',
@@ -20,12 +22,13 @@ const COLUMNS = [
 ] as const satisfies (keyof UsageRow)[];
 
 /** Days are those of UTC, both included. Without them, the current month so far. */
-export const UsageQuery = z.strictObject({
+export const TenantUsageQuery = z.strictObject({
   from: z.iso.date().optional(),
   to: z.iso.date().optional(),
-  tenant: z.string().optional(),
   format: z.enum(['json', 'csv']).default('json'),
 });
+
+export const UsageQuery = TenantUsageQuery.extend({ tenant: z.string().optional() });
 
 export const UsageAnswer = z.strictObject({
   object: z.literal('list'),
@@ -35,8 +38,23 @@ export const UsageAnswer = z.strictObject({
 });
 
 export async function exportUsage(
-  query: z.output<typeof UsageQuery>,
+  { tenant, ...query }: z.output<typeof UsageQuery>,
   c: Pick<AppContext<OperatorEnv>, 'env'>,
+): Promise<Response> {
+  return usageOf(tenant === undefined ? null : parseTenantId(tenant), query, c);
+}
+
+/** The same of the tenant in the path, for itself. */
+export async function exportTenantUsage(query: z.output<typeof TenantUsageQuery>, c: TenantContext): Promise<Response> {
+  await demandTenant(c);
+  return usageOf(c.var.access.tenant, query, c);
+}
+
+/** @param tenant null: of all */
+async function usageOf(
+  tenant: string | null,
+  query: z.output<typeof TenantUsageQuery>,
+  c: Pick<AppContext, 'env'>,
 ): Promise<Response> {
   if (c.env.USAGE_DB === undefined) {
     throw new PlimsollError(
@@ -46,7 +64,6 @@ export async function exportUsage(
   }
   const today = new Date().toISOString().slice(0, 10);
   const { to = today, from = `${to.slice(0, 7)}-01`, format } = query;
-  const tenant = query.tenant === undefined ? null : parseTenantId(query.tenant);
   const data = await readUsage(c.env.USAGE_DB, { from, to, tenant });
   if (format === 'json') return Response.json({ object: 'list', from, to, data } satisfies z.infer<typeof UsageAnswer>);
   const headers = {

@@ -140,7 +140,9 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     const { messages } = asked;
     const tools = offeredTools(asked);
     const made = await decide({ messages, tools }, { caller, extension: asked.plimsoll ?? {}, spelled });
-    const { verdict, policy } = made.decision;
+    const { verdict, policy, categories } = made.decision;
+    const because = verdict.action === 'refuse' ? verdict.because : null;
+    c.var.watch?.decided({ model: prepared.cost.model, policy: caller.version, categories, because });
     if (verdict.action === 'refuse') {
       const text = refusalText(verdict.because, refusalWords(policy, verdict.because));
       const sign = await signerOf(config);
@@ -162,7 +164,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
   /** Call this once what it can cost is reserved. */
   async function begin(decided: Decided, c: Metered): Promise<Answering> {
     const { asked, caller, trace, members, listMembers, syntax, decision, cache, line, bundle } = decided;
-    const { config, requestId, meter, trace: requestTrace } = c.var;
+    const { config, requestId, meter, watch, trace: requestTrace } = c.var;
     const { model, messages } = asked;
     const looks = decision.secondLook !== null;
     const { load } = pool;
@@ -229,7 +231,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
         decided: decision,
         extension: extensionOf(found.state),
       }));
-      const begun = meter.follow(again, client.signal, { isFree: true });
+      const begun = meter.follow(again, client.signal, { isFree: true, watch });
       begun.catch(() => undefined);
       const ready = found.isWaiting ? Promise.resolve() : begun;
       return { begun, ready, state: found.state, ageMs: found.ageMs, cancel, hasLeft };
@@ -324,7 +326,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
         extension: extensionOf(found.state),
       };
     });
-    const followed = meter.follow(begins, client.signal);
+    const followed = meter.follow(begins, client.signal, { watch });
     const begun = lead === null ? followed : lead.share(followed);
     // Whoever reads the answer sees the error. If nobody reads it any more, nobody needs to see it.
     begun.catch(answered);

@@ -22,8 +22,11 @@ const TEMPLATE_TOKENS = 64;
 /** For the role and the marks around each message. */
 const MESSAGE_TOKENS = 16;
 
+/** What a request for a model that nobody serves is booked under. */
+export const NO_MODEL = 'unknown';
+
 export type Cost = {
-  /** What is served under this name; 'unknown' if nothing is, so that no client fills our books. */
+  /** What is served under this name; `NO_MODEL` if nothing is, so that no client fills our books. */
   model: string;
   /** The most tokens of the prompt. */
   prompt: number;
@@ -54,7 +57,7 @@ export async function costOf(
   // Each answer fits into the context with the prompt, which is read once.
   const others = (tries - 1) * one;
   return {
-    model: serving.length > 0 ? model : 'unknown',
+    model: serving.length > 0 ? model : NO_MODEL,
     prompt,
     answer: one + others,
     context: longest + others,

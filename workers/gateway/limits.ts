@@ -34,6 +34,7 @@ import {
 } from './limits-errors.ts';
 import { limitsOfPolicy } from './limits-of-policy.ts';
 import type { AnswerEnd, AnswerEvents } from './read-answer.ts';
+import type { Watch } from './watch-traffic.ts';
 
 /** How long the account may take to answer, each time that it is asked. */
 const ACCOUNT_TIMEOUT_MS = 2_000;
@@ -62,13 +63,17 @@ type Meter = {
   /**
    * Counts what the answer costs, to its end; of several prompts, call it for each. `signal` says
    * that the client has left. An answer that was made for another request is free: that one pays
-   * for it.
+   * for it. `watch` sees what is counted, where somebody may watch.
    */
-  follow(begun: Promise<BegunAnswer>, signal: AbortSignal, options?: { isFree?: boolean }): Promise<BegunAnswer>;
+  follow(
+    begun: Promise<BegunAnswer>,
+    signal: AbortSignal,
+    options?: { isFree?: boolean; watch?: Watch | undefined },
+  ): Promise<BegunAnswer>;
 };
 
-/** On routes behind `meterAfter`. */
-export type MeterEnv = CallerEnv & BodyEnv & { Variables: { meter: Meter } };
+/** On routes behind `meterAfter`. Only those behind `watchTraffic` have a watch. */
+export type MeterEnv = CallerEnv & BodyEnv & { Variables: { meter: Meter; watch?: Watch } };
 
 /**
  * Finds out who asks and reads the body, and then runs the route under a meter. They are one
@@ -246,30 +251,43 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
   function follow(
     begun: Promise<BegunAnswer>,
     signal: AbortSignal,
-    { isFree = false }: { isFree?: boolean } = {},
+    { isFree = false, watch }: { isFree?: boolean; watch?: Watch | undefined } = {},
   ): Promise<BegunAnswer> {
     isFollowed = true;
     followed++;
-    onAbort(signal, settle);
+    watch?.follows();
+    onAbort(signal, () => {
+      settle();
+      watch?.left();
+    });
     return begun.then(
-      (answer) => ({ ...answer, events: count(answer.events, isFree) }),
+      (answer) => {
+        watch?.begun(answer);
+        return { ...answer, events: count(answer.events, { isFree, watch }) };
+      },
       (thrown: unknown) => {
-        over();
+        watch?.broke(thrown);
+        over(watch);
         throw thrown;
       },
     );
   }
 
-  function over(): void {
+  function over(watch: Watch | undefined): void {
     followed--;
     if (followed === 0) settle();
+    watch?.over();
   }
 
-  async function* count(events: AnswerEvents, isFree: boolean): AnswerEvents {
+  async function* count(
+    events: AnswerEvents,
+    { isFree, watch }: { isFree: boolean; watch: Watch | undefined },
+  ): AnswerEvents {
     let own = 0;
     try {
       let next = await events.next();
       for (; !next.done; next = await events.next()) {
+        watch?.tokens(next.value.tokens);
         if (isFree) {
           yield next.value;
           continue;
@@ -287,9 +305,13 @@ async function startMeter(c: AdmittedContext, limits: Limits) {
       // The receipts are what the client can check, so they are what the client pays. They name the
       // prompt's tokens as they were counted.
       if (!isFree) spent.completion += usageOf(next.value).completion_tokens - own;
+      watch?.ended(next.value);
       return next.value;
+    } catch (thrown) {
+      watch?.broke(thrown);
+      throw thrown;
     } finally {
-      over();
+      over(watch);
     }
   }
 

@@ -2,7 +2,8 @@
  * The audit log as a chain: each entry's hash covers the entry and the hash before it. So nobody
  * can change, drop or insert an entry without changing every hash after it. What a chain cannot
  * show by itself is that its end was cut off. For that, somebody else has to know a later hash: the
- * index knows the head of each tenant's chain, and an operator can keep the head of the index's.
+ * index knows the head of each tenant's chain, the witness that of the index's, and anybody can
+ * keep either.
  */
 import { canonicalJson } from '#shared/protocol/canonical-json.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
@@ -48,12 +49,15 @@ export type AuditVerdict = {
   problem: { seq: number; why: string } | null;
 };
 
+/** With the last entry that another object knows; null if there is none to know one. */
+export type WitnessedVerdict = AuditVerdict & { known: AuditHead | null };
+
 /**
  * Checks that entries follow a chain that ends at `head`. Returns the first that does not, and why.
  */
 export async function problemAfter(head: AuditHead, entries: readonly AuditEntry[]): Promise<AuditVerdict['problem']> {
   for (const entry of entries) {
-    const problem = await problemOf(entry, { head, known: NO_AUDIT });
+    const problem = await problemOf(entry, { head, known: [] });
     if (problem !== null) return problem;
     head = { seq: entry.seq, hash: entry.hash };
   }
@@ -61,10 +65,10 @@ export async function problemAfter(head: AuditHead, entries: readonly AuditEntry
 }
 
 /**
- * Checks every entry, and that the chain still contains `known`, a head that somebody noted
+ * Checks every entry, and that the chain still contains each of `known`, heads that somebody noted
  * earlier.
  */
-export async function verifyChain(entries: Iterable<AuditEntry>, known: AuditHead = NO_AUDIT): Promise<AuditVerdict> {
+export async function verifyChain(entries: Iterable<AuditEntry>, ...known: AuditHead[]): Promise<AuditVerdict> {
   let head = NO_AUDIT;
   let problem: AuditVerdict['problem'] = null;
   let count = 0;
@@ -73,20 +77,23 @@ export async function verifyChain(entries: Iterable<AuditEntry>, known: AuditHea
     problem ??= await problemOf(entry, { head, known });
     head = { seq: entry.seq, hash: entry.hash };
   }
-  if (problem === null && head.seq < known.seq) {
-    problem = { seq: head.seq + 1, why: `the chain ends here, but entry ${known.seq} was known` };
+  const last = Math.max(0, ...known.map(({ seq }) => seq));
+  if (problem === null && head.seq < last) {
+    problem = { seq: head.seq + 1, why: `the chain ends here, but entry ${last} was known` };
   }
   return { valid: problem === null, entries: count, head: head.hash, problem };
 }
 
 async function problemOf(
   entry: AuditEntry,
-  { head, known }: { head: AuditHead; known: AuditHead },
+  { head, known }: { head: AuditHead; known: readonly AuditHead[] },
 ): Promise<AuditVerdict['problem']> {
   const { seq } = entry;
   if (seq !== head.seq + 1) return { seq, why: `entry ${head.seq + 1} is missing` };
   if (entry.previous !== head.hash) return { seq, why: 'it does not follow the entry before it' };
   if (entry.hash !== (await hashOf(entry))) return { seq, why: 'it is not what was written' };
-  if (seq === known.seq && entry.hash !== known.hash) return { seq, why: 'it is not the entry that was known' };
+  if (known.some((each) => each.seq === seq && each.hash !== entry.hash)) {
+    return { seq, why: 'it is not the entry that was known' };
+  }
   return null;
 }

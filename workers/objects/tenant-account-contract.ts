@@ -111,6 +111,37 @@ export type Settlement = {
   unlimited: boolean;
 };
 
+/** Tokens of a day or a month. */
+type WindowStatement = {
+  /** '2026-11-29' or '2026-11' */
+  window: string;
+  /** What counts against the limits: settled, and reserved by what is under way. */
+  charged: number;
+  settled: number;
+};
+
+/** What an account says of itself. */
+export type AccountStatement = {
+  day: WindowStatement;
+  month: WindowStatement;
+  /** At which shares of a limit an alert is sent; null: nobody is told. */
+  shares: readonly number[] | null;
+  /** Of this month and its days, latest first. */
+  alerts: {
+    window: string;
+    share: number;
+    cap: number;
+    setBy: 'operator' | 'tenant';
+    settled: number;
+    /** Unix milliseconds. */
+    at: number;
+    /** Whether it is still to be sent. */
+    isWaiting: boolean;
+    /** How often it was sent in vain. */
+    attempts: number;
+  }[];
+};
+
 export interface TenantAccountContract {
   /**
    * Reserves the most that a request can cost, or says which limit is in the way. It does not wait
@@ -135,6 +166,7 @@ export interface TenantAccountContract {
    * spent.
    */
   settle(settlement: Settlement): Promise<void>;
+  statement(): Promise<AccountStatement>;
   /**
    * Erases all that the account holds, and the tenant's usage. From then on it takes nothing: a
    * request that was under way is not booked any more. Erasing twice changes nothing.
@@ -163,6 +195,7 @@ export function tenantAccount(
     grow: (id, tokens, limits) => account().grow(id, tokens, limits),
     renew: (ids) => account().renew(ids),
     settle: (settlement) => account().settle(settlement),
+    statement: () => account().statement(),
     erase: (id) => account().erase(id),
     revive: (id) => account().revive(id),
   };

@@ -2,7 +2,7 @@
  * The Durable Objects about tenants as the rest of the Worker sees them. This file uses no platform
  * type, so code that only calls them also type-checks under Node.
  */
-import type { AuditEntry, AuditEvent, AuditHead, AuditVerdict } from './audit-chain.ts';
+import type { AuditEntry, AuditEvent, AuditHead, WitnessedVerdict } from './audit-chain.ts';
 import type { IfMatch } from './if-match.ts';
 import type { TenantSnapshot } from './tenant-record.ts';
 import type { ActivationRecord, PolicyText, Refusal, TenantChange, TenantState } from './tenant-state.ts';
@@ -67,7 +67,8 @@ export interface TenantIndexContract {
   deletePlan(id: string, options: { actor: string; ifMatch: IfMatch }): Promise<Refusal | null>;
   /** The latest entries of the whole deployment, newest first. */
   listAudit(options: { limit: number; before: number | null }): Promise<AuditEntry[]>;
-  verifyAudit(known: AuditHead | null): Promise<AuditVerdict>;
+  /** @param noted an entry that somebody knows besides the witness */
+  verifyAudit(noted: AuditHead | null): Promise<WitnessedVerdict>;
 }
 
 /** Everything about a tenant but its policies' texts. */
@@ -119,7 +120,7 @@ export interface TenantObjectContract {
   history(tenant: string): Promise<PolicyHistory | null>;
   policy(tenant: string, version: string): Promise<{ document: string; created_at: string } | null>;
   listAudit(tenant: string, options: { limit: number; before: number | null }): Promise<AuditEntry[]>;
-  verifyAudit(tenant: string): Promise<AuditVerdict>;
+  verifyAudit(tenant: string): Promise<WitnessedVerdict>;
   backup(tenant: string): Promise<TenantBackup | null>;
   /** What follows after these entries and activations; empty parts at the end. */
   historyPart(tenant: string, after: { audit: number; activations: number }): Promise<HistoryPart>;

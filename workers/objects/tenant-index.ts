@@ -11,15 +11,17 @@ import {
   type AuditEntry,
   type AuditEvent,
   type AuditHead,
-  type AuditVerdict,
   chainEvents,
   NO_AUDIT,
   verifyChain,
+  type WitnessedVerdict,
 } from './audit-chain.ts';
 import { auditHead, auditTable, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
+import type { AuditWitnessBinding } from './audit-witness-contract.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
+import { createWitnessTeller, type WitnessTeller } from './tell-witness.ts';
 import {
   type Claim,
   type ClaimResult,
@@ -63,14 +65,18 @@ const STEPS: readonly string[] = [
 const PLANS = `SELECT plans.id AS id, name, policy_version, document, plans.created_at AS created_at, updated_at, revision
   FROM plans LEFT JOIN policies ON policies.version = plans.policy_version`;
 
-export class TenantIndex extends DurableObject<TenantStoreBinding> implements TenantIndexContract {
+type IndexEnv = TenantStoreBinding & AuditWitnessBinding;
+
+export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexContract {
   readonly #sql: SqlStorage;
+  readonly #witness: WitnessTeller;
   /** The chain has one end, so entries are appended one change after another. */
   readonly #exclusive = createExclusive();
 
-  constructor(ctx: DurableObjectState, env: TenantStoreBinding) {
+  constructor(ctx: DurableObjectState, env: IndexEnv) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
+    this.#witness = createWitnessTeller(ctx.storage, env);
     migrate(ctx.storage, STEPS);
     ctx.blockConcurrencyWhile(() => this.#adopt());
   }
@@ -132,6 +138,7 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
       const news = isCut ? unknown.filter((entry) => !this.#isLogged(entry)) : unknown;
       const entries = await chainEvents(auditHead(this.#sql), news);
       const head = isCut ? known : (unknown.at(-1) ?? known);
+      if (entries.length > 0) this.#witness.owe();
       this.ctx.storage.transactionSync(() => {
         for (const entry of entries) writeAudit(this.#sql, entry);
         this.#sql.exec('DELETE FROM keys WHERE tenant = ?', tenant);
@@ -151,6 +158,7 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
           ...[tenant, state, state === 'live' ? plan : null, head.seq, head.hash],
         );
       });
+      if (entries.length > 0) await this.#witness.tellSoon();
     });
   }
 
@@ -232,14 +240,17 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
       if (inUse() > 0) return refusal(inUse());
       const event = { at: new Date().toISOString(), actor, action: 'plan-delete', tenant: '' };
       const [entry] = await chainEvents(auditHead(this.#sql), [{ ...event, detail: JSON.stringify({ plan: id }) }]);
-      return this.ctx.storage.transactionSync(() => {
+      const refusedLate = this.ctx.storage.transactionSync(() => {
         // A tenant may have taken the plan while the entry was hashed.
         if (inUse() > 0) return refusal(inUse());
+        this.#witness.owe();
         this.#sql.exec('DELETE FROM plans WHERE id = ?', id);
         // One event makes one entry.
         writeAudit(this.#sql, entry!);
         return null;
       });
+      if (refusedLate === null) await this.#witness.tellSoon();
+      return refusedLate;
     });
   }
 
@@ -247,8 +258,14 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
     return latestAudit(this.#sql, options);
   }
 
-  async verifyAudit(known: AuditHead | null): Promise<AuditVerdict> {
-    return verifyChain(readAudit(this.#sql), known ?? NO_AUDIT);
+  async verifyAudit(noted: AuditHead | null): Promise<WitnessedVerdict> {
+    // The witness first: what it knows is in the log already.
+    const known = await this.#witness.tell();
+    return { ...(await verifyChain(readAudit(this.#sql), noted ?? NO_AUDIT, known ?? NO_AUDIT)), known };
+  }
+
+  override alarm(): Promise<void> {
+    return this.#witness.alarm();
   }
 
   /**
@@ -283,10 +300,12 @@ export class TenantIndex extends DurableObject<TenantStoreBinding> implements Te
 
   async #change(event: AuditEvent, write: () => void): Promise<void> {
     const entries = await chainEvents(auditHead(this.#sql), [event]);
+    this.#witness.owe();
     this.ctx.storage.transactionSync(() => {
       write();
       for (const entry of entries) writeAudit(this.#sql, entry);
     });
+    await this.#witness.tellSoon();
   }
 
   #tenant(id: string): TenantRow | null {

@@ -13,7 +13,14 @@ import { DurableObject } from 'cloudflare:workers';
 import { adoptOldTenant } from './adopt-old-tenant.ts';
 import type { Applied, Known } from './applied.ts';
 import { applyChange, restore } from './apply-change.ts';
-import { type AuditEntry, type AuditVerdict, chainEvents, NO_AUDIT, problemAfter, verifyChain } from './audit-chain.ts';
+import {
+  type AuditEntry,
+  chainEvents,
+  NO_AUDIT,
+  problemAfter,
+  verifyChain,
+  type WitnessedVerdict,
+} from './audit-chain.ts';
 import { AUDIT_PAGE, auditHead, auditPage, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
 import { refusalOfClaim } from './claim-refusal.ts';
 import { createExclusive } from './exclusive.ts';
@@ -58,7 +65,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
   readonly #sql: SqlStorage;
   readonly #exclusive = createExclusive();
   #adopting: Promise<void> | undefined;
-  #verifying: Promise<AuditVerdict> | undefined;
+  #verifying: Promise<WitnessedVerdict> | undefined;
 
   constructor(ctx: DurableObjectState, env: ObjectEnv) {
     super(ctx, env);
@@ -145,7 +152,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     return latestAudit(this.#sql, options);
   }
 
-  async verifyAudit(tenant: string): Promise<AuditVerdict> {
+  async verifyAudit(tenant: string): Promise<WitnessedVerdict> {
     await this.#adopted(tenant);
     // Entries are only ever appended, so no change waits for this, however long the log is. Whoever
     // asks meanwhile gets the same verdict.
@@ -155,10 +162,10 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
     return this.#verifying;
   }
 
-  async #verify(tenant: string): Promise<AuditVerdict> {
+  async #verify(tenant: string): Promise<WitnessedVerdict> {
     // The index first: what it knows is in the log already.
     const known = await tenantIndex(this.env).auditHead(tenant);
-    return verifyChain(readAudit(this.#sql), known);
+    return { ...(await verifyChain(readAudit(this.#sql), known)), known };
   }
 
   async backup(tenant: string): Promise<TenantBackup | null> {

@@ -18,12 +18,14 @@ import {
   TenantPutAnswer,
 } from '../control/admin-answers.ts';
 import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
+import { BudgetsAnswer } from '../control/budgets.ts';
 import { ExplainAnswer, ExplainBody } from '../control/explain.ts';
 import { DrainAnswer, DrainBody, PoolAnswer } from '../control/pool.ts';
 import { ReplayAnswer, ReplayBody } from '../control/replay.ts';
 import { AuditPage, DeleteTenant, DiffQuery, KeptPage, KnownHead, TenantPage } from '../control/request-parts.ts';
 import { KeptPrompt, SamplesErased } from '../control/samples.ts';
-import { UsageAnswer, UsageQuery } from '../control/usage.ts';
+import { TenantTrafficQuery, TrafficAnswer, TrafficQuery } from '../control/traffic.ts';
+import { TenantUsageQuery, UsageAnswer, UsageQuery } from '../control/usage.ts';
 import { ScoreBody, ScoreReport } from '../gateway/score.ts';
 import {
   Activation,
@@ -172,6 +174,23 @@ export const CONTROL_PLANE: Operations = {
     access: 'read',
     answers: json(AuditVerdictAnswer),
   },
+  [`GET ${TENANT}/usage`]: {
+    summary: 'What a tenant has spent, by day, key and model',
+    access: 'read',
+    query: TenantUsageQuery,
+    answers: { ...json(UsageAnswer), 'text/csv': null },
+  },
+  [`GET ${TENANT}/budgets`]: {
+    summary: 'What a tenant may spend, how much of that is left, and which alerts were sent',
+    access: 'read',
+    answers: json(BudgetsAnswer),
+  },
+  [`GET ${TENANT}/traffic`]: {
+    summary: 'A tenant’s latest requests, without anything of what was said',
+    access: 'read',
+    query: TenantTrafficQuery,
+    answers: json(TrafficAnswer),
+  },
   [`GET ${TENANT}/samples`]: {
     summary: 'The prompts that the tenant lets the edge keep, newest first. The audit log tells that they were read',
     access: 'prompts',
@@ -215,6 +234,12 @@ export const CONTROL_PLANE: Operations = {
     access: 'operator',
     query: UsageQuery,
     answers: { ...json(UsageAnswer), 'text/csv': null },
+  },
+  'GET /admin/v1/traffic': {
+    summary: 'The latest requests of all tenants, or of one, without anything of what was said',
+    access: 'operator',
+    query: TrafficQuery,
+    answers: json(TrafficAnswer),
   },
   'GET /admin/v1/pool': { summary: 'The backends and how they are', access: 'operator', answers: json(PoolAnswer) },
   'POST /admin/v1/pool/drain': {

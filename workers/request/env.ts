@@ -2,6 +2,7 @@
  * What wrangler.toml binds, and the settings that a deployment adds. The settings are optional in
  * this type because somebody may forget one.
  */
+import type { LiveTrafficBinding } from '../objects/live-traffic-contract.ts';
 import type { PoolDirectoryBinding } from '../objects/pool-contract.ts';
 import type { TenantAccountBinding } from '../objects/tenant-account-contract.ts';
 import type { TenantIndexBinding, TenantObjectBinding } from '../objects/tenant-contracts.ts';
@@ -13,6 +14,7 @@ export type Env = TenantIndexBinding &
   TenantObjectBinding &
   TenantAccountBinding &
   TenantTrafficBinding &
+  LiveTrafficBinding &
   TenantResponsesBinding &
   PoolDirectoryBinding & {
     /** The part of a KV namespace that we use. */

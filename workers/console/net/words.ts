@@ -12,6 +12,8 @@ const whole = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const percent = new Intl.NumberFormat(LOCALE, { style: 'percent', maximumFractionDigits: 1 });
 const moment = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium', timeStyle: 'short' });
 const clock = new Intl.DateTimeFormat(LOCALE, { timeStyle: 'short' });
+const seconds = new Intl.DateTimeFormat(LOCALE, { timeStyle: 'medium' });
+const month = new Intl.DateTimeFormat(LOCALE, { month: 'long', year: 'numeric', timeZone: 'UTC' });
 const day = new Intl.DateTimeFormat(LOCALE, { day: 'numeric', month: 'short', timeZone: 'UTC' });
 const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: 'auto' });
 
@@ -22,6 +24,10 @@ export const inPercent = (value: number) => percent.format(value);
 export const inTime = (when: string | number) => moment.format(new Date(when));
 /** A day of UTC, as in 2026-11-30. */
 export const inDay = (iso: string) => day.format(new Date(iso));
+/** A month of UTC, as in 2026-11. */
+export const inMonth = (iso: string) => month.format(new Date(`${iso}-01`));
+/** As of a clock with a hand for seconds. */
+export const inSeconds = (when: string | number) => seconds.format(new Date(when));
 export const inClock = (when: string | number) => clock.format(new Date(when));
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [

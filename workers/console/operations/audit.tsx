@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type * as z from 'zod';
 import type { AuditAnswer } from '../../control/admin-answers.ts';
-import { type AuditEntry, type AuditVerdict, verifyChain } from '../../objects/audit-chain.ts';
+import { type AuditEntry, type AuditVerdict, verifyChain, type WitnessedVerdict } from '../../objects/audit-chain.ts';
 import { callJson } from '../net/api.ts';
 import { useAnswer } from '../net/use-answer.ts';
 import { inTime, inWhole } from '../net/words.ts';
@@ -12,6 +12,8 @@ import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
 import { useTenant } from '../parts/tenant-choice.tsx';
 
 type Entry = z.infer<typeof AuditAnswer>;
+/** What the edge says, and what this page finds itself. */
+type Verdicts = WitnessedVerdict & { here: AuditVerdict };
 const PAGE = 100;
 const WHOLE_PAGE = 1000;
 
@@ -29,14 +31,15 @@ function Log({ at, title, choice }: { at: string; title: string; choice: preact.
     [at, limit],
   );
   const { act, busy, error } = useAct();
-  const [verdict, setVerdict] = useState<(AuditVerdict & { here: AuditVerdict }) | null>(null);
+  const [verdict, setVerdict] = useState<Verdicts | null>(null);
   const verify = () =>
     act(async () => {
       setVerdict(null);
       // The edge is asked first: an entry that comes between the two is no fault.
-      const said = await callJson<AuditVerdict>(`${at}/verify`);
+      const said = await callJson<WitnessedVerdict>(`${at}/verify`);
       const entries = await wholeLog(at);
-      setVerdict({ ...said, here: await verifyChain(entries, { seq: said.entries, hash: said.head }) });
+      const heads = [{ seq: said.entries, hash: said.head }, ...(said.known === null ? [] : [said.known])];
+      setVerdict({ ...said, here: await verifyChain(entries, ...heads) });
     });
   return (
     <div class="page">
@@ -94,7 +97,7 @@ function Log({ at, title, choice }: { at: string; title: string; choice: preact.
   );
 }
 
-function Verdict({ of: { valid, entries, head, problem, here } }: { of: AuditVerdict & { here: AuditVerdict } }) {
+function Verdict({ of: { valid, entries, head, problem, known, here } }: { of: Verdicts }) {
   const wrong = problem ?? here.problem;
   if (wrong !== null || !valid || !here.valid) {
     return (
@@ -106,8 +109,14 @@ function Verdict({ of: { valid, entries, head, problem, here } }: { of: AuditVer
   return (
     <div class="notice good" role="status">
       <p>Whole: {inWhole(entries)} entries. The edge and this page have both computed every hash.</p>
+      <p class="small">
+        {known === null
+          ? 'No other object of this edge knows where the log ends, so a cut end would not be noticed.'
+          : `Another object of the edge knows entry ${inWhole(known.seq)}, and the log still has it, so its end was not cut off.`}
+      </p>
       <p class="small wrap">
-        Keep this elsewhere to notice later if entries were cut off: <code>{`${entries}:${head}`}</code>
+        Whoever controls all of the edge’s storage could change both. Keep this elsewhere:{' '}
+        <code>{`${entries}:${head}`}</code>
         <CopyButton text={`${entries}:${head}`} />
       </p>
     </div>

@@ -6,6 +6,7 @@ import { useAnswer } from '../net/use-answer.ts';
 import { fromNow, inPercent, inWhole } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 
 type Pool = z.infer<typeof PoolAnswer>;
 type Backend = Pool['data'][number];
@@ -44,17 +45,20 @@ export function PoolPage() {
       ) : (
         <>
           <ul class="figures">
-            {models.map(({ id, up, backends, ...rest }) => (
+            {models.map(({ id, up, backends, prefix_hit_rate, ...rest }) => (
               <li key={id}>
                 <span class="figure-name">{id}</span>
                 <span class="figure">
                   {inWhole(up)} <span class="note">of {inWhole(backends)} up</span>
                 </span>
-                <span class="small">{load(rest)}</span>
+                <span class="small">
+                  {load(rest)}
+                  {typeof prefix_hit_rate === 'number' && `, ${inPercent(prefix_hit_rate)} of prefixes found`}
+                </span>
               </li>
             ))}
           </ul>
-          <div class="scroll">
+          <Scroll label="Backends">
             <table class="table">
               <thead>
                 <tr>
@@ -62,6 +66,7 @@ export function PoolPage() {
                   <th>state</th>
                   <th>model</th>
                   <th>load</th>
+                  <th>prefixes found</th>
                   <th>heard</th>
                   <th>
                     <span class="hidden">actions</span>
@@ -78,8 +83,15 @@ export function PoolPage() {
                     <td>
                       <State of={backend} />
                     </td>
-                    <td>{backend.model ?? 'not known'}</td>
-                    <td>{load(backend)}</td>
+                    <td>
+                      <Serves of={backend} />
+                    </td>
+                    <td>
+                      <Load of={backend} />
+                    </td>
+                    <td>
+                      <Hits of={backend} />
+                    </td>
                     <td>
                       {typeof backend.last_heard === 'string' ? fromNow(backend.last_heard) : 'asked by the edge'}
                     </td>
@@ -93,7 +105,7 @@ export function PoolPage() {
                 ))}
               </tbody>
             </table>
-          </div>
+          </Scroll>
         </>
       )}
     </div>
@@ -110,9 +122,68 @@ function State({ of: { state, drained } }: { of: Backend }) {
 }
 
 /** Only a registered backend says how busy it is. */
-function load({ rows, max_rows, waiting, prefix_hit_rate }: Record<string, unknown>): string {
+function load({ rows, max_rows, waiting }: Record<string, unknown>): string {
   if (typeof rows !== 'number' || typeof max_rows !== 'number' || max_rows === 0) return 'load not told';
   const queue = typeof waiting === 'number' && waiting > 0 ? `, ${inWhole(waiting)} waiting` : '';
-  const prefixes = typeof prefix_hit_rate === 'number' ? `, ${inPercent(prefix_hit_rate)} of prefixes found` : '';
-  return `${inWhole(rows)} of ${inWhole(max_rows)} rows${queue}${prefixes}`;
+  return `${inWhole(rows)} of ${inWhole(max_rows)} rows${queue}`;
+}
+
+/** How busy it is: rows in use, and the queue behind them. */
+function Load({ of: { rows, max_rows, waiting, max_waiting, running } }: { of: Backend }) {
+  if (typeof rows !== 'number' || typeof max_rows !== 'number' || max_rows === 0) {
+    return <span class="small">not told</span>;
+  }
+  return (
+    <span class="limit">
+      <span class="meter" style={{ '--p': Math.min(rows / max_rows, 1) }} />
+      <span class="small">
+        {inWhole(rows)} of {inWhole(max_rows)} rows
+        {typeof running === 'number' && `, ${inWhole(running)} running`}
+      </span>
+      {typeof waiting === 'number' && (
+        <span class="small">
+          {inWhole(waiting)}
+          {typeof max_waiting === 'number' && ` of ${inWhole(max_waiting)}`} waiting
+        </span>
+      )}
+    </span>
+  );
+}
+
+type Prefixes = { hit_rate: number | null; queried_tokens: number; found_tokens: number };
+
+/** How much of the prompts was there already. */
+function Hits({ of: { prefixes } }: { of: Backend }) {
+  // The cast: `control/pool.ts` describes registered backends so, and others have none.
+  const said = prefixes as Prefixes | undefined;
+  if (said === undefined) return <span class="small">not told</span>;
+  if (said.hit_rate === null) return <span class="small">nothing was looked for yet</span>;
+  return (
+    <span class="limit">
+      <span>{inPercent(said.hit_rate)}</span>
+      <span class="small">
+        {inWhole(said.found_tokens)} of {inWhole(said.queried_tokens)} tokens
+      </span>
+    </span>
+  );
+}
+
+/** What it serves and can do, as far as it says so. */
+function Serves({ of: { model, modes, region, context_length, bundle } }: { of: Backend }) {
+  const facts = [
+    Array.isArray(modes) && modes.length > 0 ? modes.join(', ') : null,
+    typeof context_length === 'number' ? `${inWhole(context_length)} tokens of context` : null,
+    typeof region === 'string' && region !== '' ? region : null,
+    typeof bundle === 'string' ? `bundle ${bundle.slice(0, 8)}` : null,
+  ].filter((fact) => fact !== null);
+  return (
+    <>
+      {model ?? 'not known'}
+      {facts.map((fact) => (
+        <span key={fact} class="small block">
+          {fact}
+        </span>
+      ))}
+    </>
+  );
 }

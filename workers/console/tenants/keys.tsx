@@ -7,6 +7,7 @@ import { fromNow, inTime } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { CopyButton } from '../parts/copy-button.tsx';
 import { Empty, ErrorNotice } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { Sheet } from '../parts/sheet.tsx';
 import { NewKeySheet } from './new-key.tsx';
 
@@ -61,7 +62,7 @@ export function Keys({
           <p>Without one, no client can ask in this tenant’s name.</p>
         </Empty>
       ) : (
-        <div class="scroll">
+        <Scroll label="Keys">
           <table class="table">
             <thead>
               <tr>
@@ -80,7 +81,7 @@ export function Keys({
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
     </section>
   );
@@ -161,6 +162,7 @@ function KeySheet({
 }) {
   const session = useSession();
   const [overlap, setOverlap] = useState(3600);
+  const [until, setUntil] = useState('');
   const { act, busy, error } = useAct();
   const at = `/admin/v1/tenants/${tenant}/keys/${key.id}`;
   const go = () =>
@@ -169,7 +171,10 @@ function KeySheet({
         await callJson(at, { method: 'DELETE' });
         return onRevoked();
       }
-      const body = { overlap_seconds: overlap };
+      const body = {
+        overlap_seconds: overlap,
+        ...(until !== '' && { expires_at: new Date(until).toISOString() }),
+      };
       onRotated((await callJson<RotationAnswer>(`${at}/rotate`, { method: 'POST', body })).key);
     });
   return (
@@ -187,16 +192,25 @@ function KeySheet({
             {session.key === key.id && ' It is the key of this session, which ends with it.'}
           </p>
         ) : (
-          <label>
-            The old one still works for
-            <select value={overlap} onChange={(event) => setOverlap(Number(event.currentTarget.value))}>
-              {OVERLAPS.map(([seconds, words]) => (
-                <option key={seconds} value={seconds}>
-                  {words}
-                </option>
-              ))}
-            </select>
-          </label>
+          <>
+            <label>
+              The old one still works for
+              <select value={overlap} onChange={(event) => setOverlap(Number(event.currentTarget.value))}>
+                {OVERLAPS.map(([seconds, words]) => (
+                  <option key={seconds} value={seconds}>
+                    {words}
+                  </option>
+                ))}
+              </select>
+            </label>
+            <label>
+              The new one works until
+              <input type="datetime-local" value={until} onInput={(event) => setUntil(event.currentTarget.value)} />
+            </label>
+            <p class="small">
+              Left empty, it does not expire. It may do what the old one may ({key.scopes.join(', ')}).
+            </p>
+          </>
         )}
         {error !== null && <ErrorNotice error={error} />}
         <div class="actions">

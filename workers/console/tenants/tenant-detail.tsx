@@ -1,21 +1,24 @@
-/** One tenant: how it stands, and its keys. */
+/** One tenant: how it stands, what it may ask for, and its keys. */
 import { useState } from 'preact/hooks';
 import type { TenantAnswer } from '../../control/admin-answers.ts';
 import { callJson } from '../net/api.ts';
-import { addressOf, follow } from '../net/router.ts';
+import { addressOf, follow, go } from '../net/router.ts';
 import { may, useSession } from '../net/session.tsx';
 import { useAnswer } from '../net/use-answer.ts';
 import { inShort, inTime, nats } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { ErrorNotice, Waiting } from '../parts/notice.tsx';
 import { Sheet } from '../parts/sheet.tsx';
+import { Bounds } from './bounds.tsx';
+import { DeleteTenant } from './delete-tenant.tsx';
+import { EditTenant } from './edit-tenant.tsx';
 import { Keys } from './keys.tsx';
 
 export function TenantDetail({ id }: { id: string }) {
   const session = useSession();
   const tenant = useAnswer((signal) => callJson<TenantAnswer>(`/admin/v1/tenants/${id}`, { signal }), [id]);
   const { act, busy, error } = useAct();
-  const [suspending, setSuspending] = useState(false);
+  const [asking, setAsking] = useState<'change' | 'suspend' | 'delete' | null>(null);
   if (tenant.value === null) {
     return tenant.error === null ? (
       <Waiting what="Reading the tenant …" />
@@ -25,6 +28,10 @@ export function TenantDetail({ id }: { id: string }) {
   }
   const { name, state, suspended, policy, policy_version, plan, keys, problem, canary } = tenant.value;
   const isOperator = session.kind === 'operator';
+  const done = () => {
+    setAsking(null);
+    tenant.again();
+  };
   const resume = () =>
     act(async () => {
       await callJson(`/admin/v1/tenants/${id}/resume`, { method: 'POST' });
@@ -36,14 +43,24 @@ export function TenantDetail({ id }: { id: string }) {
         <h1 dir="auto">{name}</h1>
         <code class="small">{id}</code>
         <span class={`state ${state === 'active' ? 'good' : 'bad'}`}>{state}</span>
+        {isOperator && state !== 'deleted' && (
+          <button type="button" onClick={() => setAsking('change')}>
+            Name and plan
+          </button>
+        )}
         {isOperator && state === 'active' && (
-          <button type="button" class="danger" onClick={() => setSuspending(true)}>
+          <button type="button" class="danger" onClick={() => setAsking('suspend')}>
             Suspend
           </button>
         )}
         {isOperator && state === 'suspended' && (
           <button type="button" disabled={busy} onClick={() => void resume()}>
             Let it in again
+          </button>
+        )}
+        {isOperator && (
+          <button type="button" class="danger" onClick={() => setAsking('delete')}>
+            {state === 'deleted' ? 'Erase what was kept' : 'Delete'}
           </button>
         )}
       </header>
@@ -60,15 +77,16 @@ export function TenantDetail({ id }: { id: string }) {
       )}
       {problem !== null && <p class="notice error">The stored policy is broken, so the strictest holds: {problem}</p>}
       {error !== null && <ErrorNotice error={error} />}
-      {suspending && (
-        <Suspend
-          id={id}
-          name={name}
-          onClose={() => setSuspending(false)}
-          onDone={() => {
-            setSuspending(false);
-            tenant.again();
-          }}
+      {state === 'deleted' && (
+        <p class="notice">Deleted. What was kept of it is its policies, its log and its usage.</p>
+      )}
+      {asking === 'change' && <EditTenant tenant={tenant.value} onClose={() => setAsking(null)} onDone={done} />}
+      {asking === 'suspend' && <Suspend id={id} name={name} onClose={() => setAsking(null)} onDone={done} />}
+      {asking === 'delete' && (
+        <DeleteTenant
+          tenant={tenant.value}
+          onClose={() => setAsking(null)}
+          onDone={(fate) => (fate === 'erase' ? go('tenants') : done())}
         />
       )}
       <ul class="figures">
@@ -96,6 +114,7 @@ export function TenantDetail({ id }: { id: string }) {
           {canary !== null && <span class="small">and a canary</span>}
         </li>
       </ul>
+      <Bounds tenant={tenant.value} canChange={may(session, 'admin') && state !== 'deleted'} onChange={tenant.again} />
       <Keys tenant={id} keys={keys} canChange={may(session, 'admin') && state !== 'deleted'} onChange={tenant.again} />
     </div>
   );

@@ -8,6 +8,7 @@ import { useAnswer } from '../net/use-answer.ts';
 import { fromNow, inShort, nats } from '../net/words.ts';
 import { useAct } from '../parts/act.ts';
 import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 import { Sheet } from '../parts/sheet.tsx';
 import { TenantDetail } from './tenant-detail.tsx';
 
@@ -44,7 +45,7 @@ function List() {
         </Empty>
       )}
       {value !== null && value.data.length > 0 && (
-        <div class="scroll">
+        <Scroll label="Tenants">
           <table class="table">
             <thead>
               <tr>
@@ -78,7 +79,7 @@ function List() {
               ))}
             </tbody>
           </table>
-        </div>
+        </Scroll>
       )}
       <div class="pager">
         {after.length > 0 && (

@@ -91,7 +91,8 @@ export class TenantObject extends RealTenantObject {
   }
 }
 
+export { AuditWitness } from '../../objects/audit-witness.ts';
 export { PoolDirectory } from '../../objects/pool-directory.ts';
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
-export { default, TenantAccount, TenantResponses, TenantTraffic } from './main.ts';
+export { default, LiveTraffic, TenantAccount, TenantResponses, TenantTraffic } from './main.ts';

@@ -19,9 +19,11 @@ const app = createApp({
 
 export default { fetch: app.fetch, queue: consumeUsage } satisfies ExportedHandler<Env, UsageMessage>;
 export { TenantAccount } from '../../account/tenant-account.ts';
+export { AuditWitness } from '../../objects/audit-witness.ts';
 export { PoolDirectory } from '../../objects/pool-directory.ts';
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
 export { TenantResponses } from '../../stored-responses/tenant-responses.ts';
+export { LiveTraffic } from '../../traffic/live-traffic.ts';
 export { TenantTraffic } from '../../traffic/tenant-traffic.ts';

@@ -31,10 +31,12 @@ export default {
   },
   queue: consumeUsage,
 } satisfies ExportedHandler<Env, UsageMessage>;
+export { AuditWitness } from '../../objects/audit-witness.ts';
 export { PoolDirectory } from '../../objects/pool-directory.ts';
 export { TenantIndex } from '../../objects/tenant-index.ts';
 export { TenantObject } from '../../objects/tenant-object.ts';
 export { TenantStore } from '../../objects/tenant-store.ts';
+export { LiveTraffic } from '../../traffic/live-traffic.ts';
 export { ScriptedAccount as TenantAccount } from './scripted-account.ts';
 export { ScriptedResponses as TenantResponses } from './scripted-responses.ts';
 export { ScriptedTraffic as TenantTraffic } from './scripted-traffic.ts';

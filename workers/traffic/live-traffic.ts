@@ -1,0 +1,41 @@
+/**
+ * The latest requests of the whole deployment, for whoever watches: one object, because an isolate
+ * knows only its own. It keeps them in memory for an hour at most, so they are gone when the object
+ * is. An isolate tells of many requests at once, and seldom while nobody watches.
+ */
+import { DurableObject } from 'cloudflare:workers';
+import type { LivePage, LiveTrafficContract, TrafficBatch } from '../objects/live-traffic-contract.ts';
+import { createLatestRequests } from './latest-requests.ts';
+
+/** How often an isolate tells while nobody watches, and while somebody does. */
+const IDLE_MS = 10_000;
+const WATCHED_MS = 1_000;
+/** Somebody who has asked counts as watching for so long. */
+const WATCHES_MS = 15_000;
+/** With very many isolates each tells less often: at most a few hundred tell in a second. */
+const PER_ISOLATE_MS = 4;
+
+export class LiveTraffic extends DurableObject implements LiveTrafficContract {
+  readonly #latest = createLatestRequests({ epoch: crypto.randomUUID().slice(0, 8) });
+  /** When each was last heard. */
+  readonly #isolates = new Map<string, number>();
+  #watchedAt = Number.NEGATIVE_INFINITY;
+
+  async tell({ isolate, tenants }: TrafficBatch): Promise<number> {
+    const now = Date.now();
+    for (const each of tenants) this.#latest.add(each);
+    this.#isolates.delete(isolate);
+    this.#isolates.set(isolate, now);
+    for (const [name, heardAt] of this.#isolates) {
+      if (now - heardAt < 2 * IDLE_MS) break;
+      this.#isolates.delete(name);
+    }
+    const isWatched = now - this.#watchedAt < WATCHES_MS;
+    return Math.max(isWatched ? WATCHED_MS : IDLE_MS, this.#isolates.size * PER_ISOLATE_MS);
+  }
+
+  async read(options: { tenant: string | null; after: string | null; limit: number }): Promise<LivePage> {
+    this.#watchedAt = Date.now();
+    return this.#latest.page(options);
+  }
+}
