@@ -16,7 +16,9 @@ describe('prompts that people paste', () => {
     const chat = [...user('Hi'), { role: 'assistant', content: 'Hello.' }, ...user('And you?')];
     const text = `{"prompt": "one\\ntwo", "label": 3}\n${JSON.stringify({ messages: chat })}\n`;
     expect(readPastedPrompts(text, 'line')).toEqual([user('one\ntwo'), chat]);
-    expect(() => readPastedPrompts('{"prompt": "Hi"}\nand this', 'line')).toThrow(/^line:2: found text that is not JSON/);
+    expect(() => readPastedPrompts('{"prompt": "Hi"}\nand this', 'line')).toThrow(
+      /^line:2: found text that is not JSON/,
+    );
     expect(() => readPastedPrompts('{"text": "Hi"}', 'line')).toThrow(/^line:1: found \{"text": "Hi"\}, wanted/);
   });
 });
