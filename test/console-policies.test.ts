@@ -137,6 +137,18 @@ test('a draft is tested and explained beside the active version, and is a canary
   await page.getByRole('dialog').getByRole('button', { name: 'Activate' }).click();
   await page.getByText('This share since').waitFor();
   expect(await page.locator('.canary').innerText()).toMatch(/active\s+50%[\s\S]*canary\s+50%/);
+  // A secret decides which prompts are in, so there are as many as it takes to have both.
+  const floors: number[] = [];
+  while (floors.length < 10 || new Set(floors).size < 2) {
+    const messages = [{ role: 'user', content: `How do I bake ${floors.length + 2} loaves of bread?` }];
+    const answer = await post(stack.url, { model: stack.model, max_tokens: 8, messages }, { key });
+    floors.push(((await answer.json()) as { plimsoll: { floor: number } }).plimsoll.floor);
+  }
+  const got = page.getByRole('region', { name: 'What each side got' });
+  await got.getByText(`${floors.length} requests`).waitFor();
+  expect(await got.innerText()).toMatch(/mean floor\s+0\.2\s+0\.9/);
+  await page.getByText('The latest', { exact: true }).click();
+  expect(await page.getByRole('row', { name: /owner (active|canary) answered/ }).count()).toBe(10);
   await sound(page);
   await page.getByRole('button', { name: 'Withdraw it' }).click();
   await page.getByRole('dialog').getByRole('button', { name: 'End it' }).click();

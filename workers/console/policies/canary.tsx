@@ -5,6 +5,7 @@ import { may, useSession } from '../net/session.tsx';
 import { inPercent, inTime } from '../net/words.ts';
 import { Empty } from '../parts/notice.tsx';
 import { Activate } from './activate.tsx';
+import { CanaryTraffic } from './canary-traffic.tsx';
 import { type PartProps, type Place, pathTo, short } from './common/place.ts';
 import { Diff } from './diff.tsx';
 import { RollBack } from './roll-back.tsx';
@@ -70,6 +71,7 @@ export function CanaryPart({ place }: PartProps) {
           </button>
         </div>
       )}
+      <CanaryTraffic place={place} share={canary.share} since={begunAt(canary.version, history)?.at ?? null} />
       <h2>What it changes</h2>
       <Diff at={place.at} from={active} to={canary.version} names={['active', 'canary']} />
       {asking === 'promote' && <Activate place={ofCanary} share={1} onClose={close} onDone={done} />}
@@ -89,7 +91,12 @@ function Side({ name, version, share }: { name: string; version: string; share: 
   );
 }
 
-function since(version: string, { activations }: Place['history']): string {
-  const begun = [...activations].sort((a, b) => b.seq - a.seq).find((each) => each.version === version);
+/** When the canary got the share that it has. */
+function begunAt(version: string, { activations }: Place['history']) {
+  return [...activations].sort((a, b) => b.seq - a.seq).find((each) => each.version === version);
+}
+
+function since(version: string, history: Place['history']): string {
+  const begun = begunAt(version, history);
   return begun === undefined ? '' : `This share since ${inTime(begun.at)}, by ${begun.actor}.`;
 }

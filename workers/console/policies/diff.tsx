@@ -5,6 +5,7 @@ import type { DiffAnswer } from '../../control/admin-answers.ts';
 import { callJson } from '../net/api.ts';
 import { useAnswer } from '../net/use-answer.ts';
 import { ErrorNotice, Waiting } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 
 type Difference = z.infer<typeof DiffAnswer>;
 const EFFECTS = { tighter: 'good', looser: 'bad', mixed: 'warn', none: '' } as const;
@@ -30,7 +31,7 @@ export function Diff({
   const { changes } = diff.value;
   if (changes.length === 0) return <p class="notice">Both say the same.</p>;
   return (
-    <div class="scroll">
+    <Scroll label={`Changes from ${before} to ${after}`}>
       <table class="table">
         <caption class="hidden">{`Changes from ${before} to ${after}`}</caption>
         <thead>
@@ -60,7 +61,7 @@ export function Diff({
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
   );
 }
 

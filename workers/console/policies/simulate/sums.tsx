@@ -1,6 +1,7 @@
 /** How the two versions differ over all prompts. */
 import type { Side, Summary } from '#policies/simulation/summary.ts';
 import { inShort, inWhole } from '../../net/words.ts';
+import { Scroll } from '../../parts/scroll.tsx';
 
 const ROWS = [
   ['answered', 'answered'],
@@ -19,7 +20,7 @@ export function Sums({ summary, names }: { summary: Summary; names: readonly [st
   return (
     <section class="stack" aria-labelledby="sums">
       <h2 id="sums">In the sum</h2>
-      <div class="scroll">
+      <Scroll label="The sums">
         <table class="table numbers">
           <thead>
             <tr>
@@ -44,7 +45,7 @@ export function Sums({ summary, names }: { summary: Summary; names: readonly [st
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       <p>
         {inWhole(differ)} {differ === 1 ? 'answer differs' : 'answers differ'}. Refused only before:{' '}
         {inWhole(refusedOnlyBefore.length)}. Refused only after: {inWhole(refusedOnlyAfter.length)}.
