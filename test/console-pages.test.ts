@@ -70,10 +70,12 @@ test('a tenant is made, gets a key and a policy by hand, is rolled back and susp
   await page.getByRole('button', { name: 'Store as a new version' }).click();
   await page.getByRole('cell', { name: 'looser' }).first().waitFor();
   await page.getByRole('button', { name: /^Activate/ }).click();
+  await page.getByText('The policy has no tests of its own').waitFor();
   await page.getByRole('dialog').getByRole('button', { name: 'Activate' }).click();
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.getByText(', active, written').waitFor();
-  await page.getByRole('button', { name: 'Roll back' }).click();
+  await page.getByRole('button', { name: 'Roll back …' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Roll back' }).click();
   await page.getByText('"floor": 1,').waitFor();
 
   await page.goto(`${stack.url}/console/tenants/bakery`);
@@ -165,6 +167,7 @@ test('a key sees only what it may, and its session ends when it is revoked', asy
   for (const each of ['policies', 'audit', 'traffic', 'usage', 'tenants']) {
     await page.goto(`${stack.url}/console/${each}`);
     await page.locator('h1').waitFor();
+    await page.locator('.waiting').waitFor({ state: 'detached' });
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
     expect(await seriousFindings(page)).toEqual([]);
   }

@@ -4,9 +4,10 @@
  * ones, and by then the edge has others.
  */
 import { access } from 'node:fs/promises';
+import type { Messages } from '#policies/simulation/read-prompts.ts';
 import { type Edge, goodAnswer } from './running-edge.ts';
 import { makePrivate, writePrivate } from './simulation/private-file.ts';
-import { type Messages, readPrompts } from './simulation/read-prompts.ts';
+import { readPromptsFile } from './simulation/prompts-file.ts';
 
 /**
  * Reads the latest `most` prompts from the edge, or those that an earlier run has written. Throws
@@ -29,7 +30,7 @@ export async function recentPrompts(
     // What clients have written is for whoever ran the command.
     await writePrivate(file, lines);
   } else await makePrivate(file);
-  return readPrompts(file);
+  return readPromptsFile(file);
 }
 
 async function latestAt(edge: Edge, { tenant, most }: { tenant: string; most: number }): Promise<string> {

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Compared } from '#policies/simulation/outcome.ts';
 import { sha256 } from '#workers/local/seed-demo-tenants.ts';
 import {
   ask,
@@ -13,7 +14,6 @@ import {
   startEdgeUnderTest,
 } from '#workers/testing/edge-under-test.ts';
 import { ended, runPlimsoll, startPlimsoll } from '../testing/run-plimsoll.ts';
-import type { Compared } from './simulation/outcome.ts';
 
 let under: EdgeUnderTest;
 let folder: string;

@@ -4,17 +4,20 @@
  * be lost: what is done is in the file of results, and the same command goes on from there.
  */
 import { Command } from 'commander';
+import { judgesOf } from '#policies/simulation/judges.ts';
+import type { Compared } from '#policies/simulation/outcome.ts';
+import type { Messages } from '#policies/simulation/read-prompts.ts';
+import { digestOfPrompts, headOf } from '#policies/simulation/results.ts';
+import { isMissing, type Simulation, simulate as simulateAll } from '#policies/simulation/simulate.ts';
+import { type Summary, summarise } from '#policies/simulation/summary.ts';
 import { number, positiveInteger } from '../options/numbers.ts';
 import { progressBar } from '../options/progress-bar.ts';
 import { untilSignal } from '../options/until-signal.ts';
 import { recentPrompts } from './recent-prompts.ts';
 import { type Edge, type EdgeFlags, edgeOf, onEdge, tenantAt, tenantOf, versionOf } from './running-edge.ts';
-import { type AskSettings, askEdge, scoreAt } from './simulation/ask-edge.ts';
-import { judgesOf } from './simulation/judges.ts';
-import type { Compared, Outcome } from './simulation/outcome.ts';
-import { type Messages, readPrompts } from './simulation/read-prompts.ts';
-import { appendResult, digestOfPrompts, openResults } from './simulation/results-file.ts';
-import { pageOf, type Summary, summarise } from './simulation/summary.ts';
+import { readPromptsFile } from './simulation/prompts-file.ts';
+import { appendResult, openResults, REMEDY } from './simulation/results-file.ts';
+import { pageOf } from './simulation/summary-page.ts';
 
 type Flags = EdgeFlags & {
   prompts?: string;
@@ -62,16 +65,18 @@ for what has failed. Exits with 1 if anything has. Stored versions are compared:
       const { policy_version: active } = await tenantAt(tenant, edge);
       const versions = { before: a.version ?? active, after: b.version ?? active };
       const settings = { tenant, model, maxTokens, seed, temperature };
-      const head = {
-        ...({ type: 'plimsoll-simulation', format: 2 } as const),
+      const head = headOf({
         ...{ tenant, ...versions, model, maxTokens, seed, scores },
         temperature: temperature ?? null,
-        prompts: digestOfPrompts(prompts),
-      };
-      const done = await openResults(out, head, { force });
-      await untilSignal(`stopped; ${out} has what is done, and the same command goes on from there`, async (signal) => {
-        await answerAll(prompts, { done, out, versions, scores, asking: { edge, settings, signal } });
+        prompts: await digestOfPrompts(prompts),
       });
+      const done = await openResults(out, head, { force });
+      const judges = scores ? judgesOf(done, { name: out, remedy: REMEDY }) : null;
+      await untilSignal(`stopped; ${out} has what is done, and the same command goes on from there`, (signal) =>
+        answerAll(out, done, { prompts, versions, edge, settings, judges, signal }),
+      );
+      if (judges?.areNone)
+        process.stderr.write(`the model ${model} has no reward and cost heads, so there are no scores\n`);
       const summary = summarise([...done.values()].toSorted((x, y) => x.index - y.index));
       console.log(json ? JSON.stringify({ ...versions, ...summary }, null, 2) : pageOf(summary));
       tellMissing(summary, out);
@@ -83,7 +88,7 @@ function promptsOf(
   { tenant, edge }: { tenant: string; edge: Edge },
 ): Promise<Messages[]> {
   if (file !== undefined && recent !== undefined) throw new Error('--prompts and --recent: give one of the two');
-  if (file !== undefined) return readPrompts(file);
+  if (file !== undefined) return readPromptsFile(file);
   if (recent !== undefined) return recentPrompts(recent, { tenant, edge, out, force });
   throw new Error('--prompts is missing: a file of prompts, JSON Lines; or --recent N, where the edge may keep them');
 }
@@ -92,62 +97,26 @@ async function namedVersion(given: string): Promise<{ version: string | null; fi
   return given === 'active' ? { version: null, file: undefined } : versionOf(given);
 }
 
-type Asking = { edge: Edge; settings: AskSettings; signal: AbortSignal };
-
 /** Answers what is not done yet, and adds it to `done` and to the file. */
 async function answerAll(
-  prompts: readonly Messages[],
-  {
-    done,
-    out,
-    versions,
-    scores,
-    asking,
-  }: {
-    done: Map<number, Compared>;
-    out: string;
-    versions: { before: string; after: string };
-    scores: boolean;
-    asking: Asking;
-  },
+  out: string,
+  done: Map<number, Compared>,
+  asked: Omit<Simulation, 'done' | 'keep'>,
 ): Promise<void> {
   const bar = progressBar('simulating', '{value}/{total} prompts');
-  const judges = judgesOf(out, done);
-  const outcomeOf = async (version: string, messages: Messages, before: Outcome | undefined): Promise<Outcome> => {
-    const isThere = before !== undefined && before.kind !== 'failed';
-    const outcome = isThere ? before : await askEdge({ version, messages }, asking);
-    const isJudged = outcome.scores !== null || (isThere && outcome.unscored === null);
-    if (!scores || isJudged || judges.areNone || outcome.kind !== 'answered') return outcome;
-    const found = await scoreAt({ messages, answer: outcome.text }, asking);
-    judges.accept(found === null ? null : found.scores?.bundle);
-    return { ...outcome, ...found };
+  const { length } = asked.prompts;
+  let left = asked.prompts.filter((_, index) => isMissing(done.get(index))).length;
+  bar.start(length, length - left);
+  const keep = async (compared: Compared) => {
+    await appendResult(out, compared);
+    done.set(compared.index, compared);
+    left--;
+    bar.update(length - left);
   };
-  const isMissing = ({ kind, unscored }: Outcome) => kind === 'failed' || unscored !== null;
-  const todo = [...prompts.entries()].filter(([index]) => {
-    const there = done.get(index);
-    return there === undefined || isMissing(there.before) || isMissing(there.after);
-  });
-  bar.start(prompts.length, prompts.length - todo.length);
   try {
-    for (const [count, [index, messages]] of todo.entries()) {
-      asking.signal.throwIfAborted();
-      const there = done.get(index);
-      const [before, after] = await Promise.all([
-        outcomeOf(versions.before, messages, there?.before),
-        outcomeOf(versions.after, messages, there?.after),
-      ]);
-      const compared = { index, before, after };
-      await appendResult(out, compared);
-      done.set(index, compared);
-      bar.update(prompts.length - todo.length + count + 1);
-    }
-  } catch (thrown) {
-    throw asking.signal.aborted ? asking.signal.reason : thrown;
+    await simulateAll({ ...asked, done, keep });
   } finally {
     bar.stop();
-  }
-  if (scores && judges.areNone) {
-    process.stderr.write(`the model ${asking.settings.model} has no reward and cost heads, so there are no scores\n`);
   }
 }
 

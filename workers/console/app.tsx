@@ -4,6 +4,7 @@ import { addressOf, follow, go, usePath } from './net/router.ts';
 import { type SessionAnswer, SessionProvider, useSessionState } from './net/session.tsx';
 import { fromNow, inClock } from './net/words.ts';
 import { PAGES, type Page } from './pages.tsx';
+import { forgetAll } from './parts/kept.ts';
 import { Mark } from './parts/mark.tsx';
 import { ErrorNotice, Waiting } from './parts/notice.tsx';
 import { useOnline } from './parts/use-online.ts';
@@ -38,6 +39,8 @@ function Frame({ session, signOut }: { session: SessionAnswer; signOut: () => Pr
   const pages = PAGES.filter(({ isFor }) => isFor(session));
   const page = pages.find((each) => each.name === name) ?? pages[0];
   const online = useOnline();
+  // What was kept is for whoever was signed in.
+  useEffect(() => forgetAll, []);
   useEffect(() => {
     if (name === '' && page !== undefined) go(page.name);
     document.title = page === undefined ? 'Plimsoll' : `${page.title} · Plimsoll`;

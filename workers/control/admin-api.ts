@@ -26,7 +26,15 @@ import { readBudgets } from './budgets.ts';
 import { ExplainBody, explainPrompt } from './explain.ts';
 import { createKey, rotateKey } from './keys.ts';
 import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
-import { activatePolicy, diffPolicy, draftPolicy, policyHistory, readPolicy, rollbackPolicy } from './policies.ts';
+import {
+  activatePolicy,
+  diffPolicy,
+  draftPolicy,
+  policyHistory,
+  readPolicy,
+  rollbackPolicy,
+  testVersion,
+} from './policies.ts';
 import { type AskedBackend, DrainBody, drainBackend, listPool, undrainBackend } from './pool.ts';
 import { type Probed, ReplayBody, replayAnswer } from './replay.ts';
 import {
@@ -167,6 +175,9 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
           const tenant = await activatePolicy(asked, { c, admin });
           return c.json(tenant, 200, { etag: etagOf(tenant.revision) });
         },
+      )
+      .post('/tenants/:id/policies/:version/test', owner, validVersion(), async (c) =>
+        c.json(await testVersion(c.req.valid('param').version, { c, admin })),
       )
       .post('/tenants/:id/policies/:version/try', trial, validVersion(), (c) => {
         demandInference(c);

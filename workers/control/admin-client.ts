@@ -46,6 +46,7 @@ export function adminClient(url: string, operatorKey: string, { fetch }: { fetch
             $get: checked(version.$get),
             diff: { $get: checked(version.diff.$get) },
             activate: { $post: checked(version.activate.$post) },
+            test: { $post: checked(version.test.$post) },
             explain: { $post: checked(version.explain.$post) },
             replay: { $post: checked(version.replay.$post) },
           },

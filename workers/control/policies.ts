@@ -1,4 +1,5 @@
 /** The life of a tenant's policy: draft, canary, active, rolled back. Every version is kept. */
+import type * as z from 'zod';
 import { diffPolicies } from '#policies/diff.ts';
 import { readLevel } from '#policies/effective.ts';
 import type { Policy } from '#policies/schema.ts';
@@ -6,12 +7,14 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import type { IfMatch } from '../objects/if-match.ts';
 import { tenantObject } from '../objects/tenant-contracts.ts';
 import type { TenantAnswer } from './admin-answers.ts';
+import { type PolicyTestsAnswer, testPolicy } from './policy-tests.ts';
 import {
   type Admin,
   asking,
   changeOwnTenant,
   demandTests,
   describeTenant,
+  policiesAbove,
   policyText,
   type TenantContext,
   viewOf,
@@ -35,6 +38,17 @@ export async function activatePolicy(
   await demandTests({ plan, policy: (await readPolicy(version, c)).policy }, { c, admin });
   const change = { type: 'policy-activate', version, share } as const;
   return describeTenant((await changeOwnTenant(change, { c, admin, ifMatch })).tenant, { c, admin });
+}
+
+/** Runs a version's own tests as its activation would, and changes nothing. */
+export async function testVersion(
+  version: string,
+  { c, admin: { classifier, operatorPolicy } }: Reach,
+): Promise<z.infer<typeof PolicyTestsAnswer>> {
+  const { plan } = await viewOf(c);
+  const { policy } = await readPolicy(version, c);
+  const above = policy.tests.length === 0 ? [] : await policiesAbove(plan, { c, operatorPolicy });
+  return testPolicy({ policy, version }, { classifier, above });
 }
 
 /** Ends a canary; without one, goes back to the version that was active before. */

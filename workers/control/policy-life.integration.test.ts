@@ -250,7 +250,21 @@ test('a version goes live only if it passes its own tests, under the levels abov
     });
     return (await answer.json()).version;
   };
-  const refused = await activate('tested', await store(0.99), { headers: { 'if-match': '*' } });
+  const failing = await store(0.99);
+  const run = async (version: string) => {
+    const ran = await admin.tenants[':id'].policies[':version'].test.$post({ param: { id: 'tested', version } });
+    return OPERATIONS['POST /admin/v1/tenants/:id/policies/:version/test']!.answers['application/json']!.parse(
+      await ran.json(),
+    );
+  };
+  const failures = ['floor: found 0.9, wanted at least 0.99'];
+  expect(await run(failing)).toMatchObject({
+    passed: false,
+    data: [{ name: 'a fight', passed: false, failures, found: { action: 'mix', floor: 0.9, fires: ['violence'] } }],
+  });
+  expect(await run(await store(0.9))).toMatchObject({ passed: true, data: [{ passed: true, failures: [] }] });
+  expect(await run((await tenant('tested')).policy_version)).toMatchObject({ passed: true, data: [] });
+  const refused = await activate('tested', failing, { headers: { 'if-match': '*' } });
   expect([refused.status, await refused.json()]).toMatchObject([
     400,
     { error: { code: 'invalid_value', param: 'policy.tests', message: expect.stringContaining("'a fight': floor") } },

@@ -23,7 +23,7 @@ import type { KeyDraft, PolicyText, TenantChange, TrafficEvent } from '../object
 import type { AppContext, OperatorEnv, TenantAccessEnv } from '../request/context.ts';
 import type { TenantDirectory } from '../request/tenant-directory.ts';
 import type { TenantAnswer } from './admin-answers.ts';
-import { demandPolicyTests } from './demand-policy-tests.ts';
+import { demandPolicyTests } from './policy-tests.ts';
 import { noSuchTenant } from './require-access.ts';
 
 export type OperatorContext = Pick<AppContext<OperatorEnv>, 'env' | 'var'>;
@@ -265,8 +265,15 @@ export async function demandTests(
   { c, admin: { operatorPolicy, classifier } }: { c: Pick<AppContext, 'env'>; admin: Admin },
 ): Promise<void> {
   if (policy.tests.length === 0) return;
-  const plan = (await levelOfPlan(id, c)).map((level) => level.policy);
-  demandPolicyTests(policy, { classifier, above: [operatorPolicy, ...plan] });
+  demandPolicyTests(policy, { classifier, above: await policiesAbove(id, { c, operatorPolicy }) });
+}
+
+/** What holds above a tenant's own policy: the operator's and the plan's. */
+export async function policiesAbove(
+  plan: string | null,
+  { c, operatorPolicy }: { c: Pick<AppContext, 'env'>; operatorPolicy: Policy },
+): Promise<Policy[]> {
+  return [operatorPolicy, ...(await levelOfPlan(plan, c)).map(({ policy }) => policy)];
 }
 
 /** The level of a tenant's plan; none without a plan. */

@@ -9,6 +9,7 @@ import type { CacheState, CategoryProbability, TokenTrace } from '#shared/api/pl
 import type { Signal } from '#shared/line/categories.ts';
 import { type OverRequest, WEIGHT_BARS } from '../objects/live-traffic-contract.ts';
 import type { Middleware } from '../request/context.ts';
+import type { Caller } from '../request/tenant-directory.ts';
 import type { BegunAnswer } from './answer-extension.ts';
 import { usageOf } from './answer-usage.ts';
 import type { MeterEnv } from './limits.ts';
@@ -56,6 +57,7 @@ export function watchTraffic(feed: TrafficFeed): Middleware<MeterEnv> {
         ...{ tenant: caller.tenant, key: caller.key },
         route: `${c.req.method} ${c.req.routePath}`,
         ms: Date.now() - beganAtMs,
+        canary: isCanary(seen.policy, caller),
         ...seen,
       };
       void feed.add(request, env).then(told.resolve);
@@ -66,7 +68,12 @@ export function watchTraffic(feed: TrafficFeed): Middleware<MeterEnv> {
   };
 }
 
-type Seen = Omit<OverRequest, 'request' | 'at' | 'tenant' | 'key' | 'route' | 'ms'>;
+/** The caller is as it came: which of the two versions decides is chosen by the prompt. */
+function isCanary(policy: string | null, { version, canary }: Caller): boolean {
+  return canary !== null && policy === canary.version && policy !== version;
+}
+
+type Seen = Omit<OverRequest, 'request' | 'at' | 'tenant' | 'key' | 'route' | 'ms' | 'canary'>;
 
 /** @param onOver called once */
 function createWatch(onOver: (seen: Seen) => void): {

@@ -26,6 +26,7 @@ export const LiveRequest = z.strictObject({
   code: z.string().nullable().describe('of the error, if there was one'),
   ms: z.int().describe('from its beginning to its end'),
   policy: z.string().nullable().describe('the version of the effective policy'),
+  canary: z.boolean().describe('whether a canary decided, in place of the active version'),
   floor: z.number().nullable().describe('that was held, by the receipt of the first answer'),
   budget: z.number().nullable().describe('nats; null: none, or nothing was answered'),
   spent: z.number().nullable(),

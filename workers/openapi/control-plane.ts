@@ -20,6 +20,7 @@ import {
 import { BackupLine, ImportAnswer } from '../control/backup-lines.ts';
 import { BudgetsAnswer } from '../control/budgets.ts';
 import { ExplainAnswer, ExplainBody } from '../control/explain.ts';
+import { PolicyTestsAnswer } from '../control/policy-tests.ts';
 import { DrainAnswer, DrainBody, PoolAnswer } from '../control/pool.ts';
 import { ReplayAnswer, ReplayBody } from '../control/replay.ts';
 import { AuditPage, DeleteTenant, DiffQuery, KeptPage, KnownHead, TenantPage } from '../control/request-parts.ts';
@@ -132,6 +133,11 @@ export const CONTROL_PLANE: Operations = {
     body: Activation,
     ifMatch: 'demanded',
     answers: json(TenantAnswer),
+  },
+  [`POST ${TENANT}/policies/:version/test`]: {
+    summary: 'Run a version’s own tests, under the levels above it, as its activation would',
+    access: 'admin',
+    answers: json(PolicyTestsAnswer),
   },
   [`POST ${TENANT}/policies/:version/try`]: {
     summary: 'Answer a chat request under a version that need not be active. It costs the tenant tokens',

@@ -9,7 +9,17 @@ function latest() {
     request: 'req_1',
     at: new Date(clock.now).toISOString(),
     ...{ tenant, key: 'web', route: 'POST /v1/chat/completions', model: null, outcome: 'answered', status: 200 },
-    ...{ code: null, ms: 5, policy: null, floor: null, budget: null, spent: null, categories: [], because: null },
+    ...{
+      code: null,
+      ms: 5,
+      policy: null,
+      canary: false,
+      floor: null,
+      budget: null,
+      spent: null,
+      categories: [],
+      because: null,
+    },
     ...{ weights: null, prompt_tokens: null, completion_tokens: null, finish_reason: null, cache: null, backend: null },
   });
   const add = (tenant: string, count = 1, lost = 0) =>

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type * as z from 'zod';
 import type { TrafficAnswer } from '../control/traffic.ts';
+import { sha256 } from '../local/seed-demo-tenants.ts';
 import { OPERATIONS } from '../openapi/document.ts';
 import { ask, type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 
@@ -68,6 +69,32 @@ test('a tenant’s key sees its own requests and nobody else’s', async () => {
   expect((await admin('/tenants/demo-strict/traffic', { key: reader })).status).toBe(404);
   expect((await admin('/tenants/demo-open/traffic', { key: 'pk-demo-open' })).status).toBe(403);
   expect((await admin('/traffic?after=1')).status).toBe(400);
+});
+
+test('a request tells whether the canary has decided, also with a key that has a policy of its own', async () => {
+  const tenant = '/tenants/tried';
+  const send = (path: string, body: object, method = 'POST') =>
+    fetch(`${under.edge.url}/admin/v1${tenant}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${OPERATOR_KEY}`, 'if-match': '*' },
+      body: JSON.stringify(body),
+    });
+  const keys = [
+    { id: 'plain', sha256: sha256('pk-tried') },
+    { id: 'strict', sha256: sha256('pk-tried-strict'), policy: { floor: 0.5 } },
+  ];
+  await send('', { name: 'Tried', policy: { floor: 0.2, budget: null }, keys }, 'PUT');
+  const drafted = await send('/policies', { policy: { floor: 0.8, budget: null } });
+  const { version } = (await drafted.json()) as { version: string };
+  expect((await send(`/policies/${version}/activate`, { share: 0.5 })).status).toBe(200);
+  const prompts = Array.from({ length: 12 }, (_, index) => `Question ${index}`);
+  for (const key of ['pk-tried', 'pk-tried-strict']) {
+    for (const prompt of prompts) await chat(ask(prompt), key);
+  }
+  const { data } = await seen(24, '/tenants/tried/traffic');
+  expect(new Set(data.map(({ canary, key, floor }) => `${key} ${canary} ${floor}`))).toEqual(
+    new Set(['plain false 0.2', 'plain true 0.8', 'strict false 0.5', 'strict true 0.8']),
+  );
 });
 
 test('a client that leaves is shown as one, with the tokens that were drawn for it', async () => {

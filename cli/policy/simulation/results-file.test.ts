@@ -3,7 +3,8 @@ import { chmod, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Head, openResults } from './results-file.ts';
+import { headOf } from '#policies/simulation/results.ts';
+import { openResults } from './results-file.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -11,11 +12,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const head: Head = {
-  ...({ type: 'plimsoll-simulation', format: 2 } as const),
+const head = headOf({
   ...{ tenant: 'shop', before: 'a', after: 'b', model: 'm', maxTokens: 1, seed: 1, temperature: null },
   ...{ scores: false, prompts: 'digest' },
-};
+});
 const modeOf = async (file: string) => ((await stat(file)).mode & 0o777).toString(8);
 
 test.skipIf(process.platform === 'win32')('results are readable by their owner alone', async () => {

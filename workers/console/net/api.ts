@@ -36,8 +36,8 @@ export type Call = {
   signal?: AbortSignal;
 };
 
-/** Throws an `ApiError` unless the answer is a success. */
-export async function call(path: string, { method = 'GET', body, ifMatch, signal }: Call = {}): Promise<Response> {
+/** The answer, whatever it says. Throws an `ApiError` only if the edge cannot be reached. */
+export async function send(path: string, { method = 'GET', body, ifMatch, signal }: Call = {}): Promise<Response> {
   const answer = await reach(path, {
     method,
     headers: {
@@ -50,9 +50,16 @@ export async function call(path: string, { method = 'GET', body, ifMatch, signal
     credentials: 'same-origin',
   });
   if (answer.ok) return answer;
-  const error = await errorOf(answer);
+  const error = await errorOf(answer.clone());
   for (const listen of listeners) listen(error);
-  throw error;
+  return answer;
+}
+
+/** Throws an `ApiError` unless the answer is a success. */
+export async function call(path: string, options: Call = {}): Promise<Response> {
+  const answer = await send(path, options);
+  if (answer.ok) return answer;
+  throw await errorOf(answer);
 }
 
 /** The same for an answer in JSON. The type is what the edge's own schema says of that route. */

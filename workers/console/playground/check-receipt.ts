@@ -1,6 +1,4 @@
 /** The check of `npx plimsoll receipt verify`, in a browser: jose signs and checks by WebCrypto. */
-// First, because schemas look at it when they are made.
-import '../parts/without-eval.ts';
 import type { JSONWebKeySet } from 'jose';
 import { type Inspection, inspectReceipt } from '#shared/protocol/inspect-receipt.ts';
 import { callJson } from '../net/api.ts';

@@ -1,5 +1,6 @@
 /** What is asked, in every lane alike. */
 import { useId } from 'preact/hooks';
+import { NumberField } from '../parts/number-field.tsx';
 import type { Asked } from './ask.ts';
 
 export function Composer({
@@ -91,37 +92,5 @@ export function Composer({
         </button>
       </div>
     </form>
-  );
-}
-
-function NumberField({
-  name,
-  value,
-  hint,
-  onChange,
-  ...bounds
-}: {
-  name: string;
-  value: number | null;
-  hint?: string;
-  min?: number;
-  max?: number;
-  step: number;
-  onChange: (value: number | null) => void;
-}) {
-  return (
-    <label class="inline">
-      <span>{name}</span>
-      <input
-        type="number"
-        {...bounds}
-        placeholder={hint}
-        value={value ?? ''}
-        onInput={(event) => {
-          const number = event.currentTarget.valueAsNumber;
-          onChange(Number.isNaN(number) ? null : number);
-        }}
-      />
-    </label>
   );
 }

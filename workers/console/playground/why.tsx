@@ -4,6 +4,7 @@ import type { ExplainedBound } from '#policies/explain.ts';
 import type { TenantAnswer } from '../../control/admin-answers.ts';
 import { type ApiError, callJson } from '../net/api.ts';
 import { asApiError } from '../net/use-answer.ts';
+import { BoundsTable } from '../parts/bounds-table.tsx';
 import { ErrorNotice } from '../parts/notice.tsx';
 import type { Asked, LaneLine } from './ask.ts';
 
@@ -45,31 +46,7 @@ export function Why({
     <details onToggle={(event) => event.currentTarget.open && found === null && void ask()}>
       <summary>Who set which bound</summary>
       {error !== null && <ErrorNotice error={error} again={() => void ask()} />}
-      {found !== null && (
-        <table class="bounds">
-          <thead>
-            <tr>
-              <th>bound</th>
-              <th>value</th>
-              <th>set by</th>
-            </tr>
-          </thead>
-          <tbody>
-            {found.map(({ bound, value, rule, set_by }) => (
-              <tr key={bound}>
-                <th scope="row">{bound}</th>
-                <td class="number">{value === null ? '∞' : String(value)}</td>
-                <td>
-                  {set_by.length === 0
-                    ? 'nobody'
-                    : [...new Set(set_by.map(({ level, field }) => `${level}: ${field}`))].join(', ')}
-                  {rule !== null && <span class="small"> for {rule.replaceAll('_', ' ')}</span>}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      )}
+      {found !== null && <BoundsTable bounds={found} />}
     </details>
   );
 }

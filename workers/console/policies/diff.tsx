@@ -1,29 +1,44 @@
-/** What sets a version apart from the active one, and which way each change goes. */
+/** What sets one version apart from another, and which way each change goes. */
+import { Fragment } from 'preact';
 import type * as z from 'zod';
 import type { DiffAnswer } from '../../control/admin-answers.ts';
 import { callJson } from '../net/api.ts';
 import { useAnswer } from '../net/use-answer.ts';
 import { ErrorNotice, Waiting } from '../parts/notice.tsx';
+import { Scroll } from '../parts/scroll.tsx';
 
 type Difference = z.infer<typeof DiffAnswer>;
 const EFFECTS = { tighter: 'good', looser: 'bad', mixed: 'warn', none: '' } as const;
 
-export function Diff({ at, version }: { at: string; version: string }) {
-  const diff = useAnswer((signal) => callJson<Difference>(`${at}/policies/${version}/diff`, { signal }), [at, version]);
-  if (diff.value === null) {
-    return diff.error === null ? <Waiting what="Comparing …" /> : <ErrorNotice error={diff.error} again={diff.again} />;
-  }
+export function Diff({
+  at,
+  from,
+  to,
+  names: [before, after],
+}: {
+  at: string;
+  from: string;
+  to: string;
+  /** What the table calls the two. */
+  names: readonly [string, string];
+}) {
+  const diff = useAnswer(
+    (signal) => callJson<Difference>(`${at}/policies/${to}/diff?from=${from}`, { signal }),
+    [at, from, to],
+  );
+  if (diff.error !== null) return <ErrorNotice error={diff.error} again={diff.again} />;
+  if (diff.value === null || diff.value.from !== from || diff.value.to !== to) return <Waiting what="Comparing …" />;
   const { changes } = diff.value;
-  if (changes.length === 0) return <p class="notice">It says the same as the active version.</p>;
+  if (changes.length === 0) return <p class="notice">Both say the same.</p>;
   return (
-    <div class="scroll">
+    <Scroll label={`Changes from ${before} to ${after}`}>
       <table class="table">
-        <caption class="hidden">Changes against the active version</caption>
+        <caption class="hidden">{`Changes from ${before} to ${after}`}</caption>
         <thead>
           <tr>
             <th>field</th>
-            <th>active</th>
-            <th>this version</th>
+            <th>{before}</th>
+            <th>{after}</th>
             <th>effect</th>
           </tr>
         </thead>
@@ -31,7 +46,7 @@ export function Diff({ at, version }: { at: string; version: string }) {
           {changes.map(({ path, from, to, effect }) => (
             <tr key={path}>
               <th scope="row">
-                <code class="wrap">{path}</code>
+                <Path of={path} />
               </th>
               <td>
                 <Value of={from} />
@@ -46,7 +61,25 @@ export function Diff({ at, version }: { at: string; version: string }) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Scroll>
+  );
+}
+
+/** It may break after a dot. */
+function Path({ of: path }: { of: string }) {
+  return (
+    <code>
+      {path.split('.').map((step, index) => (
+        <Fragment key={index}>
+          {index > 0 && (
+            <>
+              .<wbr />
+            </>
+          )}
+          {step}
+        </Fragment>
+      ))}
+    </code>
   );
 }
 

@@ -2,8 +2,6 @@
  * A JSON editor that knows the policy language: it completes fields and values out of its schema,
  * says what a field means, and marks what the edge would refuse, with the same code.
  */
-// First, because schemas look at it when they are made.
-import '../parts/without-eval.ts';
 import { autocompletion, closeBrackets } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
 import { json } from '@codemirror/lang-json';

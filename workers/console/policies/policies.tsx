@@ -1,60 +1,107 @@
-/** A tenant's policies: the versions, which is active, and an editor for the next one. */
-import { useState } from 'preact/hooks';
+/** A tenant's policies: the versions, which is active, and what can be done with each. */
+import type { ComponentChildren, ComponentType } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type * as z from 'zod';
-import type { HistoryAnswer, PolicyAnswer, TenantAnswer } from '../../control/admin-answers.ts';
-import { call, callJson } from '../net/api.ts';
-import { go } from '../net/router.ts';
-import { may, useSession } from '../net/session.tsx';
+import type { HistoryAnswer, TenantAnswer } from '../../control/admin-answers.ts';
+import { callJson } from '../net/api.ts';
+import { addressOf, follow, go } from '../net/router.ts';
+import { may, type SessionAnswer, useSession } from '../net/session.tsx';
 import { useAnswer } from '../net/use-answer.ts';
-import { fromNow, inPercent, inTime } from '../net/words.ts';
-import { useAct } from '../parts/act.ts';
+import { inPercent } from '../net/words.ts';
+import { later } from '../parts/later.tsx';
 import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
 import { useTenant } from '../parts/tenant-choice.tsx';
-import { Activate } from './activate.tsx';
-import { Diff } from './diff.tsx';
-import { Draft } from './draft.tsx';
+import { ACTIVE, type PartProps, type Place, pathTo, short } from './common/place.ts';
+import { Versions } from './common/versions.tsx';
+import { DocumentPart } from './document.tsx';
+import { RollBack } from './roll-back.tsx';
 
-export type History = z.infer<typeof HistoryAnswer>;
-type Stored = z.infer<typeof PolicyAnswer>;
+type Part = {
+  /** In the address. */
+  name: string;
+  title: string;
+  isFor: (session: SessionAnswer) => boolean;
+  Part: ComponentType<PartProps>;
+};
 
-export function PoliciesPage({ path: [named, version] }: { path: string[] }) {
+const isReader = (session: SessionAnswer) => may(session, 'read');
+const isOwner = (session: SessionAnswer) => may(session, 'admin');
+
+const PARTS: readonly Part[] = [
+  { name: '', title: 'Document', isFor: isReader, Part: DocumentPart },
+  {
+    name: 'compare',
+    title: 'Compare',
+    isFor: isReader,
+    Part: later<PartProps>(async () => (await import('./compare.tsx')).ComparePart),
+  },
+  {
+    name: 'tests',
+    title: 'Tests',
+    isFor: isOwner,
+    Part: later<PartProps>(async () => (await import('./tests.tsx')).TestsPart),
+  },
+  {
+    name: 'explain',
+    title: 'Explain',
+    isFor: isOwner,
+    Part: later<PartProps>(async () => (await import('./explain/explain.tsx')).ExplainPart),
+  },
+  {
+    name: 'simulate',
+    title: 'Simulate',
+    isFor: (session) => isOwner(session) && may(session, 'inference'),
+    Part: later<PartProps>(async () => (await import('./simulate/simulate.tsx')).SimulatePart),
+  },
+  {
+    name: 'canary',
+    title: 'Canary',
+    isFor: isReader,
+    Part: later<PartProps>(async () => (await import('./canary.tsx')).CanaryPart),
+  },
+  {
+    name: 'replay',
+    title: 'Replay',
+    isFor: isOwner,
+    Part: later<PartProps>(async () => (await import('./replay.tsx')).ReplayPart),
+  },
+];
+
+export function PoliciesPage({ path: [named, version, part] }: { path: string[] }) {
   const { id, choice, list } = useTenant('policies', named);
   if (id === null) {
     if (list.error !== null) return <ErrorNotice error={list.error} again={list.again} />;
     return list.asking ? <Waiting what="Reading the tenants …" /> : <Empty title="No tenant yet" />;
   }
-  return <Policies key={id} id={id} version={version ?? null} choice={choice} />;
+  return <Policies key={id} id={id} version={version ?? ACTIVE} part={part ?? ''} choice={choice} />;
 }
 
-/** What the page shows of a tenant, with the revision that a change has to name. */
-type Standing = { history: History; revision: string };
+type Standing = Pick<Place, 'tenant' | 'history'>;
 
 function Policies({
   id,
   version,
+  part: wanted,
   choice,
 }: {
   id: string;
-  /** The version in the address; null: the active one. */
-  version: string | null;
-  choice: preact.ComponentChildren;
+  version: string;
+  part: string;
+  choice: ComponentChildren;
 }) {
   const session = useSession();
   const at = `/admin/v1/tenants/${id}`;
   const standing = useAnswer(
     async (signal): Promise<Standing> => {
       const [tenant, history] = await Promise.all([
-        call(at, { signal }),
-        callJson<History>(`${at}/policies`, { signal }),
+        callJson<TenantAnswer>(at, { signal }),
+        callJson<z.infer<typeof HistoryAnswer>>(`${at}/policies`, { signal }),
       ]);
-      // The cast: the edge has made it by its schema.
-      const { revision } = (await tenant.json()) as TenantAnswer;
-      return { history, revision: `"${revision}"` };
+      return { tenant, history };
     },
     [id],
   );
-  const { act, busy, error } = useAct();
-  const [asking, setAsking] = useState(false);
+  const [rolling, setRolling] = useState(false);
   if (standing.value === null) {
     return standing.error === null ? (
       <Waiting what="Reading the policies …" />
@@ -62,16 +109,17 @@ function Policies({
       <ErrorNotice error={standing.error} again={standing.again} />
     );
   }
-  const { history, revision } = standing.value;
+  const { tenant, history } = standing.value;
   const { active, canary } = history;
-  const shown = version ?? active;
-  const canChange = may(session, 'admin');
-  const rollback = () =>
-    act(async () => {
-      await callJson(`${at}/rollback`, { method: 'POST', ifMatch: revision });
-      standing.again();
-      go('policies', id);
-    });
+  const shown = version === ACTIVE ? active : version;
+  const place: Place = {
+    ...{ id, at, tenant, history },
+    ...{ revision: `"${tenant.revision}"`, version: shown, again: standing.again },
+  };
+  const parts = PARTS.filter(({ isFor }) => isFor(session));
+  const part = parts.find(({ name }) => name === wanted) ?? parts[0];
+  if (part === undefined) return <Empty title="Nothing here is for this key" />;
+  const where = { id, active, part: part.name };
   return (
     <div class="page wide">
       <header class="page-head">
@@ -79,135 +127,65 @@ function Policies({
           Policy of <bdi>{id}</bdi>
         </h1>
         {choice}
-        {canChange && (
-          <button type="button" class="danger" disabled={busy} onClick={() => void rollback()}>
-            {canary === null ? 'Roll back' : 'End the canary'}
+        {may(session, 'admin') && (
+          <button type="button" class="danger" onClick={() => setRolling(true)}>
+            {canary === null ? 'Roll back …' : 'End the canary …'}
           </button>
         )}
       </header>
-      {error !== null && <ErrorNotice error={error} />}
+      {standing.error !== null && <ErrorNotice error={standing.error} again={standing.again} />}
       {canary !== null && (
         <p class="notice">
-          {inPercent(canary.share)} of the prompts get the canary <code>{canary.version.slice(0, 8)}</code>.
+          {inPercent(canary.share)} of the prompts get the canary <code>{short(canary.version)}</code>.
         </p>
       )}
+      <Parts parts={parts} current={part.name} pathOf={(name) => pathTo({ ...where, version: shown, part: name })} />
       <div class="policy-columns">
-        <section class="stack" aria-label="The document">
-          <Shown
-            key={shown}
-            at={at}
-            version={shown}
-            isActive={shown === active}
-            canChange={canChange}
-            onDraft={(made) => {
-              standing.again();
-              go('policies', id, made);
-            }}
-          />
-          {shown !== active && (
-            <>
-              <Diff at={at} version={shown} />
-              {canChange && (
-                <p>
-                  <button type="button" class="primary" onClick={() => setAsking(true)}>
-                    Activate {shown.slice(0, 8)} …
-                  </button>
-                </p>
-              )}
-            </>
-          )}
-          {asking && (
-            <Activate
-              at={at}
-              version={shown}
-              revision={revision}
-              onClose={() => setAsking(false)}
-              onDone={() => {
-                setAsking(false);
-                standing.again();
-                go('policies', id);
-              }}
-            />
-          )}
+        <section class="stack" aria-label={part.title}>
+          <part.Part key={`${part.name} ${shown}`} place={place} />
         </section>
-        <Versions id={id} history={history} shown={shown} />
+        <Versions history={history} shown={shown} onChoose={(chosen) => go(...pathTo({ ...where, version: chosen }))} />
       </div>
+      {rolling && (
+        <RollBack
+          place={place}
+          onClose={() => setRolling(false)}
+          onDone={() => {
+            setRolling(false);
+            standing.again();
+            go(...pathTo({ ...where, version: active }));
+          }}
+        />
+      )}
     </div>
   );
 }
 
-function Shown({
-  at,
-  version,
-  isActive,
-  canChange,
-  onDraft,
+function Parts({
+  parts,
+  current,
+  pathOf,
 }: {
-  at: string;
-  version: string;
-  isActive: boolean;
-  canChange: boolean;
-  onDraft: (version: string) => void;
+  parts: readonly Part[];
+  current: string;
+  pathOf: (name: string) => string[];
 }) {
-  const stored = useAnswer((signal) => callJson<Stored>(`${at}/policies/${version}`, { signal }), [at, version]);
-  if (stored.value === null) {
-    return stored.error === null ? (
-      <Waiting what="Reading the version …" />
-    ) : (
-      <ErrorNotice error={stored.error} again={stored.again} />
-    );
-  }
-  const { policy, problem, created_at } = stored.value;
+  const chosen = useRef<HTMLAnchorElement>(null);
+  // On a phone there are more than fit.
+  useEffect(() => chosen.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [current]);
   return (
-    <>
-      <p class="small">
-        <code>{version.slice(0, 16)}</code>, {isActive ? 'active' : 'a draft or an earlier version'}, written{' '}
-        {inTime(created_at)}
-      </p>
-      {problem !== null && <p class="notice error">This version is broken, so the strictest policy holds: {problem}</p>}
-      <Draft at={at} policy={policy} canChange={canChange} onDraft={onDraft} />
-    </>
+    <nav class="parts" aria-label="Parts of the policy">
+      {parts.map(({ name, title }) => (
+        <a
+          key={name}
+          {...(name === current && { ref: chosen })}
+          href={addressOf(...pathOf(name))}
+          aria-current={name === current ? 'page' : undefined}
+          onClick={(event) => follow(event, ...pathOf(name))}
+        >
+          {title}
+        </a>
+      ))}
+    </nav>
   );
 }
-
-function Versions({ id, history, shown }: { id: string; history: History; shown: string }) {
-  const { active, canary, versions, activations } = history;
-  const state = (version: string) => (version === active ? 'active' : version === canary?.version ? 'canary' : '');
-  const newest = [...versions].reverse();
-  return (
-    <aside class="stack" aria-label="History">
-      <h2>Versions</h2>
-      <ul class="versions">
-        {newest.map(({ version, created_at }) => (
-          <li key={version}>
-            <button
-              type="button"
-              class="version"
-              aria-current={version === shown ? 'true' : undefined}
-              onClick={() => go('policies', id, version)}
-            >
-              <code>{version.slice(0, 8)}</code>
-              <span class="small">{fromNow(created_at)}</span>
-              <span class={`state ${state(version) === 'active' ? 'good' : 'warn'}`} hidden={state(version) === ''}>
-                {state(version)}
-              </span>
-            </button>
-          </li>
-        ))}
-      </ul>
-      <h2>Activations</h2>
-      <ol class="activations small">
-        {[...activations]
-          .sort((a, b) => b.seq - a.seq)
-          .slice(0, MOST_SHOWN)
-          .map(({ seq, at, actor, version, share }) => (
-            <li key={seq}>
-              <code>{version.slice(0, 8)}</code> {share < 1 ? `for ${inPercent(share)}` : ''} by {actor}, {inTime(at)}
-            </li>
-          ))}
-      </ol>
-    </aside>
-  );
-}
-
-const MOST_SHOWN = 20;

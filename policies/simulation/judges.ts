@@ -4,7 +4,7 @@
  */
 import type { Compared } from './outcome.ts';
 
-type Judges = {
+export type Judges = {
   /** Whether the model turned out to have no heads. */
   readonly areNone: boolean;
   /**
@@ -14,17 +14,22 @@ type Judges = {
   accept(bundle: string | null | undefined): void;
 };
 
-/** @param done what the file of results already has */
-export function judgesOf(file: string, done: ReadonlyMap<number, Compared>): Judges {
+/**
+ * @param done what there are results of already
+ * @param options.name whose scores an error is about, such as the file of results
+ * @param options.remedy what an error tells people to do
+ */
+export function judgesOf(
+  done: ReadonlyMap<number, Compared>,
+  { name, remedy }: { name: string; remedy: string },
+): Judges {
   let bundle: string | null | undefined;
   const accept: Judges['accept'] = (found) => {
     if (found === undefined) return;
     if (bundle === undefined) bundle = found;
     if (bundle === found) return;
     const now = found === null ? 'the model has none' : `those of the bundle ${found} judge`;
-    throw new Error(
-      `${file}: its scores are by the heads of the bundle ${bundle}, and now ${now}; name another --out, or begin anew with --force`,
-    );
+    throw new Error(`${name}: its scores are by the heads of the bundle ${bundle}, and now ${now}; ${remedy}`);
   };
   for (const { before, after } of done.values()) {
     for (const { scores } of [before, after]) accept(scores?.bundle);

@@ -2,7 +2,6 @@
  * One answer of an edge under one version. It counts against the tenant's limits like any other, so
  * it waits where they say so. The numbers come from the receipt, which every answer has.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeJwt } from 'jose';
 import * as z from 'zod';
 import { Receipt } from '#shared/protocol/receipt.ts';
@@ -118,14 +117,30 @@ async function patiently(
       throw new Error(`${edge.url} refuses (${code}): ${message}`);
     }
     if (code === 'insufficient_quota') {
-      throw new Error(`${message}\n  run the same command later, and it goes on from here`);
+      throw new Error(`${message}\n  start it again later, and it goes on from here`);
     }
     const waitS = Number(answer.headers.get('retry-after') ?? 0);
     const isLimited = code === 'rate_limit_exceeded';
     const isWorthIt = (isLimited && waitS > 0) || tries <= MOST_RETRIES;
     if (!((isLimited || answer.status === 503) && isWorthIt)) return json;
-    await sleep(Math.min(Math.max(waitS, 1), MOST_WAIT_S) * 1000, undefined, { signal });
+    await pause(Math.min(Math.max(waitS, 1), MOST_WAIT_S) * 1000, signal);
   }
+}
+
+/** Rejects with the signal's reason as soon as it is aborted. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
 }
 
 /** What is not JSON, as of a proxy between, is a failure like others. */

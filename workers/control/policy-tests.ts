@@ -1,0 +1,53 @@
+/** A policy's own tests, under the levels above it. What goes live has to pass them. */
+import * as z from 'zod';
+import { runPolicyTests } from '#policies/run-policy-tests.ts';
+import type { Policy } from '#policies/schema.ts';
+import { PlimsollError } from '#shared/api/errors.ts';
+import type { Classifier } from '#shared/classify/classify.ts';
+import { SIGNALS } from '#shared/line/categories.ts';
+import { Action } from '#shared/line/line.ts';
+
+type Under = { classifier: Classifier; above: readonly Policy[] };
+
+export const PolicyTestsAnswer = z.strictObject({
+  object: z.literal('policy.tests'),
+  version: z.string(),
+  passed: z.boolean().describe('whether all have passed; a policy without tests passes'),
+  data: z.array(
+    z.strictObject({
+      name: z.string(),
+      prompt: z.string(),
+      passed: z.boolean(),
+      found: z.strictObject({
+        action: Action,
+        floor: z.number(),
+        budget: z.number().nullable(),
+        fires: z.array(z.enum(SIGNALS)).describe('the signals whose rules fire, in shadow or not'),
+      }),
+      failures: z.array(z.string()).describe('what was found and what was wanted'),
+    }),
+  ),
+});
+
+export function testPolicy(
+  { policy, version }: { policy: Policy; version: string },
+  { classifier, above }: Under,
+): z.infer<typeof PolicyTestsAnswer> {
+  const data = runPolicyTests(policy, classifier, { above }).map((result) => ({
+    ...result,
+    passed: result.failures.length === 0,
+  }));
+  return { object: 'policy.tests', version, passed: data.every(({ passed }) => passed), data };
+}
+
+/** Throws an error that names the first test that fails. */
+export function demandPolicyTests(policy: Policy, { classifier, above }: Under): void {
+  const failed = runPolicyTests(policy, classifier, { above }).filter(({ failures }) => failures.length > 0);
+  const [first] = failed;
+  if (first === undefined) return;
+  throw new PlimsollError(
+    'invalid_value',
+    `${failed.length} of the policy's own tests fail${failed.length > 1 ? ', the first of them' : ''}: '${first.name}': ${first.failures.join('; ')}.`,
+    { param: 'policy.tests' },
+  );
+}
