@@ -258,9 +258,11 @@ test('a version goes live only if it passes its own tests, under the levels abov
     );
   };
   const failures = ['floor: found 0.9, wanted at least 0.99'];
+  // The operator's rule fires, too.
+  const found = { action: 'mix', floor: 0.9, fires: ['violence', 'any_harm'] };
   expect(await run(failing)).toMatchObject({
     passed: false,
-    data: [{ name: 'a fight', passed: false, failures, found: { action: 'mix', floor: 0.9, fires: ['violence'] } }],
+    data: [{ name: 'a fight', passed: false, failures, found }],
   });
   expect(await run(await store(0.9))).toMatchObject({ passed: true, data: [{ passed: true, failures: [] }] });
   expect(await run((await tenant('tested')).policy_version)).toMatchObject({ passed: true, data: [] });
