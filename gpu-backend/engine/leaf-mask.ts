@@ -1,7 +1,7 @@
 /**
  * What a leaf of a grammar alone says about the tokens of a vocabulary. Of most tokens it knows
- * enough: they stay inside of it, or cannot begin there. The few that leave it (in JSON, tokens with
- * the quote that closes a string) depend on what surrounds it.
+ * enough: they stay inside of it, or cannot begin there. The few that leave it (in JSON, tokens
+ * with the quote that closes a string) depend on what surrounds it.
  */
 import type { Leaf } from '#shared/grammar/leaf.ts';
 import { TokenTrie } from './token-trie.ts';
