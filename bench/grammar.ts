@@ -10,6 +10,7 @@ import { bundleVocabulary } from '#gpu-backend/engine/bundle-vocabulary.ts';
 import { GrammarMasks } from '#gpu-backend/engine/grammar-masks.ts';
 import { openBundle } from '#gpu-backend/model/load-bundle.ts';
 import type { Grammar } from '#shared/grammar/grammar.ts';
+import { benchFirstMasks } from './first-masks.ts';
 import { median } from './harness/measure.ts';
 
 const PERSON = {
@@ -91,7 +92,8 @@ export async function benchGrammar({
     console.log(`| ${cells.join(' | ')} |`);
     measured[`${name}, a token, cold`] = median(all(cold));
   }
-  return measured;
+  const encode = (text: string) => bundle.tokenizer.encode(text);
+  return { ...measured, ...benchFirstMasks(vocabulary, { rounds, size, encode }) };
 }
 
 /** In milliseconds. */

@@ -11,6 +11,7 @@ import { collectGarbage } from './collect-garbage.ts';
 import { hostEngine } from './engine-host.ts';
 import type { FromEngine } from './engine-messages.ts';
 import { OnnxExperts } from './onnx-experts.ts';
+import { createMaskOf } from './token-mask.ts';
 import type { WorkerOptions } from './worker-engine.ts';
 
 // Only worker-engine.ts starts this file, with these options.
@@ -26,6 +27,7 @@ try {
   const bundle = { ...opened, config: { ...opened.config, max_position_embeddings } };
   const { id, manifest, routers, probe, digest, tokenizer } = bundle;
   const { logits } = routers;
+  const vocabulary = bundleVocabulary(bundle);
   hostEngine(
     port,
     {
@@ -35,7 +37,8 @@ try {
         prefixBytes: limits.prefixBytes,
         kvBytes: limits.kvBytes,
       }),
-      vocabulary: bundleVocabulary(bundle),
+      vocabulary,
+      maskOf: createMaskOf(vocabulary, { size: bundle.config.vocab_size, prepared: true }),
       info: {
         model: id,
         contextLength: max_position_embeddings,

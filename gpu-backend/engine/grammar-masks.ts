@@ -1,9 +1,8 @@
 /**
- * Which tokens may come next under a grammar. Of most tokens a thread's own leaf knows enough: they
- * stay inside of it, or cannot begin there. These are found once for each place in a leaf, whatever
- * surrounds it, and kept for all grammars. The few that leave the leaf (in JSON, tokens with the
- * quote that closes a string) are looked at in each state, from where the leaf ends. XGrammar calls
- * the two kinds context-independent and context-dependent (arXiv 2411.15100).
+ * Which tokens may come next under a grammar. What the leaves that it may be in say alone is found
+ * once for each place in a leaf, whatever surrounds it, and kept for all grammars (leaf-mask.ts).
+ * The few tokens that leave a leaf are looked at in each state, from where the leaf ends. XGrammar
+ * calls the two kinds context-independent and context-dependent (arXiv 2411.15100).
  */
 import { LRUCache } from 'lru-cache';
 import type { TokenMask } from '#shared/answer/token-mask.ts';
@@ -13,41 +12,34 @@ import { Automaton, ambiguous, type State, type Thread } from '#shared/grammar/a
 import { compileGrammar } from '#shared/grammar/compile-grammar.ts';
 import type { Grammar } from '#shared/grammar/grammar.ts';
 import { MOST_WORK, Work } from '#shared/grammar/work.ts';
+import { type LeafMask, leafMaskBytes, maskOfLeaf } from './leaf-mask.ts';
 import { TokenTrie } from './token-trie.ts';
+import { addLiterals, addTokens, type InLiteral, inLiteral } from './token-walk.ts';
 
-type LeafMask = {
-  /** The tokens that stay inside: as ids if they are few, else as bits. */
-  ids: Int32Array | null;
-  bits: Uint32Array | null;
-  /** What is left of the tokens that leave it, where its language ends; null: none does. */
-  leaving: TokenTrie | null;
-};
-
-/** More tokens are kept as bits. */
-const MOST_IDS = 512;
 /** For all grammars together. A mask of 49,152 tokens takes 6 KB. */
 const MOST_MASK_BYTES = 64 * 2 ** 20;
 const MOST_LEAF_BYTES = 64 * 2 ** 20;
 const MOST_GRAMMARS = 32;
 /** What those grammars took to compile, which bounds how large they are. */
 const MOST_GRAMMAR_WORK = 4 * MOST_WORK;
-/** Steps and threads of one mask: some tenths of a second, once for each state. */
-const MOST_MASK_WORK = 1_000_000;
+/**
+ * Steps and threads of one mask: at most some 50 ms, in which the engine draws for nobody. Once for
+ * each state. An object of 2,000 optional properties takes a third of it.
+ */
+const MOST_MASK_WORK = 150_000;
 /** So many nodes of the tree of tokens take as long as a step. */
 const VISITS = 20;
-/** About what a thread, a token that leaves a leaf, and a node of a tree of tokens take. */
-const BYTES = { thread: 32, token: 150, node: 20 };
+/** About what a thread takes. */
+const THREAD_BYTES = 32;
 
 export class GrammarMasks {
   readonly #vocabulary: Vocabulary;
   readonly #trie: TokenTrie;
   readonly #words: number;
-  /** Bytes of the longest token. */
-  readonly #reach: number;
   readonly #leafMasks = new LRUCache<string, LeafMask>({ maxSize: MOST_LEAF_BYTES, sizeCalculation: leafMaskBytes });
   readonly #masks = new LRUCache<State, Uint32Array>({
     maxSize: MOST_MASK_BYTES,
-    sizeCalculation: (bits, { threads }) => 64 + bits.byteLength + BYTES.thread * threads.length,
+    sizeCalculation: (bits, { threads }) => 64 + bits.byteLength + THREAD_BYTES * threads.length,
   });
   readonly #grammars = new LRUCache<string, Automaton>({ max: MOST_GRAMMARS, maxSize: MOST_GRAMMAR_WORK });
 
@@ -61,7 +53,16 @@ export class GrammarMasks {
     });
     this.#trie = new TokenTrie(entries);
     this.#words = Math.ceil(size / 32);
-    this.#reach = entries.reduce((most, { bytes }) => Math.max(most, bytes.length), 0);
+  }
+
+  /** Finds what all JSON has in common before an answer waits for it. */
+  prepare(): void {
+    const automaton = this.#automaton({ type: 'json_object' });
+    let state: State | null = automaton.start;
+    for (const byte of new TextEncoder().encode('{\n"":0, "":[],"":""')) {
+      if (state !== null) this.#maskOf(state, automaton);
+      state = state && automaton.step(state, byte);
+    }
   }
 
   /**
@@ -104,74 +105,42 @@ export class GrammarMasks {
     if (known !== undefined) return known;
     const until = automaton.work + MOST_MASK_WORK;
     const bits = new Uint32Array(this.#words);
+    const walk = { bits, automaton, until };
+    const literals: InLiteral[] = [];
     for (const thread of state.threads) {
-      const mask = this.#leafMask(thread, automaton);
+      const literal = inLiteral(thread);
+      if (literal !== null) {
+        literals.push(literal);
+        continue;
+      }
+      const { ids, bits: inside, leaving } = this.#leafMask(thread, automaton);
       if (automaton.work > until) throw ambiguous();
-      if (mask.bits !== null) for (let word = 0; word < bits.length; word++) bits[word]! |= mask.bits[word]!;
-      for (const id of mask.ids ?? []) bits[id >> 5]! |= 1 << (id & 31);
-      if (mask.leaving !== null) addTokens(mask.leaving, 0, { bits, automaton, until, state: automaton.after(thread) });
+      if (inside !== null) for (let word = 0; word < bits.length; word++) bits[word]! |= inside[word]!;
+      for (const id of ids ?? []) bits[id >> 5]! |= 1 << (id & 31);
+      if (leaving === null) {
+        // Where nothing comes after the leaf, no token goes beyond it.
+        if (thread.then !== null) addTokens(this.#trie, { state }, walk);
+        continue;
+      }
+      for (const { exit, nodes, rest } of leaving) {
+        const after = automaton.after(thread, exit);
+        for (const root of nodes) addTokens(this.#trie, { root, state: after }, walk);
+        addTokens(rest, { state: after }, walk);
+      }
     }
+    addLiterals(this.#trie, literals, walk);
     if (state.ends) for (const id of this.#vocabulary.eos) bits[id >> 5]! |= 1 << (id & 31);
     this.#masks.set(state, bits);
     return bits;
   }
 
   #leafMask({ leaf, at }: Thread, automaton: Automaton): LeafMask {
-    const key = leaf.maskKey(at, this.#reach);
+    const key = leaf.maskKey(at, this.#trie.reach);
     const known = this.#leafMasks.get(key);
     if (known !== undefined) return known;
-    const trie = this.#trie;
-    const ids: number[] = [];
-    const leaving: { bytes: Uint8Array; id: number }[] = [];
-    let visited = 0;
-    const visit = (node: number, state: number) => {
-      visited += trie.lastChild[node]! - trie.firstChild[node]!;
-      for (let child = trie.firstChild[node]!; child < trie.lastChild[node]!; child++) {
-        const next = leaf.step(state, trie.byte[child]!);
-        if (next < 0) continue;
-        for (let place = trie.firstId[child]!; place < trie.lastId[child]!; place++) ids.push(trie.ids[place]!);
-        if (leaf.accepts(next)) for (const one of trie.rest(child)) leaving.push(one);
-        if (leaf.goesOn(next)) visit(child, next);
-      }
-    };
-    visit(0, at);
+    const { mask, visited } = maskOfLeaf(this.#trie, { leaf, at, words: this.#words });
     automaton.work += Math.ceil(visited / VISITS);
-    const isLong = ids.length > MOST_IDS;
-    const mask: LeafMask = {
-      ids: isLong ? null : Int32Array.from(ids),
-      bits: isLong ? bitsOf(ids, this.#words) : null,
-      leaving: leaving.length === 0 ? null : new TokenTrie(leaving),
-    };
     this.#leafMasks.set(key, mask);
     return mask;
   }
-}
-
-function addTokens(
-  trie: TokenTrie,
-  node: number,
-  { bits, automaton, until, state }: { bits: Uint32Array; automaton: Automaton; until: number; state: State },
-): void {
-  for (let child = trie.firstChild[node]!; child < trie.lastChild[node]!; child++) {
-    const next = automaton.step(state, trie.byte[child]!);
-    if (automaton.work > until) throw ambiguous();
-    if (next === null) continue;
-    for (let place = trie.firstId[child]!; place < trie.lastId[child]!; place++) {
-      const id = trie.ids[place]!;
-      bits[id >> 5]! |= 1 << (id & 31);
-    }
-    addTokens(trie, child, { bits, automaton, until, state: next });
-  }
-}
-
-function leafMaskBytes({ ids, bits, leaving }: LeafMask, key: string): number {
-  const tokens = (ids?.byteLength ?? 0) + (bits?.byteLength ?? 0);
-  const trie = leaving === null ? 0 : BYTES.token * leaving.ids.length + BYTES.node * leaving.byte.length;
-  return 200 + 2 * key.length + tokens + trie;
-}
-
-function bitsOf(ids: readonly number[], words: number): Uint32Array {
-  const bits = new Uint32Array(words);
-  for (const id of ids) bits[id >> 5]! |= 1 << (id & 31);
-  return bits;
 }

@@ -5,7 +5,7 @@
  * length keeps coming back to a few.
  */
 import { PlimsollError } from '#shared/api/errors.ts';
-import type { Leaf } from './leaf.ts';
+import { type Leaf, LiteralLeaf } from './leaf.ts';
 import { Rule } from './rule.ts';
 
 /** Where a rule goes on once what it has called is over. */
@@ -25,10 +25,15 @@ export type State = {
   readonly ends: boolean;
   /** By byte: the next state, null if there is none. */
   readonly next: Map<number, State | null>;
+  /** Of a state with many threads, once it is stepped from: those that a byte may concern. */
+  byByte?: ReadonlyMap<number, readonly Thread[]>;
 };
 
+/** With more threads, a state sorts those in literals by their next byte. */
+const FEW_THREADS = 8;
+
 /** Then it forgets those it knows. Those in use stay as they are. */
-const MOST_KNOWN = 10_000;
+const MOST_KNOWN = 20_000;
 const MOST_KNOWN_THREADS = 500_000;
 /** More ways to read one text at once are not followed: alternatives in each other multiply. */
 const MOST_THREADS = 4_000;
@@ -37,13 +42,14 @@ const MOST_PLACES = 20_000;
 
 export class Automaton {
   readonly start: State;
-  readonly #frames = new Map<string, Frame>();
-  readonly #threads = new Map<string, Thread>();
+  readonly #frames = new Map<Rule, Map<number | string, Frame>>();
+  readonly #threads = new Map<Leaf, Map<number | string, Thread>>();
   readonly #states = new Map<string, State>();
-  readonly #after = new Map<Frame, State>();
-  readonly #leaves = new Map<Leaf, number>();
+  readonly #after = new Map<Frame, State[]>();
   readonly #over: State = { threads: [], ends: true, next: new Map() };
-  #count = 0;
+  #count = 1;
+  /** Frames and threads that it knows, and threads of the states that it knows. */
+  #known = 0;
   #knownThreads = 0;
   /** How much it has done so far: threads and places in rules that it went through. */
   work = 0;
@@ -64,10 +70,11 @@ export class Automaton {
     this.work++;
     const known = state.next.get(byte);
     if (known !== undefined) return known;
-    this.work += state.threads.length;
+    const threads = concerned(state, byte);
+    this.work += threads.length;
     this.#forgetMany();
     const reading = new Reading(this);
-    for (const { leaf, at, then } of state.threads) {
+    for (const { leaf, at, then } of threads) {
       const to = leaf.step(at, byte);
       if (to >= 0) reading.go(leaf, to, then);
     }
@@ -76,63 +83,81 @@ export class Automaton {
     return next;
   }
 
-  /** The state once a thread's leaf is over. */
-  after({ then }: Thread): State {
+  /** The state once a thread's leaf is over, by this exit of it. */
+  after({ then }: Thread, exit: number): State {
     if (then === null) return this.#over;
-    const known = this.#after.get(then);
+    const known = this.#after.get(then)?.[exit];
     if (known !== undefined) return known;
     this.#forgetMany();
     const reading = new Reading(this);
-    reading.leave(then);
+    reading.leave(then, exit);
     const state = this.#stateOf(reading);
-    this.#after.set(then, state);
+    const byExit = this.#after.get(then) ?? [];
+    byExit[exit] = state;
+    this.#after.set(then, byExit);
     return state;
   }
 
   frame(rule: Rule, state: number, parent: Frame | null): Frame {
-    const key = `${rule.number}/${state}/${parent?.number}`;
-    return this.#known(this.#frames, key, () => ({ number: this.#count++, rule, state, parent }));
+    const known = mapOf(this.#frames, rule);
+    const key = pair(state, parent?.number ?? 0);
+    let frame = known.get(key);
+    if (frame === undefined) {
+      frame = { number: this.#count++, rule, state, parent };
+      known.set(key, frame);
+      this.#known++;
+    }
+    return frame;
   }
 
   thread(leaf: Leaf, at: number, then: Frame | null): Thread {
-    let number = this.#leaves.get(leaf);
-    if (number === undefined) {
-      number = this.#leaves.size;
-      this.#leaves.set(leaf, number);
+    const known = mapOf(this.#threads, leaf);
+    const key = pair(at, then?.number ?? 0);
+    let thread = known.get(key);
+    if (thread === undefined) {
+      thread = { number: this.#count++, leaf, at, then };
+      known.set(key, thread);
+      this.#known++;
     }
-    const key = `${number}/${at}/${then?.number}`;
-    return this.#known(this.#threads, key, () => ({ number: this.#count++, leaf, at, then }));
+    return thread;
   }
 
   #stateOf({ threads, ends }: Reading): State {
     const sorted = [...threads].sort((a, b) => a.number - b.number);
     const key = `${ends} ${sorted.map(({ number }) => number).join()}`;
-    return this.#known(this.#states, key, () => {
+    let state = this.#states.get(key);
+    if (state === undefined) {
+      state = { threads: sorted, ends, next: new Map() };
+      this.#states.set(key, state);
       this.#knownThreads += sorted.length;
-      return { threads: sorted, ends, next: new Map() };
-    });
+    }
+    return state;
   }
 
   /** Not while it reads: what it has seen would look new. */
   #forgetMany(): void {
-    const known = [this.#frames, this.#threads, this.#states];
-    if (known.every(({ size }) => size < MOST_KNOWN) && this.#knownThreads < MOST_KNOWN_THREADS) return;
-    for (const each of known) each.clear();
-    this.#after.clear();
+    if (this.#known < MOST_KNOWN && this.#states.size < MOST_KNOWN && this.#knownThreads < MOST_KNOWN_THREADS) return;
+    for (const each of [this.#frames, this.#threads, this.#states, this.#after]) each.clear();
+    this.#known = 0;
     this.#knownThreads = 0;
     // Else the start would keep all that was ever reached from it.
     this.start.next.clear();
     this.#over.next.clear();
   }
-
-  #known<T>(map: Map<string, T>, key: string, make: () => T): T {
-    const known = map.get(key);
-    if (known !== undefined) return known;
-    const made = make();
-    map.set(key, made);
-    return made;
-  }
 }
+
+function mapOf<K, V>(maps: Map<K, Map<number | string, V>>, key: K): Map<number | string, V> {
+  let map = maps.get(key);
+  if (map === undefined) {
+    map = new Map();
+    maps.set(key, map);
+  }
+  return map;
+}
+
+const HALF = 2 ** 26;
+/** Two numbers as one key. */
+const pair = (a: number, b: number): number | string => (a < HALF && b < HALF ? a * HALF + b : `${a}/${b}`);
 
 /** Collects the threads of one state. Its size has a bound, and so has the work. */
 class Reading {
@@ -170,18 +195,44 @@ class Reading {
     this.#count();
     if (leaf.goesOn(at)) this.threads.add(thread);
     if (this.threads.size > MOST_THREADS) throw ambiguous();
-    if (leaf.accepts(at)) this.leave(then);
+    if (leaf.accepts(at)) this.leave(then, leaf.exit(at));
   }
 
-  leave(then: Frame | null): void {
-    if (then === null) this.ends = true;
-    else this.enter(then.rule, then.state, then.parent);
+  /** @param exit of the leaf that is over */
+  leave(then: Frame | null, exit = 0): void {
+    if (then === null) {
+      this.ends = true;
+      return;
+    }
+    const { rule, state, parent } = then;
+    this.enter(rule, rule.states[state]!.branches?.[exit] ?? state, parent);
   }
 
   #count(): void {
     this.#automaton.work++;
     if (++this.#places > MOST_PLACES) throw ambiguous();
   }
+}
+
+/** The threads that a byte may take further, and perhaps others. */
+function concerned(state: State, byte: number): readonly Thread[] {
+  if (state.threads.length <= FEW_THREADS) return state.threads;
+  state.byByte ??= sorted(state.threads);
+  return state.byByte.get(byte) ?? state.byByte.get(-1)!;
+}
+
+/** By their next byte those in literals, and with them all others, which are also under -1. */
+function sorted(threads: readonly Thread[]): Map<number, Thread[]> {
+  const others = threads.filter(({ leaf }) => !(leaf instanceof LiteralLeaf));
+  const byByte = new Map([[-1, others]]);
+  for (const thread of threads) {
+    if (!(thread.leaf instanceof LiteralLeaf)) continue;
+    const byte = thread.leaf.rest(thread.at)[0]!;
+    const those = byByte.get(byte);
+    if (those === undefined) byByte.set(byte, [...others, thread]);
+    else those.push(thread);
+  }
+  return byByte;
 }
 
 /** Of one answer: its grammar can be read, but not this text. */

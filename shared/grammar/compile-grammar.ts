@@ -29,7 +29,7 @@ export function compileGrammar(
   try {
     const rule = sequenceRule([
       ...(dropsFirstSpace ? [choiceRule([new LiteralLeaf(''), new LiteralLeaf(' ')])] : []),
-      symbolOf(grammar, { depth: 0, work }),
+      symbolOf(grammar, { depth: 0, work, schemas: new Map() }),
     ]);
     if (!prune(rule, work)) throw new GrammarError('allows no text at all');
     return rule;
@@ -41,17 +41,18 @@ export function compileGrammar(
   }
 }
 
-type Context = { depth: number; work: Work };
+/** `schemas`: the rules of those that were read already, by their text. */
+type Context = { depth: number; work: Work; schemas: Map<string, Rule> };
 
-function symbolOf(grammar: Grammar, { depth, work }: Context): Part {
-  const inside = { depth: depth + 1, work };
+function symbolOf(grammar: Grammar, { depth, work, schemas }: Context): Part {
+  const inside = { depth: depth + 1, work, schemas };
   work.spend(1);
   if (depth > MOST_DEPTH) throw new GrammarError(`has more than ${MOST_DEPTH} grammars in each other`);
   switch (grammar.type) {
     case 'json_object':
-      return schemaRule(ANY_OBJECT, work);
+      return schemaOf(ANY_OBJECT, inside);
     case 'json_schema':
-      return schemaRule(grammar.schema, work);
+      return schemaOf(grammar.schema, inside);
     case 'literal':
       return new LiteralLeaf(grammar.text);
     case 'text':
@@ -67,6 +68,15 @@ function symbolOf(grammar: Grammar, { depth, work }: Context): Part {
   }
 }
 
+function schemaOf(text: string, { work, schemas }: Context): Rule {
+  let rule = schemas.get(text);
+  if (rule === undefined) {
+    rule = schemaRule(text, work);
+    schemas.set(text, rule);
+  }
+  return rule;
+}
+
 type Triggered = Extract<Grammar, { type: 'triggered' }>;
 
 function triggeredRule({ triggers, text, between, least, most }: Triggered, inside: Context): Rule {
@@ -74,11 +84,10 @@ function triggeredRule({ triggers, text, between, least, most }: Triggered, insi
   if (text && between !== '') throw new GrammarError('has free text, so nothing else stands between two calls');
   const words = triggers.map(({ begin }) => begin);
   const free = text ? textWithout(words) : null;
-  const calls = triggers.flatMap(({ begin, body }, i): Part[] => {
-    const until = text ? textUntil(i, words) : new LiteralLeaf(begin);
-    return until === null ? [] : [sequenceRule([until, symbolOf(body, inside)])];
-  });
-  const call = choiceRule(calls);
+  const bodies = triggers.map(({ body }) => symbolOf(body, inside));
+  const call = text
+    ? callInText(words, bodies)
+    : choiceRule(words.map((begin, i) => sequenceRule([new LiteralLeaf(begin), bodies[i]!])));
   const next = between === '' ? call : sequenceRule([new LiteralLeaf(between), call]);
   const rule = new Rule();
   const end = rule.state();
@@ -91,5 +100,18 @@ function triggeredRule({ triggers, text, between, least, most }: Triggered, insi
     if (count >= least) mayEnd(at);
   }
   if (most === null) rule.read(at, next, at);
+  return rule;
+}
+
+/** Free text up to the first of these words, and the body that belongs to it. */
+function callInText(words: readonly string[], bodies: readonly Part[]): Rule {
+  const { leaf, exits } = textUntil(words);
+  const rule = new Rule();
+  const end = rule.state();
+  rule.accept(end);
+  const branches = rule.branch(0, leaf, exits.length);
+  for (const [exit, ended] of exits.entries()) {
+    for (const word of ended) rule.read(branches[exit]!, bodies[word]!, end);
+  }
   return rule;
 }

@@ -10,6 +10,8 @@ export interface Leaf {
   /** The state after this byte; -1 if the byte may not come. */
   step(state: number, byte: number): number;
   accepts(state: number): boolean;
+  /** By which of its exits an accepting state leaves it, from 0. Most leaves have one. */
+  exit(state: number): number;
   /** Whether any byte may come. */
   goesOn(state: number): boolean;
   /**
@@ -30,12 +32,21 @@ export class LiteralLeaf implements Leaf {
     this.#bytes = new TextEncoder().encode(text);
   }
 
+  /** The bytes that are still to come. */
+  rest(state: number): Uint8Array {
+    return this.#bytes.subarray(state);
+  }
+
   step(state: number, byte: number): number {
     return this.#bytes[state] === byte ? state + 1 : -1;
   }
 
   accepts(state: number): boolean {
     return state === this.#bytes.length;
+  }
+
+  exit(): number {
+    return 0;
   }
 
   goesOn(state: number): boolean {
@@ -55,21 +66,29 @@ export class TableLeaf implements Leaf {
   readonly #columns: number;
   readonly #table: Int32Array;
   readonly #accepting: Uint8Array;
+  readonly #exits: Uint16Array | null;
   readonly #goesOn: Uint8Array;
 
   /**
    * @param table [states, columns]: the next state, or -1
    * @param columnOf the column of each byte
+   * @param exits by state, of those that accept
    */
   constructor(
     id: string,
-    { columnOf, table, accepting }: { columnOf: Uint8Array; table: Int32Array; accepting: Uint8Array },
+    {
+      columnOf,
+      table,
+      accepting,
+      exits = null,
+    }: { columnOf: Uint8Array; table: Int32Array; accepting: Uint8Array; exits?: Uint16Array | null },
   ) {
     this.id = id;
     this.#columnOf = columnOf;
     this.#columns = table.length / accepting.length;
     this.#table = table;
     this.#accepting = accepting;
+    this.#exits = exits;
     this.#goesOn = accepting.map((_, state) => {
       const row = table.subarray(state * this.#columns, (state + 1) * this.#columns);
       return row.some((next) => next >= 0) ? 1 : 0;
@@ -82,6 +101,10 @@ export class TableLeaf implements Leaf {
 
   accepts(state: number): boolean {
     return this.#accepting[state] === 1;
+  }
+
+  exit(state: number): number {
+    return this.#exits === null ? 0 : this.#exits[state]!;
   }
 
   goesOn(state: number): boolean {

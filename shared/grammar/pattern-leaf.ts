@@ -229,7 +229,7 @@ function intersect(a: Table, b: Table, work: Work): Table {
 }
 
 /** Without the states from which no end can be reached; null if the start is one. */
-export function trim({ columnOf, table, accepting }: Table): Table | null {
+function trim({ columnOf, table, accepting }: Table): Table | null {
   const columns = table.length / accepting.length;
   const before: number[][] = Array.from(accepting, () => []);
   for (let i = 0; i < table.length; i++) if (table[i]! >= 0) before[table[i]!]!.push(Math.floor(i / columns));

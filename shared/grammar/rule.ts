@@ -12,14 +12,12 @@ type RuleState = {
   /** States that it may go on as, without reading. */
   skips: number[];
   accepting: boolean;
+  /** After a leaf with several exits: where each of them leads. Nothing else is in such a state. */
+  branches?: readonly number[];
 };
-
-let rules = 0;
 
 /** State 0 is the start. */
 export class Rule {
-  /** Tells rules apart. */
-  readonly number = rules++;
   states: RuleState[] = [{ edges: [], skips: [], accepting: false }];
 
   state(): number {
@@ -30,6 +28,14 @@ export class Rule {
   read(from: number, symbol: Part, to = this.state()): number {
     this.states[from]!.edges.push({ symbol, to });
     return to;
+  }
+
+  /** Reads a leaf with several exits. Returns the state after each. */
+  branch(from: number, leaf: Leaf, exits: number): number[] {
+    const at = this.read(from, leaf);
+    const branches = Array.from({ length: exits }, () => this.state());
+    this.states[at]!.branches = branches;
+    return branches;
   }
 
   skip(from: number, to: number): void {
@@ -73,10 +79,10 @@ export function prune(root: Rule, work: Work): boolean {
   }
   for (const rule of all) {
     const alive = endingStates(rule, ends, work);
-    rule.states = rule.states.map(({ edges, skips, accepting }) => ({
+    rule.states = rule.states.map(({ edges, skips, ...rest }) => ({
+      ...rest,
       edges: edges.filter(({ symbol, to }) => alive.has(to) && isEnding(symbol, ends)),
       skips: skips.filter((to) => alive.has(to)),
-      accepting,
     }));
   }
   return ends.has(root);
@@ -87,12 +93,19 @@ const isEnding = (symbol: Part, ends: ReadonlySet<Rule>) => !(symbol instanceof 
 /** The states from which a rule can end, if these other rules can. */
 function endingStates(rule: Rule, ends: ReadonlySet<Rule>, work: Work): Set<number> {
   const before: number[][] = Array.from(rule.states, () => []);
-  for (const [from, { edges, skips }] of rule.states.entries()) {
-    work.spend(2 + edges.length + skips.length);
+  for (const [from, { edges, skips, branches = [] }] of rule.states.entries()) {
+    work.spend(2 + edges.length + skips.length + branches.length);
     for (const { symbol, to } of edges) if (isEnding(symbol, ends)) before[to]!.push(from);
     for (const to of skips) before[to]!.push(from);
+    for (const to of branches) before[to]!.push(from);
   }
   const alive = new Set([...rule.states.keys()].filter((state) => rule.states[state]!.accepting));
-  for (const state of alive) for (const earlier of before[state]!) alive.add(earlier);
+  for (const state of alive) {
+    for (const earlier of before[state]!) {
+      // The leaf may leave by any of its exits, so all of them have to lead to an end.
+      const { branches } = rule.states[earlier]!;
+      if (branches === undefined || branches.every((to) => alive.has(to))) alive.add(earlier);
+    }
+  }
   return alive;
 }

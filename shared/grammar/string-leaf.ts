@@ -77,6 +77,13 @@ function stepInside(place: number, byte: number): number {
   }
 }
 
+/** By place and byte: the next place; -1 if the byte may not come. The quotes are in it, too. */
+const NEXT = Int8Array.from({ length: PLACES * 256 }, (_, i) => {
+  const [place, byte] = [i >> 8, i & 255];
+  if (byte === 0x22 && (place === BEFORE || place === BODY)) return place === BEFORE ? BODY : AFTER;
+  return stepInside(place, byte);
+});
+
 /** The texts that it may not be, in JSON without quotes, as a tree of bytes. Node 0 is none. */
 class Excluded {
   readonly next: Map<number, number>[] = [new Map(), new Map()];
@@ -107,6 +114,8 @@ export class StringLeaf implements Leaf {
   readonly #most: number;
   readonly #excluded: Excluded;
   readonly #excludes: string;
+  /** Any string. */
+  readonly #isPlain: boolean;
 
   /**
    * Some text must be left: with `excluded`, `max` is Infinity.
@@ -124,19 +133,22 @@ export class StringLeaf implements Leaf {
     this.#max = max;
     this.#most = max === Infinity ? min : max;
     this.#excluded = new Excluded(excluded);
-    this.start = this.#state({ count: 0, node: 1, place: BEFORE });
+    this.#isPlain = min === 0 && max === Infinity && excluded.length === 0;
+    this.start = this.#state({ count: 0, node: excluded.length === 0 ? 0 : 1, place: BEFORE });
   }
 
   step(state: number, byte: number): number {
-    const { count, node, place } = this.#parts(state);
-    if (place === BEFORE) return byte === 0x22 ? this.#state({ count, node, place: BODY }) : -1;
-    const to = node === 0 ? 0 : (this.#excluded.next[node]!.get(byte) ?? 0);
-    if (place === BODY && byte === 0x22) {
+    const place = state % PLACES;
+    const next = NEXT[(place << 8) | byte]!;
+    // Nothing but the place counts.
+    if (next < 0 || this.#isPlain) return next;
+    const { count, node } = this.#parts(state);
+    if (place === BEFORE) return this.#state({ count, node, place: next });
+    if (next === AFTER) {
       if (count < this.#min || this.#excluded.ends.has(node)) return -1;
       return this.#state({ count, node: 0, place: AFTER });
     }
-    const next = stepInside(place, byte);
-    if (next < 0) return -1;
+    const to = node === 0 ? 0 : (this.#excluded.next[node]!.get(byte) ?? 0);
     // A character counts when it begins.
     if (place !== BODY) return this.#state({ count, node: to, place: next });
     if (count >= this.#max) return -1;
@@ -144,7 +156,11 @@ export class StringLeaf implements Leaf {
   }
 
   accepts(state: number): boolean {
-    return this.#parts(state).place === AFTER;
+    return state % PLACES === AFTER;
+  }
+
+  exit(): number {
+    return 0;
   }
 
   goesOn(state: number): boolean {
@@ -162,6 +178,7 @@ export class StringLeaf implements Leaf {
     return (count * this.#excluded.next.length + node) * PLACES + place;
   }
 
+  /** Without texts to look for, the node stays 0. */
   #parts(state: number): { count: number; node: number; place: number } {
     const rest = Math.floor(state / PLACES);
     const nodes = this.#excluded.next.length;

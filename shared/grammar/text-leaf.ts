@@ -4,7 +4,6 @@
  */
 import { GrammarError } from './grammar-error.ts';
 import { type Leaf, TableLeaf } from './leaf.ts';
-import { type Table, trim } from './pattern-leaf.ts';
 
 const MOST_STATES = 8_000;
 
@@ -21,7 +20,7 @@ export function textWithout(words: readonly string[], { notFirst = null }: { not
   const table = Int32Array.from(next.flat(), (to) => (found[to]!.size > 0 ? -1 : to));
   const accepting = Uint8Array.from(found, (here) => (here.size > 0 ? 0 : 1));
   const id = `text without ${JSON.stringify(words)}`;
-  if (notFirst === null) return new TableLeaf(id, { columnOf, table: cut(table, columns), accepting });
+  if (notFirst === null) return new TableLeaf(id, { columnOf, table, accepting });
   // All states twice: before anything but white space has come, and after it.
   const columnsOf = (text: string) => new Set([...text].map((char) => columnOf[char.charCodeAt(0)]!));
   const refused = columnsOf(notFirst);
@@ -34,33 +33,39 @@ export function textWithout(words: readonly string[], { notFirst = null }: { not
   const later = table.map((to) => (to < 0 ? -1 : to + found.length));
   return new TableLeaf(`${id}, not first ${JSON.stringify(notFirst)}`, {
     columnOf,
-    table: cut(Int32Array.from([...first, ...later]), columns),
+    table: Int32Array.from([...first, ...later]),
     accepting: Uint8Array.from([...accepting, ...accepting]),
   });
 }
 
 /**
- * Any text up to the first place where one of `words` ends, if it is this one. null: another one
- * always ends before it.
+ * Any text up to the first place where one of `words` ends. It has an exit for each set of words
+ * that may end there together: a word, and those that it ends with. A word in which another one
+ * ends earlier is in none.
  */
-export function textUntil(word: number, words: readonly string[]): Leaf | null {
-  const { next, found, columnOf, columns } = search(words);
-  const ends = next.flatMap((row, from) =>
-    row.map((to) => (found[from]!.size > 0 || (found[to]!.size > 0 && !found[to]!.has(word)) ? -1 : to)),
-  );
-  const table: Table = {
-    columnOf,
-    table: cut(Int32Array.from(ends), columns),
-    accepting: Uint8Array.from(found, (here) => (here.has(word) ? 1 : 0)),
-  };
-  const trimmed = trim(table);
-  return trimmed && new TableLeaf(`text until ${word} ${JSON.stringify(words)}`, trimmed);
+export function textUntil(words: readonly string[]): { leaf: Leaf; exits: readonly (readonly number[])[] } {
+  const { next, found, columnOf } = search(words);
+  const isEnd = found.map((here) => here.size > 0);
+  const table = Int32Array.from(next.flatMap((row, from) => (isEnd[from] ? row.map(() => -1) : row)));
+  const reached = new Set([0]);
+  const exitOf = new Map<string, number>();
+  const exits: number[][] = [];
+  const exitAt = new Uint16Array(found.length);
+  for (const state of reached) {
+    if (!isEnd[state]) for (const to of next[state]!) reached.add(to);
+    else {
+      const ended = [...found[state]!].sort((a, b) => a - b);
+      const key = ended.join();
+      if (!exitOf.has(key)) exitOf.set(key, exits.push(ended) - 1);
+      exitAt[state] = exitOf.get(key)!;
+    }
+  }
+  const leaf = new TableLeaf(`text until ${JSON.stringify(words)}`, {
+    ...{ columnOf, table, exits: exitAt },
+    accepting: Uint8Array.from(isEnd, Number),
+  });
+  return { leaf, exits };
 }
-
-const cut = (table: Int32Array, columns: number) => {
-  if (table.length > MOST_STATES * columns) throw new GrammarError('has too much text to look for');
-  return table;
-};
 
 /**
  * For each state and column the next state, and which words end there.
@@ -82,6 +87,7 @@ function search(words: readonly string[], { apart = '' }: { apart?: string } = {
       let to = children[at]!.get(column);
       if (to === undefined) {
         to = children.push(new Map()) - 1;
+        if (to > MOST_STATES) throw new GrammarError('has too much text to look for');
         found.push(new Set());
         children[at]!.set(column, to);
       }

@@ -46,10 +46,18 @@ describe('another key for', () => {
     ['a stop string', asked({ stop: ['x'] })],
     ['another temperature', asked({ temperature: 0.1 })],
     ['another top_p', asked({ top_p: 0.9 })],
+    ['a grammar', asked({ grammar: { type: 'json_object' } })],
     ['a penalty', asked({ repetition_penalty: 1.1 })],
     ["what a token's experts say", asked({ expert_logprobs: true })],
   ])('%s', async (_name, changes) => {
     expect(await keyOf(changes)).not.toBe(await keyOf());
+  });
+
+  test('each grammar, and each order of its properties', async () => {
+    const ofSchema = (schema: string) => keyOf(asked({ grammar: { type: 'json_schema', schema } }));
+    const schemas = ['{"properties":{"a":{},"b":{}}}', '{"properties":{"b":{},"a":{}}}', '{"properties":{"a":{}}}'];
+    const keys = await Promise.all([...schemas.map(ofSchema), keyOf(asked({ grammar: { type: 'json_object' } }))]);
+    expect(new Set(keys).size).toBe(4);
   });
 
   test('another draw secret, where anything is drawn', async () => {

@@ -17,6 +17,7 @@ import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Caller } from '../request/tenant-directory.ts';
 import { classifyText, listCategories, rounded, WORK_BETWEEN_PAUSES } from './classify-text.ts';
 import { createPacer } from './pace.ts';
+import { verdictUnread } from './verdict-unread.ts';
 
 /** Each one takes about two kilobytes: most of it is what the classifier found. */
 const MAX_DECISIONS = 2_000;
@@ -64,7 +65,6 @@ export function createDecide(classifier: Classifier): Decide {
     const text = [...promptTexts({ messages, tools }), ...(spelled.text === '' ? [] : [spelled.text])].join('\n');
     const found = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
     const { failed } = found;
-    // What a grammar may force and nobody has read is as good as a text beyond what is read.
     const signals = spelled.isUnread ? { ...found.signals, unread: 1 } : found.signals;
     // Most requests ask for no bounds of their own, and joining costs as much as all the rest here.
     const isAsked = floor !== LOOSEST.floor || budget !== LOOSEST.budget;
@@ -73,7 +73,7 @@ export function createDecide(classifier: Classifier): Decide {
       categories: listCategories(signals),
       unread: rounded(signals.unread),
       uncertain: rounded(signals.uncertain),
-      verdict: compile(policy, signals, { mode }),
+      verdict: spelled.isUnread ? verdictUnread(policy, { mode }) : compile(policy, signals, { mode }),
       policy,
       signals,
       secondLook: secondLookOf(policy),

@@ -2,11 +2,25 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { grammarDigest } from '#shared/protocol/grammar-digest.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
-import { type EdgeUnderTest, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
+import { sha256 } from '../local/seed-demo-tenants.ts';
+import { type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 
 let under: EdgeUnderTest;
 beforeAll(async () => {
   under = await startEdgeUnderTest();
+  const refuses = { action: 'refuse', ramp: { from: 0.5, full: 0.9 } };
+  const prices = { floor: 0.5, ramp: { from: 0, full: 1 } };
+  for (const [id, policy] of [
+    ['no-grammar', { floor: 0, budget: null, shaping: { grammar: false } }],
+    ['prices-unread', { floor: 0, budget: 20, categories: { violence: refuses, unread: prices } }],
+  ] as const) {
+    const put = await fetch(`${under.edge.url}/admin/v1/tenants/${id}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${OPERATOR_KEY}` },
+      body: JSON.stringify({ name: id, policy, keys: [{ id: 'main', sha256: sha256(`pk-${id}`) }] }),
+    });
+    expect(put.status, await put.text()).toBe(200);
+  }
 });
 afterAll(() => under.dispose());
 beforeEach(() => {
@@ -149,6 +163,59 @@ test('what a schema can make an answer say is classified like the prompt', async
   ]) {
     expect(most(await asked(withSchema(schema))), JSON.stringify(schema)).toBeGreaterThan(0.5);
   }
+});
+
+describe('a grammar is a 400 that names its field', () => {
+  test.each([
+    ['response_format', withSchema(SCHEMA)],
+    ['response_format', { response_format: { type: 'json_object' } }],
+    ['guided_json', { guided_json: SCHEMA }],
+    ['structured_outputs', { structured_outputs: { json_object: true } }],
+  ])('%s, in the mode edge', async (param, more) => {
+    const error = await refused({ ...more, plimsoll: { mode: 'edge' } });
+    expect(error).toMatchObject({ param, code: 'unsupported_value' });
+    expect(error.message).toMatch(/not supported in the mode "edge"/);
+  });
+
+  test.each([
+    ['response_format', withSchema(SCHEMA)],
+    ['response_format', { response_format: { type: 'json_object' } }],
+    ['guided_json', { guided_json: SCHEMA }],
+    ['structured_outputs', { structured_outputs: { json: SCHEMA } }],
+  ])('%s, where the policy says shaping.grammar: false', async (param, more) => {
+    const answer = await post(under.edge, '/v1/chat/completions', ask(more), 'pk-no-grammar');
+    const { error } = (await answer.json()) as { error: { message: string; param: string; code: string } };
+    expect(answer.status, JSON.stringify(error)).toBe(400);
+    expect(error).toMatchObject({ param, code: 'unsupported_value' });
+    expect(error.message).toMatch(/not allowed by the tenant's policy \(shaping\.grammar\)/);
+    expect(under.backends[0]!.seen).toEqual([]);
+  });
+
+  test('and free text is answered there', async () => {
+    const answer = await post(
+      under.edge,
+      '/v1/chat/completions',
+      ask({ response_format: { type: 'text' } }),
+      'pk-no-grammar',
+    );
+    expect(answer.status, await answer.text()).toBe(200);
+  });
+});
+
+test('where a policy refuses what it reads, what a schema may force unread is refused, whatever unread costs', async () => {
+  const together = { type: 'string', allOf: [{ pattern: '^k.l.$' }, { pattern: '^.i.l$' }] };
+  const answer = await post(under.edge, '/v1/chat/completions', ask(withSchema(together)), 'pk-prices-unread');
+  const { error } = (await answer.json()) as { error: { message: string; code: string } };
+  expect(error.code, JSON.stringify(error)).toBe('policy_refused');
+  expect(error.message).toMatch(/beyond what is read/);
+  expect(under.backends[0]!.seen).toEqual([]);
+  const read = await post(
+    under.edge,
+    '/v1/chat/completions',
+    ask(withSchema({ type: 'string', pattern: '^k.l.$' })),
+    'pk-prices-unread',
+  );
+  expect(read.status, await read.text()).toBe(200);
 });
 
 test('what a schema may force without being read counts as unread', async () => {
