@@ -1,4 +1,4 @@
-/** The console's pool, with a backend that registers: a process of its own over a scripted engine. */
+/** The console's pool, with a backend that registers: a process over a scripted engine. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';

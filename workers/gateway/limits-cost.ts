@@ -26,7 +26,7 @@ const MESSAGE_TOKENS = 16;
 export const NO_MODEL = 'unknown';
 
 export type Cost = {
-  /** What is served under this name; `NO_MODEL` if nothing is, so that no client fills our books. */
+  /** What is served under this name; `NO_MODEL` if nothing is: no client fills our books. */
   model: string;
   /** The most tokens of the prompt. */
   prompt: number;
