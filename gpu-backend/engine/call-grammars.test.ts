@@ -74,8 +74,8 @@ async function draw(grammar: Grammar, { seed, likes = [], fails = false, maxToke
   return { text, drawn, finish: end.finish_reason };
 }
 
-function read(syntax: ToolSyntax, text: string) {
-  const parser = new ToolCallParser(syntax, { names: Object.keys(SCHEMAS) });
+function read(syntax: ToolSyntax, text: string, { alone = false } = {}) {
+  const parser = new ToolCallParser(syntax, { names: Object.keys(SCHEMAS), alone });
   const calls: { name: string; arguments: string }[] = [];
   let content = '';
   for (const event of [...parser.push(text), ...parser.end()]) {
@@ -147,6 +147,30 @@ describe.each(ToolSyntax.options)('%s', (syntax) => {
     }
     expect(called).toBeGreaterThan(5);
     expect(said).toBeGreaterThan(5);
+  });
+
+  test('an answer that may call or has a format is one of the two', async () => {
+    const { open } = SYNTAX_MARKS[syntax];
+    // Its texts may say what looks like a call.
+    const schema = { type: 'array', items: { enum: [1, `${open}{"name":"f","arguments":{}}`] }, maxItems: 3 };
+    const isOfFormat = new Ajv2020().compile(schema);
+    const otherwise: Grammar = { type: 'json_schema', schema: JSON.stringify(schema) };
+    const found = { called: 0, said: 0 };
+    for (const seed of SEEDS) {
+      const grammar = callGrammar(syntax, { functions, forced: false, single: true, otherwise });
+      const { text, finish } = await draw(grammar, { seed, likes: seed % 2 === 0 ? idsOf(open) : [] });
+      if (finish !== 'stop') continue;
+      const { calls, content } = read(syntax, text, { alone: true });
+      expectFitting(calls, text);
+      if (content === '') found.called += calls.length;
+      else {
+        found.said++;
+        expect(calls).toEqual([]);
+        expect(isOfFormat(JSON.parse(content)), text).toBe(true);
+      }
+    }
+    expect(found.called).toBeGreaterThan(5);
+    expect(found.said).toBeGreaterThan(5);
   });
 
   test('the safety expert alone is held to it, once the other has failed', async () => {

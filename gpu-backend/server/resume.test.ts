@@ -14,6 +14,7 @@ import { IdBytes } from '#shared/protocol/ids-digest.ts';
 import { verifyReceipt } from '#shared/protocol/receipt.ts';
 import { importFrameKey, type ResumeState } from '#shared/protocol/resume.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { callGrammar } from '#shared/tools/call-grammar.ts';
 import { DEFAULT_LIMITS } from '../engine/engine.ts';
 import { startLocalEngine } from '../engine/local-engine.ts';
 import { type Script, ScriptedExperts } from '../engine/scripted-experts.ts';
@@ -121,6 +122,20 @@ const cases: [string, Case][] = [
           type: 'json_schema',
           schema: '{"type":"object","properties":{"a":{"type":"string","maxLength":9}},"required":["a"]}',
         },
+      },
+      line: { budget: 4 },
+    },
+  ],
+  [
+    'a call that is forced, in the middle of it',
+    {
+      body: {
+        max_tokens: 60,
+        grammar: callGrammar('mistral', {
+          functions: [{ name: 'f', arguments: { type: 'json_schema', schema: '{"enum":[{"a":"€"},{"a":"⚓"}]}' } }],
+          forced: true,
+          single: true,
+        }),
       },
       line: { budget: 4 },
     },

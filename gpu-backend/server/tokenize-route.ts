@@ -10,6 +10,7 @@ import type { Context } from 'hono';
 import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { promptBytes } from '#shared/protocol/prompt-texts.ts';
 import {
   type Detokenized,
   TokenizerWork,
@@ -39,8 +40,7 @@ export function tokenizerWorker(
   { tokenizer, renderChat }: Pick<BundleHead, 'tokenizer' | 'renderChat'>,
   contextLength: number,
 ): TokenizerWorker {
-  const refuseTooLong = (texts: readonly string[], param: string) => {
-    const bytes = utf8Bytes(texts);
+  const refuseTooLong = (bytes: number, param: string) => {
     const fewest = fewestTokens(bytes, tokenizer.maxTokenBytes);
     if (fewest >= contextLength) throw contextLengthExceeded(fewest, contextLength, { atLeast: true });
     // Some vocabularies have a token of hundreds of bytes, and then that bounds nothing.
@@ -54,14 +54,12 @@ export function tokenizerWorker(
   };
   const plain = (work: Exclude<TokenizerWork, { kind: 'ids' }>): number[] => {
     if (work.kind === 'text') {
-      refuseTooLong([work.text], 'prompt');
+      refuseTooLong(utf8Bytes([work.text]), 'prompt');
       return tokenizer.encode(work.text);
     }
-    refuseTooLong(
-      work.messages.map(({ content }) => content),
-      'messages',
-    );
-    return renderChat(work.messages, { addGenerationPrompt: work.generation_prompt });
+    const { messages, tools = [] } = work;
+    refuseTooLong(promptBytes({ messages, tools }), 'messages');
+    return renderChat(messages, { addGenerationPrompt: work.generation_prompt, tools });
   };
   return (work) => {
     if (work.kind === 'ids') {

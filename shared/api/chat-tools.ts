@@ -69,6 +69,10 @@ export function offeredTools({
   return tool_choice === 'none' ? [] : (tools ?? []);
 }
 
+/** The same, as the model is told: whether arguments have to fit is nothing that it learns. */
+export const toldTools = (chat: Parameters<typeof offeredTools>[0]): Tool[] =>
+  offeredTools(chat).map(({ strict: _, ...tool }) => tool);
+
 /** What came before tools, and its successor. */
 const LEGACY = { functions: 'tools', function_call: 'tool_choice' };
 export const LEGACY_FIELDS = Object.keys(LEGACY);

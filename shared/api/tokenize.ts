@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { ChatRequest } from './chat-request.ts';
+import { Tools } from './chat-tools.ts';
 import { PlimsollError } from './errors.ts';
 import { parseRequest } from './invalid-request.ts';
 import { repaired, wellFormed } from './well-formed.ts';
@@ -25,6 +26,7 @@ const TextToTokenize = z.strictObject({
 const ChatToTokenize = z.strictObject({
   model,
   messages: ChatRequest.shape.messages,
+  tools: Tools.nullish().describe('as the model would be told of them'),
   add_generation_prompt: z.boolean().default(true),
   add_special_tokens: z.boolean().default(false).describe('around what the chat template has written'),
   return_token_strs: strings,
@@ -55,7 +57,6 @@ const UNSUPPORTED = {
   continue_final_message: false,
   chat_template: null,
   chat_template_kwargs: {},
-  tools: [],
   media_io_kwargs: {},
   mm_processor_kwargs: {},
 } as const;

@@ -67,14 +67,13 @@ export type HeldCalls = {
   forced: boolean;
   /** Whether at most one call may be made. */
   single: boolean;
-  /** The field that asks for it, and what would not. */
-  param: string;
-  unheld: string;
+  /** The field that asks for it, and what would not. null: none does. */
+  asked: { param: string; unheld: string } | null;
 };
 
 /**
- * The calls that an answer has to be held to; null if nothing has. An answer that may call
- * functions, none of them strict, is not held: its calls are read as they come.
+ * The calls that a grammar has to say something of; null if an answer may have none. If no field
+ * asks for it, calls are read as they come, unless something else is asked of the answer.
  */
 export function heldCalls({ tools, tool_choice: choice, parallel_tool_calls: parallel }: AskedTools): HeldCalls | null {
   const { mode, names } = readChoice(choice ?? 'auto');
@@ -86,9 +85,12 @@ export function heldCalls({ tools, tool_choice: choice, parallel_tool_calls: par
   // Of a function that is named, OpenAI makes exactly one call.
   const isNamed = typeof choice === 'object' && choice !== null && 'name' in choice;
   const held = { functions, forced, single: isNamed || parallel === false };
-  if (forced || names !== null) return { ...held, param: 'tool_choice', unheld: '"auto" or "none"' };
+  if (forced || names !== null) return { ...held, asked: { param: 'tool_choice', unheld: '"auto" or "none"' } };
   const strict = functions.find((tool) => tool.strict);
-  return strict === undefined ? null : { ...held, param: `tools[${strict.index}].function.strict`, unheld: 'false' };
+  return {
+    ...held,
+    asked: strict === undefined ? null : { param: `tools[${strict.index}].function.strict`, unheld: 'false' },
+  };
 }
 
 /** names: the only functions that may be called; null: any. */

@@ -3,7 +3,7 @@
  * receipt's `prompt_digest`. So whoever checks a receipt writes it again with this same code.
  */
 import type { ChatRequest } from '#shared/api/chat-request.ts';
-import { offeredTools } from '#shared/api/chat-tools.ts';
+import { toldTools } from '#shared/api/chat-tools.ts';
 import type { RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import { PLAIN_SAMPLING, type Sampling } from '#shared/api/sampling.ts';
 import { lesser } from '#shared/line/order.ts';
@@ -64,10 +64,9 @@ export function generateBody(
   };
 }
 
-/** Whether arguments have to fit is nothing that a model is told. */
 function toldOf(asked: Asked): Pick<GenerateBody, 'tools'> {
-  const offered = offeredTools(asked);
-  return offered.length === 0 ? {} : { tools: offered.map(({ strict: _, ...tool }) => tool) };
+  const tools = toldTools(asked);
+  return tools.length === 0 ? {} : { tools };
 }
 
 /** The most tokens that the client wants of each answer; null if it does not say. */

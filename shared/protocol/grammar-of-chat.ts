@@ -16,6 +16,8 @@ export type AskedGrammar = {
   spells: Grammar;
   /** Schemas in it that have fields of their own. */
   parts: readonly { grammar: Grammar; param: string }[];
+  /** Whether calls stand at the start of an answer, behind a mark, or nowhere. */
+  alone: boolean;
 };
 
 /**
@@ -27,7 +29,7 @@ export type AskedGrammar = {
 export function grammarOfChat(chat: ChatRequest, { syntax }: { syntax: ToolSyntax | null }): AskedGrammar | null {
   const format = formatOfChat(chat);
   const held = heldCalls(chat);
-  const asked = held !== null && (held.forced || format === null) ? callsOf(held, syntax) : format;
+  const asked = held === null || (held.asked === null && format === null) ? format : callsOf(held, { format, syntax });
   if (asked !== null && chat.allowed_token_ids != null) {
     throw new PlimsollError(
       'invalid_value',
@@ -40,9 +42,12 @@ export function grammarOfChat(chat: ChatRequest, { syntax }: { syntax: ToolSynta
 
 /** The field that holds a request's answer to a grammar; null if none does. */
 export const grammarField = (chat: ChatRequest): string | null =>
-  heldCalls(chat)?.param ?? formatOfChat(chat)?.param ?? null;
+  heldCalls(chat)?.asked?.param ?? formatOfChat(chat)?.param ?? null;
 
-function callsOf({ functions, forced, single, param, unheld }: HeldCalls, syntax: ToolSyntax | null): AskedGrammar {
+function callsOf(
+  { functions, forced, single, asked }: HeldCalls,
+  { format, syntax }: { format: AskedGrammar | null; syntax: ToolSyntax | null },
+): AskedGrammar {
   // Whoever asks is told so elsewhere; here, nothing may go unheld.
   if (syntax === null) throw new Error('the syntax of calls is not known');
   const parts = functions.flatMap(({ parameters, index, fits }) => {
@@ -51,13 +56,16 @@ function callsOf({ functions, forced, single, param, unheld }: HeldCalls, syntax
   });
   const schemas = new Map(parts.map(({ index, grammar }) => [index, grammar]));
   const held = functions.map(({ name, index }) => ({ name, arguments: schemas.get(index) ?? ANY_OBJECT }));
+  // An answer that has to call has no other form.
+  const otherwise = forced ? null : format;
+  const spells = held.flatMap((one): Grammar[] => [{ type: 'literal', text: one.name }, one.arguments]);
   return {
-    grammar: callGrammar(syntax, { functions: held, forced, single }),
-    ...{ param, unheld, parts },
-    spells: {
-      type: 'sequence',
-      parts: held.flatMap((one): Grammar[] => [{ type: 'literal', text: one.name }, one.arguments]),
-    },
+    grammar: callGrammar(syntax, { functions: held, forced, single, otherwise: otherwise?.grammar ?? null }),
+    param: asked?.param ?? format!.param,
+    unheld: asked?.unheld ?? format!.unheld,
+    spells: { type: 'sequence', parts: [...spells, ...(otherwise === null ? [] : [otherwise.grammar])] },
+    parts: [...parts, ...(otherwise === null ? [] : [otherwise])],
+    alone: otherwise !== null,
   };
 }
 
@@ -69,7 +77,7 @@ function formatOfChat(chat: ChatRequest): AskedGrammar | null {
   const asked: AskedGrammar[] = [];
   const add = (param: string, grammar: Grammar) => {
     const unheld = param === 'response_format' ? '{"type":"text"}' : 'the field left out';
-    asked.push({ ...{ grammar, param, unheld }, spells: grammar, parts: [] });
+    asked.push({ ...{ grammar, param, unheld }, spells: grammar, parts: [], alone: false });
   };
   if (format?.type === 'json_object') add('response_format', ANY_OBJECT);
   if (format?.type === 'json_schema') {

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import { MAX_MESSAGES } from '#shared/api/chat-messages.ts';
 import { MAX_IDS } from '#shared/api/tokenize.ts';
+import { MAX_TOOLS, Tool } from '#shared/api/tool-calls.ts';
 import { wellFormed } from '#shared/api/well-formed.ts';
 import { type BodyOrder, signBodyOrder, verifyBodyOrder } from './body-order.ts';
 import { derivedKey } from './derived-key.ts';
@@ -24,6 +25,8 @@ export const TokenizerWork = z.discriminatedUnion('kind', [
     kind: z.literal('chat'),
     model,
     messages: z.array(Message).min(1).max(MAX_MESSAGES),
+    /** What the model is told that it may call. Left out: nothing. */
+    tools: z.array(Tool).min(1).max(MAX_TOOLS).optional(),
     generation_prompt: z.boolean(),
     special,
     strings,

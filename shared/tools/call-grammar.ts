@@ -52,6 +52,8 @@ type Syntax = {
   forced: (calls: Calls) => Grammar;
   /** An answer that says something, calls something, or both. */
   free: (calls: Calls) => Grammar;
+  /** Calls and nothing else, behind a mark. */
+  marked: (calls: Calls) => Grammar;
 };
 
 const HERMES_END = `\n${SYNTAX_MARKS.hermes.close}`;
@@ -72,13 +74,22 @@ const mistralNamed = ({ functions }: Calls): Grammar =>
 const llamaCalls = ({ functions, single }: Calls): Grammar =>
   callsAlone(BEGIN, fromName(functions, { key: 'parameters', end: '' }), { single, between: '; ' });
 
+const hermesCalls = ({ functions, single }: Calls): Grammar =>
+  callsAlone(`${SYNTAX_MARKS.hermes.open}\n${BEGIN}`, fromName(functions, { key: 'arguments', end: HERMES_END }), {
+    single,
+    between: '\n',
+  });
+
+const mistralCalls = (calls: Calls): Grammar =>
+  oneOf([
+    sequence(literal(MISTRAL_MARK), mistralList(calls)),
+    callsAlone(MISTRAL_MARK, mistralNamed(calls), { single: calls.single, between: '' }),
+  ]);
+
 const SYNTAXES: Readonly<Record<ToolSyntax, Syntax>> = {
   hermes: {
-    forced: ({ functions, single }) =>
-      callsAlone(`${SYNTAX_MARKS.hermes.open}\n${BEGIN}`, fromName(functions, { key: 'arguments', end: HERMES_END }), {
-        single,
-        between: '\n',
-      }),
+    forced: hermesCalls,
+    marked: hermesCalls,
     free: ({ functions, single }) =>
       callsInText(
         SYNTAX_MARKS.hermes.open,
@@ -88,6 +99,7 @@ const SYNTAXES: Readonly<Record<ToolSyntax, Syntax>> = {
   },
   llama3: {
     forced: llamaCalls,
+    marked: (calls) => sequence(literal(LLAMA_MARK), llamaCalls(calls)),
     // A call needs no mark where an answer begins, so nothing else may begin like one.
     free: (calls) =>
       oneOf([
@@ -99,11 +111,8 @@ const SYNTAXES: Readonly<Record<ToolSyntax, Syntax>> = {
       ]),
   },
   mistral: {
-    forced: (calls) =>
-      oneOf([
-        sequence(literal(MISTRAL_MARK), mistralList(calls)),
-        callsAlone(MISTRAL_MARK, mistralNamed(calls), { single: calls.single, between: '' }),
-      ]),
+    forced: mistralCalls,
+    marked: mistralCalls,
     free: (calls) => callsInText(MISTRAL_MARK, oneOf([mistralList(calls), mistralNamed(calls)]), calls),
   },
 };
@@ -111,7 +120,14 @@ const SYNTAXES: Readonly<Record<ToolSyntax, Syntax>> = {
 /**
  * @param functions those that may be called, at least one
  * @param forced whether the answer is calls and nothing else
+ * @param otherwise what it is if it calls nothing, where that is not free text. Then it begins with
+ *   a mark if it calls something, and the parser has to know (`alone`)
  */
-export function callGrammar(syntax: ToolSyntax, { forced, ...calls }: Calls & { forced: boolean }): Grammar {
-  return forced ? SYNTAXES[syntax].forced(calls) : SYNTAXES[syntax].free(calls);
+export function callGrammar(
+  syntax: ToolSyntax,
+  { forced, otherwise = null, ...calls }: Calls & { forced: boolean; otherwise?: Grammar | null },
+): Grammar {
+  const { forced: onlyCalls, marked, free } = SYNTAXES[syntax];
+  if (forced) return onlyCalls(calls);
+  return otherwise === null ? free(calls) : oneOf([marked(calls), otherwise]);
 }

@@ -8,8 +8,8 @@ const NAMES = ['get_weather', 'f'];
 
 type Read = { content: string; calls: { name: string; arguments: string }[] };
 
-function read(syntax: ToolSyntax, pieces: readonly string[]): Read {
-  const parser = new ToolCallParser(syntax, { names: NAMES });
+function read(syntax: ToolSyntax, pieces: readonly string[], alone = false): Read {
+  const parser = new ToolCallParser(syntax, { names: NAMES, alone });
   const out: Read = { content: '', calls: [] };
   const take = (events: ToolEvent[]) => {
     for (const event of events) {
@@ -107,6 +107,28 @@ describe('takes what is no call for content, character for character', () => {
       content: '<tool_call><tool_call>{"x"</tool_call>',
       calls: [call('f', '{}')],
     });
+  });
+});
+
+describe('where calls stand alone, an answer that does not begin with a mark has none', () => {
+  const readAlone = (syntax: ToolSyntax, text: string) =>
+    [[text], text.split('')].map((pieces) => read(syntax, pieces, true));
+  test.each<[ToolSyntax, string]>([
+    ['hermes', '{"a": "<tool_call>{\\"name\\": \\"f\\"}</tool_call>", "b": " <tool_call>{"}'],
+    ['hermes', '"<tool_call>{"name": "f"}'],
+    ['llama3', '{"name": "f", "parameters": {}}'],
+    ['llama3', '{"a": "<|python_tag|>{"name": "f", "parameters": {}}'],
+    ['mistral', '["[TOOL_CALLS][", "f[ARGS]{}"]'],
+    ['mistral', '[[TOOL_CALLS]f{}'],
+  ])('%s: %s', (syntax, text) => {
+    for (const found of readAlone(syntax, text)) expect(found).toEqual({ content: text, calls: [] });
+  });
+  test.each<[ToolSyntax, string]>([
+    ['hermes', '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'],
+    ['llama3', '<|python_tag|>{"name": "f", "parameters": {"a": 1}}'],
+    ['mistral', '[TOOL_CALLS]f[ARGS]{"a": 1}'],
+  ])('%s: %s is one', (syntax, text) => {
+    for (const found of readAlone(syntax, text)) expect(found).toEqual({ content: '', calls: [call('f', '{"a": 1}')] });
   });
 });
 

@@ -33,6 +33,7 @@ function beginsMark(text: string): boolean {
 export class ToolCallParser {
   readonly #marks: SyntaxMarks;
   readonly #names: ReadonlySet<string>;
+  readonly #alone: boolean;
   #place: Place = 'content';
   /** What may turn out to be content or a part of a call. */
   #held = '';
@@ -49,10 +50,15 @@ export class ToolCallParser {
   #calls = 0;
   #events: ToolEvent[] = [];
 
-  /** @param names of the functions that there are: a call without marks has to be of one of them */
-  constructor(syntax: ToolSyntax, { names }: { names: Iterable<string> }) {
-    this.#marks = SYNTAX_MARKS[syntax];
+  /**
+   * @param names of the functions that there are: a call without marks has to be of one of them
+   * @param alone whether an answer that does not begin with a mark has no calls at all
+   */
+  constructor(syntax: ToolSyntax, { names, alone = false }: { names: Iterable<string>; alone?: boolean }) {
+    const marks = SYNTAX_MARKS[syntax];
+    this.#marks = alone ? { ...marks, bare: false } : marks;
     this.#names = new Set(names);
+    this.#alone = alone;
   }
 
   /** How many calls have begun. */
@@ -92,7 +98,10 @@ export class ToolCallParser {
   #inContent(character: string): void {
     const rest = this.#held.trimStart();
     const { open, bare } = this.#marks;
-    if (rest === open) this.#place = 'opened';
+    if (this.#alone && this.#hasBegun && this.#calls === 0) {
+      this.#say(this.#held);
+      this.#held = '';
+    } else if (rest === open) this.#place = 'opened';
     else if (bare && !this.#hasBegun && BARE.test(this.#held)) this.#beginCall(character, this.#names);
     else if (!open.startsWith(rest)) this.#sayUpTo(character);
   }

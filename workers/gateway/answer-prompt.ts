@@ -129,7 +129,7 @@ export function createPromptAnswerer({ decide, pool, classifierVersion, timeouts
     const members = speakingMembers(all, speaking);
     refuseTooLong(members, { ...asked, tools: offeredTools(asked) });
     const cost = await costOf(asked, { members, maxTokensOfPolicy: caller.policy.limits.max_tokens });
-    const reads = syntax && readsTools(asked, { syntax, requestId: c.var.requestId });
+    const reads = syntax && readsTools(asked, { syntax, requestId: c.var.requestId, alone: grammar?.alone ?? false });
     return { asked, caller, trace, cost, members, listMembers, syntax, grammar, spelled, reads, bundle };
   }
 

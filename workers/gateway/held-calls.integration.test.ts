@@ -42,8 +42,8 @@ beforeEach(() => {
 const CITY = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] };
 const tool = (name: string, more: object = { parameters: CITY }) => ({ type: 'function', function: { name, ...more } });
 const WEATHER = tool('get_weather');
-const TIME_SCHEMA = { $defs: { zone: { enum: ['UTC'] } }, properties: { zone: { $ref: '#/$defs/zone' } } };
-const TIME = tool('get_time', { parameters: TIME_SCHEMA });
+const TIMES = { $defs: { zone: { enum: ['UTC'] } }, properties: { zone: { $ref: '#/$defs/zone' } } };
+const TIME = tool('get_time', { parameters: TIMES });
 const ask = (more: object = {}) => ({
   model: 'scripted',
   messages: [{ role: 'user', content: 'How is the weather in Oslo?' }],
@@ -71,14 +71,14 @@ async function refused(more: object, key?: string) {
 const schema = (value: object): Grammar => ({ type: 'json_schema', schema: JSON.stringify(value) });
 const OBJECT: Grammar = { type: 'json_object' };
 const weather = (written: Grammar = schema(CITY)) => ({ name: 'get_weather', arguments: written });
-const time = (written: Grammar = schema({ ...TIME_SCHEMA, type: 'object' })) => ({
+const time = (written: Grammar = schema({ ...TIMES, type: 'object' })) => ({
   name: 'get_time',
   arguments: written,
 });
 
 describe('what the backend is asked to hold the answer to', () => {
   const strict = [tool('get_weather', { parameters: CITY, strict: true }), TIME];
-  const both = [weather(), time(schema({ ...TIME_SCHEMA, type: 'object' }))];
+  const both = [weather(), time()];
   test.each<[string, object, Parameters<typeof callGrammar>[1]]>([
     ['required', { tool_choice: 'required' }, { functions: both, forced: true, single: false }],
     [
@@ -106,6 +106,21 @@ describe('what the backend is asked to hold the answer to', () => {
       'a strict function, one call',
       { tools: strict, tool_choice: 'auto', parallel_tool_calls: false },
       { functions: [weather(), time(OBJECT)], forced: false, single: true },
+    ],
+    [
+      'no strict function, beside a format',
+      { response_format: { type: 'json_object' } },
+      { functions: [weather(OBJECT), time(OBJECT)], forced: false, single: false, otherwise: OBJECT },
+    ],
+    [
+      'a strict function, beside a format',
+      { tools: strict, response_format: { type: 'json_schema', json_schema: { name: 'a', schema: CITY } } },
+      { functions: [weather(), time(OBJECT)], forced: false, single: false, otherwise: schema(CITY) },
+    ],
+    [
+      'required, beside a format',
+      { tool_choice: 'required', response_format: { type: 'json_object' } },
+      { functions: both, forced: true, single: false },
     ],
     [
       'a function without parameters',
@@ -276,6 +291,14 @@ describe('what the calls can be made to say', () => {
     expect(await unreadOf({ tool_choice: 'required' })).toBe(1);
     expect(await unreadOf({})).toBe(0);
   });
+});
+
+test('beside a format, what looks like a call in a text of it is none', async () => {
+  const text = `{"a": "${'<tool_call>{\\"name\\": \\"get_weather\\", \\"arguments\\": {}}</tool_call>'}"}`;
+  under.backends[0]!.says = () => text.match(/.{1,3}/gsu) ?? [];
+  const { choices } = await completion({ response_format: { type: 'json_object' } });
+  expect(choices[0]).toMatchObject({ finish_reason: 'stop', message: { content: text } });
+  expect(choices[0].message).not.toHaveProperty('tool_calls');
 });
 
 test('with a seed, the choice of tools makes another answer: none is given again for another choice', async () => {

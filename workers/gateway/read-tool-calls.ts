@@ -17,6 +17,8 @@ export type ReadsTools = {
   names: readonly string[];
   /** Whether only the first call counts. */
   single: boolean;
+  /** Whether an answer that does not begin with a mark has no calls at all. */
+  alone: boolean;
   /** What the ids of the calls begin with. No two answers have the same. */
   idPrefix: string;
 };
@@ -24,12 +26,12 @@ export type ReadsTools = {
 /** How a request's answer is read; null if it offers no tools. */
 export function readsTools(
   chat: Pick<ChatRequest, 'tools' | 'tool_choice' | 'parallel_tool_calls'>,
-  { syntax, requestId }: { syntax: ToolSyntax; requestId: string },
+  { syntax, requestId, alone }: { syntax: ToolSyntax; requestId: string; alone: boolean },
 ): ReadsTools | null {
   const names = offeredTools(chat).map(({ name }) => name);
   if (names.length === 0) return null;
   const idPrefix = requestId.replace(/^req_/, 'call_');
-  return { syntax, names, single: chat.parallel_tool_calls === false, idPrefix };
+  return { syntax, names, single: chat.parallel_tool_calls === false, alone, idPrefix };
 }
 
 /** The same answer, its calls apart from what it says. */
@@ -40,10 +42,10 @@ export function withToolCalls(answer: BegunAnswer, reads: ReadsTools): BegunAnsw
 /** One of a request's answers. */
 type Reading = { parser: ToolCallParser; text: string };
 
-async function* readCalls(events: AnswerEvents, { syntax, names, single, idPrefix }: ReadsTools): AnswerEvents {
+async function* readCalls(events: AnswerEvents, { syntax, names, single, alone, idPrefix }: ReadsTools): AnswerEvents {
   const readings: Reading[] = [];
   const readingOf = (choice: number) => {
-    readings[choice] ??= { parser: new ToolCallParser(syntax, { names }), text: '' };
+    readings[choice] ??= { parser: new ToolCallParser(syntax, { names, alone }), text: '' };
     return readings[choice];
   };
   const deltasOf = (found: readonly ToolEvent[], { text: _, ...about }: TextDelta): TextDelta[] => {

@@ -32,6 +32,11 @@ describe('/tokenize', () => {
     ['a conversation', { messages }, { tokens: [...HI, 62], count: 3 }],
     ['without the beginning of an answer', { messages, add_generation_prompt: false }, { tokens: HI }],
     ['with the names of its tokens', { prompt: 'Hi', return_token_strs: true }, { token_strs: ['<bos>', 'H', 'i'] }],
+    [
+      'with tools, as the model would be told of them',
+      { messages, tools: [{ type: 'function', function: { name: 'f', strict: true } }] },
+      { tokens: [...Buffer.from('f|Hi>')] },
+    ],
     ['with what asks for nothing', { messages, tools: [], chat_template: null, return_token_strs: null }, { count: 3 }],
   ])('%s', async (_name, body, expected) => {
     for (const named of [{ model: 'scripted' }, {}]) {
@@ -49,7 +54,8 @@ describe('/tokenize', () => {
     ['both', { prompt: 'Hi', messages }, 400, 'invalid_value', 'prompt'],
     ['several texts', { prompt: ['Hi'] }, 400, 'invalid_type', 'prompt'],
     ['another template', { messages, chat_template: '{{ x }}' }, 400, 'unsupported_parameter', 'chat_template'],
-    ['tools', { messages, tools: [{}] }, 400, 'unsupported_parameter', 'tools'],
+    ['tools of a text', { prompt: 'Hi', tools: [{}] }, 400, 'unknown_parameter', 'tools'],
+    ['a tool that is none', { messages, tools: [{}] }, 400, 'missing_required_parameter', 'tools[0].type'],
     ['an open end', { messages, continue_final_message: true }, 400, 'unsupported_parameter', 'continue_final_message'],
     ['a typo', { prompt: 'Hi', add_special_token: true }, 400, 'unknown_parameter', 'add_special_token'],
     ['an unknown model', { model: 'gpt-9', prompt: 'Hi' }, 404, 'model_not_found', 'model'],

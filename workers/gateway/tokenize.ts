@@ -4,6 +4,7 @@
  * limits on requests, and where there is none, against a bound of the isolate (free-work.ts).
  */
 import type * as z from 'zod';
+import { toldTools } from '#shared/api/chat-tools.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { parseRequest } from '#shared/api/invalid-request.ts';
 import {
@@ -67,7 +68,12 @@ export function detokenize(pool: BackendPool, free: FreeWork) {
 function workOf(asked: TokenizeRequest, model: string): TokenizerWork {
   const common = { model, special: asked.add_special_tokens, strings: asked.return_token_strs };
   if ('prompt' in asked) return { ...common, kind: 'text', text: asked.prompt };
-  return { ...common, kind: 'chat', messages: asked.messages, generation_prompt: asked.add_generation_prompt };
+  const tools = toldTools(asked);
+  return {
+    ...{ ...common, kind: 'chat', messages: asked.messages, generation_prompt: asked.add_generation_prompt },
+    // Backends of earlier versions know none.
+    ...(tools.length > 0 && { tools }),
+  };
 }
 
 /**

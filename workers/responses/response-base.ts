@@ -40,7 +40,9 @@ export function responseBase(request: ResponsesRequest, { id, store }: { id: str
 function formatOf({ text }: ResponsesRequest): ResponseObject['text']['format'] {
   const format = text?.format ?? { type: 'text' as const };
   if (format.type !== 'json_schema') return format;
-  return { ...format, description: format.description ?? null, strict: format.strict ?? false };
+  const { description, ...rest } = format;
+  // OpenAI has no null here.
+  return { ...rest, ...(description != null && { description }), strict: format.strict ?? false };
 }
 
 /** What a client calls its own users and prompts. */

@@ -28,7 +28,11 @@ export async function scriptedTokenizer(
     return JSON.stringify({ text } satisfies Detokenized);
   }
   const end = work.kind === 'chat' && work.generation_prompt ? '>' : '';
-  const text = work.kind === 'text' ? work.text : work.messages.map(({ content }) => content).join('|') + end;
+  const said =
+    work.kind === 'chat'
+      ? [...(work.tools ?? []).map(({ name }) => name), ...work.messages.map(({ content }) => content)]
+      : [];
+  const text = work.kind === 'text' ? work.text : said.join('|') + end;
   const ids = [...(work.special ? [BOS] : []), ...Buffer.from(text)];
   const stringOf = (id: number) => (id === BOS ? '<bos>' : String.fromCharCode(id));
   const strings = work.strings ? ids.map(stringOf) : null;
