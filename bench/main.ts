@@ -26,6 +26,7 @@ import { benchLimits } from './limits.ts';
 import { benchModels } from './models.ts';
 import { benchRemote } from './remote.ts';
 import { benchResumeCost } from './resume-cost.ts';
+import { benchScaling } from './scaling.ts';
 import { benchSecondLook } from './second-look.ts';
 import { benchSoak } from './soak.ts';
 import { benchSpeculation } from './speculation.ts';
@@ -51,6 +52,7 @@ type Flags = {
   shape: ShapeName;
   only: readonly RowName[] | null;
   out: string | null;
+  docs: string | null;
   requests: number;
   streams: number;
   cases: number;
@@ -81,6 +83,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   models: benchModels,
   remote: benchRemote,
   'resume-cost': benchResumeCost,
+  scaling: benchScaling,
   'second-look': benchSecondLook,
   engine: benchEngine,
   soak: benchSoak,
@@ -92,7 +95,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, cached decisions and answers, a real model’s memory and start, drafts, and experts on llama.cpp; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, what a deployment costs as it grows, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, cached decisions and answers, a real model’s memory and start, drafts, and experts on llama.cpp; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
@@ -125,13 +128,15 @@ const program = new Command('bench')
     `rows of the engine’s table, separated by commas: ${ROW_NAMES.join(', ')} (default: all)`,
     parseRows,
   )
-  .option('--out <file>', 'where to put the engine’s raw results, as JSON');
+  .option('--out <file>', 'where to put the engine’s raw results, as JSON')
+  .option('--docs <dir>', 'where scaling keeps its figures and its picture, as in docs/scaling');
 await program.parseAsync();
-type Given = Omit<Flags, 'sizes' | 'buckets' | 'only' | 'out' | 'kinds'> & {
+type Given = Omit<Flags, 'sizes' | 'buckets' | 'only' | 'out' | 'docs' | 'kinds'> & {
   sizes?: string;
   buckets?: string;
   only?: RowName[];
   out?: string;
+  docs?: string;
   kinds?: KindName[];
 };
 const {
@@ -139,10 +144,11 @@ const {
   buckets = DEFAULT_BUCKETS,
   only = null,
   out = null,
+  docs = null,
   kinds = null,
   ...flags
 } = program.opts<Given>();
-const parsed: Flags = { ...flags, only, out, kinds, sizes: parseSizes(sizes), buckets: parseBuckets(buckets) };
+const parsed: Flags = { ...flags, only, out, docs, kinds, sizes: parseSizes(sizes), buckets: parseBuckets(buckets) };
 
 const ratios: Record<string, number> = {};
 /** A part of `training`, which can be measured alone. */

@@ -14,10 +14,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadBundleHead } from '#gpu-backend/model/load-bundle.ts';
+import { type Line, leastSquares } from './harness/least-squares.ts';
 import type { LiveMemory } from './harness/live-memory.ts';
 import { canMeasureMemory, memoryOf } from './harness/process-memory.ts';
 import { type ServedBackend, serveBackend } from './harness/serve-model.ts';
-import { type Line, leastSquares } from './least-squares.ts';
 import { soakProgress } from './soak-progress.ts';
 import { type SoakOutcome, soakRequest } from './soak-requests.ts';
 

@@ -37,6 +37,7 @@ export type ServedBackend = Served & {
  * `quiet`: its log is thrown away. `prefixBytes`: memory for kept prefixes. By default it keeps
  * none, so that a prompt that comes again is read again. `speculation`: it may read ahead where a
  * text repeats itself. `reportsMemory`: it can be asked for its live memory.
+ * `env`: more settings, by variable.
  */
 export async function serveBackend(
   bundle: string,
@@ -47,6 +48,7 @@ export async function serveBackend(
     prefixBytes = 0,
     speculation = true,
     reportsMemory = false,
+    env = {},
   }: {
     model: string;
     context: number;
@@ -54,6 +56,7 @@ export async function serveBackend(
     prefixBytes?: number;
     speculation?: boolean;
     reportsMemory?: boolean;
+    env?: Readonly<Record<string, string>>;
   },
 ): Promise<ServedBackend> {
   const { receiptPrivateJwk } = await receiptKeys();
@@ -66,6 +69,7 @@ export async function serveBackend(
       PLIMSOLL_DIRECTIVE_SECRET: SECRET,
       PLIMSOLL_DRAW_SECRET: DRAW_SECRET,
       PLIMSOLL_RECEIPT_PRIVATE_JWK: JSON.stringify(receiptPrivateJwk),
+      ...env,
     },
     stdio: ['ignore', 'pipe', quiet ? 'ignore' : 'inherit', ...(reportsMemory ? (['ipc'] as const) : [])],
   });
