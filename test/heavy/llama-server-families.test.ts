@@ -16,7 +16,7 @@ import { TINY_FAMILIES, TINY_FAMILY_NAMES } from '#gpu-backend/model/fixtures/ti
 import { openBundle } from '#gpu-backend/model/load-bundle.ts';
 import { writeBundle } from '#gpu-backend/model/write-bundle.ts';
 import { installLlamaServer, LlamaServer } from '../llama-server.ts';
-import { farthestRow } from '../llama-server-rows.ts';
+import { farthestRow, llamaCppEngine } from '../llama-server-rows.ts';
 
 const missing = await installLlamaServer();
 if (missing !== undefined) console.warn(`SKIPPED, llama.cpp's server is not here: ${missing}`);
@@ -55,4 +55,35 @@ describe.skipIf(missing !== undefined).each(families)('%s', (family) => {
       await experts.dispose();
     }
   });
+});
+
+/** Most tokens of these models are bytes, and llama.cpp sends no row with half of a character. */
+test.skipIf(missing !== undefined)('a greedy answer of bytes has rows as far as they are told', async () => {
+  const place = path.join(dir, 'bytes');
+  const parts = tiny({});
+  await writeBundle(place, parts, { dtype: 'f32' });
+  const { base } = await exportGguf({ bundle: place, out: `${place}-gguf` });
+  const server = await LlamaServer.start({ model: base, exact: true });
+  try {
+    const engine = llamaCppEngine(server.url, { topK: 20, vocabSize: parts.config.vocab_size });
+    const { signal } = new AbortController();
+    const lengths = new Set<number>();
+    for (let seed = 0; seed < 12; seed++) {
+      const prompt = someIds(9, seed);
+      const said = await engine.goOn(prompt, { count: 6, affinity: '', cacheSalt: null, signal });
+      lengths.add(said.ids.length);
+      for (const [i, row] of said.rows.entries()) {
+        const wanted = await engine.nextAt(server.url, [...prompt, ...said.ids.slice(0, i)], signal);
+        const theirs = new Map(Array.from(wanted.ids, (id, at) => [id, wanted.logprobs[at]!]));
+        for (const [at, id] of row.ids.entries()) {
+          expect(Math.abs(row.logprobs[at]! - (theirs.get(id) ?? row.logprobs[at]!))).toBeLessThan(TOLERANCE);
+        }
+      }
+    }
+    // Some ended early, and some did not.
+    expect(Math.min(...lengths)).toBeLessThan(6);
+    expect(Math.max(...lengths)).toBeGreaterThan(1);
+  } finally {
+    await server.close();
+  }
 });
