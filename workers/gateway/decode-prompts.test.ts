@@ -26,7 +26,10 @@ async function member(tells: DecodeAnswer | null, asked: () => void): Promise<Po
 const decode = (members: PoolMember[]) =>
   decodePrompts(
     { model: 'm', prompts: [[1, 2]] },
-    { members, requestId: 'req_1', directiveKey: directiveKey('s'.repeat(32)) },
+    {
+      ...{ members, directiveKey: directiveKey('s'.repeat(32)) },
+      ...{ request: 'req_1', tenant: 'demo', client: new AbortController().signal },
+    },
   );
 
 test('asks three backends at the most', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { StringOutputParser } from '@langchain/core/output_parsers';
 import { ChatPromptTemplate } from '@langchain/core/prompts';
 import { ChatOpenAI } from '@langchain/openai';
+import { z } from 'zod';
 import { check, key, model, question, url } from './check.mjs';
 
 const llm = new ChatOpenAI({ model, apiKey: key, maxTokens: 30, configuration: { baseURL: url } });
@@ -31,4 +32,11 @@ await check('chain', async () => {
   ]);
   const text = await prompt.pipe(llm).pipe(new StringOutputParser()).invoke({ thing: 'pan' });
   assert.match(text, /\w/);
+});
+
+await check('withStructuredOutput', async () => {
+  const schema = z.object({ title: z.string().max(20), minutes: z.int().min(1).max(60) });
+  const structured = new ChatOpenAI({ model, apiKey: key, configuration: { baseURL: url } });
+  const advice = await structured.withStructuredOutput(schema, { method: 'jsonSchema' }).invoke(question);
+  assert.deepEqual(advice, schema.parse(advice));
 });

@@ -1,5 +1,6 @@
 """LangChain for Python."""
 
+from advice import Advice
 from check import check, key, model, question, url
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -27,5 +28,16 @@ def chain() -> None:
     assert (prompt | llm | StrOutputParser()).invoke({"thing": "pan"}).strip()
 
 
-for what, work in [("invoke", invoke), ("stream", stream), ("batch", batch), ("chain", chain)]:
+def with_structured_output() -> None:
+    structured = ChatOpenAI(model=model, api_key=key, base_url=url).with_structured_output(Advice)
+    assert isinstance(structured.invoke(question), Advice)
+
+
+for what, work in [
+    ("invoke", invoke),
+    ("stream", stream),
+    ("batch", batch),
+    ("chain", chain),
+    ("with_structured_output", with_structured_output),
+]:
     check(what, work)

@@ -1,6 +1,7 @@
 """LiteLLM, which calls us as one provider of many."""
 
 import litellm
+from advice import Advice
 from check import check, key, model, question, url
 
 messages = [{"role": "user", "content": question}]
@@ -18,6 +19,11 @@ def stream() -> None:
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks).strip()
 
 
+def response_format() -> None:
+    answer = litellm.completion(**{**about, "max_tokens": 100}, response_format=Advice)
+    Advice.model_validate_json(answer.choices[0].message.content)
+
+
 def errors() -> None:
     try:
         litellm.completion(**{**about, "model": "openai/gpt-9"})
@@ -26,5 +32,10 @@ def errors() -> None:
     raise AssertionError("no error")
 
 
-for what, work in [("completion", completion), ("stream", stream), ("errors", errors)]:
+for what, work in [
+    ("completion", completion),
+    ("stream", stream),
+    ("response_format", response_format),
+    ("errors", errors),
+]:
     check(what, work)

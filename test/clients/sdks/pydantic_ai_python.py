@@ -2,8 +2,9 @@
 
 import asyncio
 
+from advice import Advice
 from check import check, key, model, question, url
-from pydantic_ai import Agent
+from pydantic_ai import Agent, NativeOutput
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -25,5 +26,10 @@ def stream() -> None:
     assert asyncio.run(ask()).strip()
 
 
+def native_output() -> None:
+    assert isinstance(agent().run_sync(question, output_type=NativeOutput(Advice)).output, Advice)
+
+
 check("run", run)
 check("stream", stream)
+check("NativeOutput", native_output)
