@@ -35,7 +35,7 @@ export const CLIENTS: readonly Client[] = [
   {
     name: 'OpenAI for JavaScript',
     package: 'openai',
-    programs: ['openai-node.mjs', 'openai-node-structured.mjs', 'openai-node-responses.mjs'],
+    programs: ['openai-node.mjs', 'openai-node-structured.mjs', 'openai-node-tools.mjs', 'openai-node-responses.mjs'],
     python: null,
   },
   { name: 'OpenAI Agents SDK', package: '@openai/agents', programs: ['openai-agents.mjs'], python: null },
@@ -45,7 +45,12 @@ export const CLIENTS: readonly Client[] = [
   {
     name: 'OpenAI for Python',
     package: 'openai',
-    programs: ['openai_python.py', 'openai_python_structured.py', 'openai_python_responses.py'],
+    programs: [
+      'openai_python.py',
+      'openai_python_structured.py',
+      'openai_python_tools.py',
+      'openai_python_responses.py',
+    ],
     python: PYTHON,
   },
   { name: 'OpenAI Agents SDK for Python', package: 'openai-agents', programs: ['openai_agents.py'], python: PYTHON },

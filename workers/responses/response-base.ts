@@ -40,7 +40,9 @@ export function responseBase(request: ResponsesRequest, { id, store }: { id: str
 function formatOf({ text }: ResponsesRequest): ResponseObject['text']['format'] {
   const format = text?.format ?? { type: 'text' as const };
   if (format.type !== 'json_schema') return format;
-  return { ...format, description: format.description ?? null, strict: format.strict ?? false };
+  const { description, strict, ...said } = format;
+  // Other than a tool's, it may not be null in OpenAI's document.
+  return { ...said, ...(description != null && { description }), strict: strict ?? false };
 }
 
 /** What a client calls its own users and prompts. */

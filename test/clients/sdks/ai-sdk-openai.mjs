@@ -1,8 +1,9 @@
-/** Vercel's AI SDK, with its provider for OpenAI: the Responses API, which is its default, and chat. */
+/** Vercel's AI SDK, with its provider for OpenAI: Responses, which is its default, and chat. */
 import assert from 'node:assert/strict';
 import { createOpenAI } from '@ai-sdk/openai';
 import { generateText, streamText } from 'ai';
 import { checkObjects } from './ai-sdk-objects.mjs';
+import { checkTools } from './ai-sdk-tools.mjs';
 import { check, key, model, question, url } from './check.mjs';
 
 const openai = createOpenAI({ baseURL: url, apiKey: key });
@@ -26,4 +27,5 @@ for (const [api, chosen] of [
   });
 
   await checkObjects(chosen, api);
+  await checkTools(chosen, { api, providerOptions: { openai: { parallelToolCalls: false } } });
 }

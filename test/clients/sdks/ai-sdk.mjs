@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, generateText, streamText } from 'ai';
 import { checkObjects } from './ai-sdk-objects.mjs';
+import { checkTools } from './ai-sdk-tools.mjs';
 import { check, key, model as name, question, url } from './check.mjs';
 
 const provider = createOpenAICompatible({
@@ -36,6 +37,7 @@ await check('streamText', async () => {
 });
 
 await checkObjects(model);
+await checkTools(model, { providerOptions: { plimsoll: { parallel_tool_calls: false } } });
 
 await check('errors', async () => {
   const asked = generateText({ model: provider('gpt-9'), prompt: question, maxRetries: 0 });

@@ -14,4 +14,5 @@ def create_with(mode: instructor.Mode) -> None:
     assert isinstance(advice, Advice)
 
 
-check("create (JSON_SCHEMA)", lambda: create_with(instructor.Mode.JSON_SCHEMA))
+for mode in [instructor.Mode.TOOLS, instructor.Mode.TOOLS_STRICT, instructor.Mode.JSON_SCHEMA]:
+    check(f"create ({mode.name})", lambda mode=mode: create_with(mode))

@@ -1,7 +1,7 @@
 /** OpenAI's client for JavaScript, over its Responses API. */
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
-import { zodTextFormat } from 'openai/helpers/zod';
+import { zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
 import { check, key, model, question, url } from './check.mjs';
 
@@ -46,4 +46,32 @@ await check('responses: stream and parse', async () => {
   const stream = client.responses.stream({ model, input: question, text: { format } });
   const { output_parsed, output_text } = await stream.finalResponse();
   assert.deepEqual(output_parsed, Advice.parse(JSON.parse(output_text)));
+});
+
+const City = z.object({ city: z.enum(['Oslo', 'Rome']) });
+const weather = {
+  ...{ model, tools: [zodResponsesFunction({ name: 'get_weather', parameters: City })] },
+  ...{ tool_choice: 'required', parallel_tool_calls: false },
+};
+const input = [{ role: 'user', content: 'How is the weather in Oslo?' }];
+
+await check('responses: tools', async () => {
+  const { output } = await client.responses.parse({ ...weather, input });
+  const [call] = output;
+  assert.equal(call.type, 'function_call');
+  assert.deepEqual(call.parsed_arguments, City.parse(JSON.parse(call.arguments)));
+  const told = [...input, ...output, { type: 'function_call_output', call_id: call.call_id, output: '12 degrees' }];
+  const answered = await client.responses.create({ ...weather, input: told, tool_choice: 'none' });
+  assert.match(answered.output_text, /\w/);
+});
+
+await check('responses: stream of a call', async () => {
+  const stream = client.responses.stream({ ...weather, input });
+  let text = '';
+  stream.on('response.function_call_arguments.delta', ({ delta }) => {
+    text += delta;
+  });
+  const [call] = (await stream.finalResponse()).output;
+  assert.equal(call.arguments, text);
+  assert.deepEqual(call.parsed_arguments, City.parse(JSON.parse(text)));
 });

@@ -7,14 +7,17 @@ from advice import Advice
 from agents import (
     Agent,
     Model,
+    ModelSettings,
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
     Runner,
+    function_tool,
     set_tracing_disabled,
 )
 from check import check, key, model, question, url
 from openai import AsyncOpenAI
 from openai.types.responses import ResponseTextDeltaEvent
+from weather import weather, wish
 
 # Traces go to OpenAI.
 set_tracing_disabled(True)
@@ -43,6 +46,16 @@ async def output_type(chosen: Model) -> None:
     assert isinstance(result.final_output, Advice)
 
 
+async def tool(chosen: Model) -> None:
+    # After a call, the SDK forces none.
+    settings = ModelSettings(tool_choice="required", parallel_tool_calls=False)
+    able = agent(chosen, tools=[function_tool(weather)], model_settings=settings)
+    result = await Runner.run(able, wish)
+    outputs = [item.output for item in result.new_items if item.type == "tool_call_output_item"]
+    assert len(outputs) == 1 and outputs[0].startswith("12 degrees in ")
+    assert result.final_output.strip()
+
+
 async def ask(work: Callable[[Model], Awaitable[None]], kind: type[Model]) -> None:
     """A client belongs to one event loop, so each check has its own."""
     async with AsyncOpenAI(base_url=url, api_key=key) as client:
@@ -50,5 +63,5 @@ async def ask(work: Callable[[Model], Awaitable[None]], kind: type[Model]) -> No
 
 
 for kind, api in [(OpenAIResponsesModel, ""), (OpenAIChatCompletionsModel, " (chat)")]:
-    for work in [run, stream, output_type]:
+    for work in [run, stream, output_type, tool]:
         check(f"{work.__name__}{api}", lambda work=work, kind=kind: asyncio.run(ask(work, kind)))

@@ -2,7 +2,8 @@
 
 from advice import Advice
 from check import check, key, model, question, url
-from openai import OpenAI
+from openai import OpenAI, pydantic_function_tool
+from weather import Weather, weather, wish
 
 client = OpenAI(base_url=url, api_key=key)
 about = {"model": model, "instructions": "Be brief.", "input": question, "max_output_tokens": 30}
@@ -43,11 +44,41 @@ def stream_and_parse() -> None:
         assert isinstance(events.get_final_response().output_parsed, Advice)
 
 
+function = pydantic_function_tool(Weather, name="get_weather")["function"]
+forced = {
+    "model": model,
+    "tools": [{"type": "function", **function}],
+    "parallel_tool_calls": False,
+}
+asked = [{"role": "user", "content": wish}]
+
+
+def tools() -> None:
+    [call] = client.responses.parse(**forced, input=asked, tool_choice="required").output
+    assert call.type == "function_call"
+    city = Weather.model_validate_json(call.arguments).city
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": weather(city)}
+    answered = client.responses.create(**forced, input=[*asked, call, result], tool_choice="none")
+    assert answered.output_text.strip()
+
+
+def stream_of_a_call() -> None:
+    text = ""
+    with client.responses.stream(**forced, input=asked, tool_choice="required") as events:
+        for event in events:
+            text += event.delta if event.type == "response.function_call_arguments.delta" else ""
+        [call] = events.get_final_response().output
+    assert call.arguments == text
+    Weather.model_validate_json(text)
+
+
 for what, work in [
     ("responses", create),
     ("responses: stream", stream),
     ("responses: stream helper", stream_helper),
     ("responses: parse", parse),
     ("responses: stream and parse", stream_and_parse),
+    ("responses: tools", tools),
+    ("responses: stream of a call", stream_of_a_call),
 ]:
     check(what, work)
