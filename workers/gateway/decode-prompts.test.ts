@@ -16,7 +16,7 @@ afterEach(() => {
 async function member(tells: DecodeAnswer | PlimsollError | null, asked: () => void): Promise<PoolMember> {
   const server = createServer((_request, response) => {
     asked();
-    if (tells instanceof PlimsollError) response.writeHead(tells.status, { 'retry-after': 7 });
+    if (tells instanceof PlimsollError) response.writeHead(tells.status, { 'retry-after': '7' });
     else response.writeHead(tells === null ? 502 : 200);
     response.end(JSON.stringify(tells instanceof PlimsollError ? tells.toBody() : tells));
   });

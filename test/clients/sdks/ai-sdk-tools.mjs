@@ -41,7 +41,7 @@ export async function checkTools(model, { api = '', providerOptions } = {}) {
     assert.match(text, /\w/);
   });
 
-  await check(`tools, streamed${api}`, async () => {
+  await check(`streamed tools${api}`, async () => {
     const { cities, asked } = request();
     const result = streamText(asked);
     const called = [];
