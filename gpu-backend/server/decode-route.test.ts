@@ -24,7 +24,7 @@ function app({ decodes = true } = {}) {
 }
 
 async function order({ body = BODY, secret = SECRET } = {}): Promise<string> {
-  const about = { id: crypto.randomUUID(), request: 'req_1', digest: await sha256Hex(body) };
+  const about = { id: crypto.randomUUID(), request: 'req_1', tenant: 'demo', digest: await sha256Hex(body) };
   return signDecodeOrder(about, await decodeKey(directiveKey(secret)));
 }
 

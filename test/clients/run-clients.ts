@@ -1,6 +1,6 @@
 /**
- * The clients that are tried, and how: each is a program in `sdks`, run in a process of its own. A
- * client that cannot be had here is left out with a reason.
+ * The clients that are tried, and how: each has programs in `sdks`, run in processes of their own.
+ * A client that cannot be had here is left out with a reason.
  */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
@@ -11,75 +11,114 @@ import { installOwnPackages } from '../own-packages.ts';
 import type { RunningStack } from '../running-stack.ts';
 
 const FOLDER = path.join(import.meta.dirname, 'sdks');
-/** Where `.ci/run` installs Python's packages. */
-const PYTHON_PACKAGES = path.join(import.meta.dirname, '../../.plimsoll/python');
 const KEY = 'pk-demo-balanced';
 
-export type Client = { name: string; program: string; package: string };
+/** A list of packages for pip, and where `.ci/run` installs them. Not all packages go together. */
+type PythonPackages = { list: string; folder: string };
+const pythonPackages = (suffix: '' | '-instructor' | '-large'): PythonPackages => ({
+  list: path.join(FOLDER, `requirements${suffix}.txt`),
+  folder: path.join(import.meta.dirname, `../../.plimsoll/python${suffix}`),
+});
+const PYTHON = pythonPackages('');
+
+export type Client = {
+  name: string;
+  package: string;
+  /** In the order of what the table says was tried. */
+  programs: readonly [string, ...string[]];
+  /** null: a client for JavaScript. */
+  python: PythonPackages | null;
+};
 
 /** In the order of the table in docs/clients.md. */
 export const CLIENTS: readonly Client[] = [
-  { name: 'OpenAI for JavaScript', program: 'openai-node.mjs', package: 'openai' },
-  { name: 'Vercel AI SDK', program: 'ai-sdk.mjs', package: '@ai-sdk/openai-compatible' },
-  { name: 'Vercel AI SDK', program: 'ai-sdk-openai.mjs', package: '@ai-sdk/openai' },
-  { name: 'LangChain.js', program: 'langchain.mjs', package: '@langchain/openai' },
-  { name: 'OpenAI for Python', program: 'openai_python.py', package: 'openai' },
-  { name: 'OpenAI Agents SDK', program: 'openai_agents.py', package: 'openai-agents' },
-  { name: 'LangChain', program: 'langchain_python.py', package: 'langchain-openai' },
-  { name: 'LiteLLM', program: 'litellm_python.py', package: 'litellm' },
-  { name: 'Pydantic AI', program: 'pydantic_ai_python.py', package: 'pydantic-ai-slim' },
-  { name: 'llm', program: 'llm_python.py', package: 'llm' },
+  {
+    name: 'OpenAI for JavaScript',
+    package: 'openai',
+    programs: ['openai-node.mjs', 'openai-node-structured.mjs', 'openai-node-tools.mjs', 'openai-node-responses.mjs'],
+    python: null,
+  },
+  { name: 'OpenAI Agents SDK', package: '@openai/agents', programs: ['openai-agents.mjs'], python: null },
+  { name: 'Vercel AI SDK', package: '@ai-sdk/openai-compatible', programs: ['ai-sdk.mjs'], python: null },
+  { name: 'Vercel AI SDK', package: '@ai-sdk/openai', programs: ['ai-sdk-openai.mjs'], python: null },
+  { name: 'LangChain.js', package: '@langchain/openai', programs: ['langchain.mjs'], python: null },
+  {
+    name: 'OpenAI for Python',
+    package: 'openai',
+    programs: [
+      'openai_python.py',
+      'openai_python_structured.py',
+      'openai_python_tools.py',
+      'openai_python_responses.py',
+    ],
+    python: PYTHON,
+  },
+  { name: 'OpenAI Agents SDK for Python', package: 'openai-agents', programs: ['openai_agents.py'], python: PYTHON },
+  { name: 'LangChain', package: 'langchain-openai', programs: ['langchain_python.py'], python: PYTHON },
+  {
+    name: 'Instructor',
+    package: 'instructor',
+    programs: ['instructor_python.py'],
+    python: pythonPackages('-instructor'),
+  },
+  { name: 'LiteLLM', package: 'litellm', programs: ['litellm_python.py'], python: pythonPackages('-large') },
+  { name: 'Pydantic AI', package: 'pydantic-ai-slim', programs: ['pydantic_ai_python.py'], python: PYTHON },
+  { name: 'llm', package: 'llm', programs: ['llm_python.py'], python: PYTHON },
 ];
 
 const Checked = z.strictObject({ what: z.string(), failed: z.string().optional() });
 export type Checked = z.infer<typeof Checked>;
 
-const isPython = ({ program }: Client) => program.endsWith('.py');
 const run = promisify(execFile);
 
 /** The version that is pinned, in package.json or for pip. */
 export async function pinnedVersion(client: Client): Promise<string> {
-  const files = isPython(client) ? ['requirements.txt', 'requirements-large.txt'] : ['package.json'];
-  const text = (await Promise.all(files.map((file) => readFile(path.join(FOLDER, file), 'utf8')))).join('\n');
-  const found = isPython(client)
-    ? new RegExp(`^${client.package}(?:\\[.*\\])?==(\\S+)$`, 'm').exec(text)?.[1]
-    : (JSON.parse(text) as { dependencies: Record<string, string> }).dependencies[client.package];
-  if (found === undefined) throw new Error(`${files.join(' and ')} in ${FOLDER} do not pin ${client.package}`);
+  const file = client.python?.list ?? path.join(FOLDER, 'package.json');
+  const text = await readFile(file, 'utf8');
+  const found =
+    client.python === null
+      ? (JSON.parse(text) as { dependencies: Record<string, string> }).dependencies[client.package]
+      : new RegExp(`^${client.package}(?:\\[.*\\])?==(\\S+)$`, 'm').exec(text)?.[1];
+  if (found === undefined) throw new Error(`${file} does not pin ${client.package}`);
   return found;
 }
 
 /** Why this client cannot be tried here, in the version that is pinned; undefined if it can. */
 export async function whyMissing(client: Client): Promise<string | undefined> {
-  if (!isPython(client)) return installOwnPackages(FOLDER);
+  if (client.python === null) return installOwnPackages(FOLDER);
   const wanted = await pinnedVersion(client);
   const program = `import importlib.metadata as m; print(m.version("${client.package}"))`;
-  const found = await run('python3', ['-c', program], { env: pythonEnv() }).catch(() => null);
+  const found = await run('python3', ['-c', program], { env: envOf(client) }).catch(() => null);
   if (found === null) return `Python has no ${client.package} ${wanted}`;
   return found.stdout.trim() === wanted
     ? undefined
     : `Python has ${client.package} ${found.stdout.trim()}, not ${wanted}`;
 }
 
-/** Runs a client's program against a stack. Throws if it does not come to its end. */
+/** Runs a client's programs against a stack. Throws if one does not come to its end. */
 export async function runClient(client: Client, { url, model }: RunningStack): Promise<Checked[]> {
   const env = {
-    ...pythonEnv(),
+    ...envOf(client),
     PLIMSOLL_URL: url,
     PLIMSOLL_KEY: KEY,
     PLIMSOLL_MODEL: model,
     // No client tells its makers that it was tried.
     DO_NOT_TRACK: '1',
     LANGSMITH_TRACING: 'false',
+    LITELLM_LOCAL_MODEL_COST_MAP: 'True',
   };
-  const command = isPython(client) ? 'python3' : process.execPath;
-  const { stdout } = await run(command, [path.join(FOLDER, client.program)], { env });
-  return stdout
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
-    .map((line) => Checked.parse(JSON.parse(line)));
+  const command = client.python === null ? process.execPath : 'python3';
+  const checked: Checked[] = [];
+  for (const program of client.programs) {
+    const { stdout } = await run(command, [path.join(FOLDER, program)], { env });
+    const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
+    if (lines.length === 0) throw new Error(`${program} tried nothing`);
+    checked.push(...lines.map((line) => Checked.parse(JSON.parse(line))));
+  }
+  return checked;
 }
 
-function pythonEnv(): NodeJS.ProcessEnv {
+function envOf({ python }: Client): NodeJS.ProcessEnv {
   const { PYTHONPATH } = process.env;
-  return { ...process.env, PYTHONPATH: [PYTHON_PACKAGES, PYTHONPATH].filter(Boolean).join(path.delimiter) };
+  return { ...process.env, PYTHONPATH: [python?.folder, PYTHONPATH].filter(Boolean).join(path.delimiter) };
 }

@@ -21,21 +21,20 @@ afterAll(async () => {
   await stack?.stop();
 });
 
-/** By program. Of a client that cannot be had here, what the page says stays. */
+/** By name. Of a client that cannot be had here, what the page says stays. */
 const rows = new Map<string, string>();
 const nameOf = ({ name, package: from }: Client) => `${name}, \`${from}\``;
 
-test.for(CLIENTS)('$program', async (client, { skip }) => {
+test.for(CLIENTS)('$name, $package', async (client, { skip }) => {
   const missing = await whyMissing(client);
   if (missing !== undefined) {
-    console.warn(`SKIPPED ${client.program}: ${missing}`);
+    console.warn(`SKIPPED ${nameOf(client)}: ${missing}`);
     skip(missing);
   }
   const checked = await runClient(client, stack);
   const failed = checked.flatMap(({ what, failed: why }) => (why === undefined ? [] : [`${what}: ${why}`]));
-  expect(checked.length).toBeGreaterThan(0);
   const cells = [nameOf(client), await pinnedVersion(client), checked.map(({ what }) => what).join(', ')];
-  rows.set(client.program, `| ${[...cells, failed.length === 0 ? 'works' : 'fails'].join(' | ')} |`);
+  rows.set(nameOf(client), `| ${[...cells, failed.length === 0 ? 'works' : 'fails'].join(' | ')} |`);
   expect(failed).toEqual([]);
 });
 
@@ -43,7 +42,7 @@ test('docs/clients.md says so (-u writes it)', async () => {
   const [before = '', table = '', after = ''] = readFileSync(PAGE, 'utf8').split(MARKS);
   const kept = table.split('\n');
   const lines = CLIENTS.flatMap((client) => {
-    return rows.get(client.program) ?? kept.find((line) => line.startsWith(`| ${nameOf(client)} |`)) ?? [];
+    return rows.get(nameOf(client)) ?? kept.find((line) => line.startsWith(`| ${nameOf(client)} |`)) ?? [];
   });
   const made = ['| client | version | tried | |', '| --- | --- | --- | --- |', ...lines].join('\n');
   const page = `${before}<!-- tried -->\n\n${made}\n\n<!-- end of tried -->${after}`;

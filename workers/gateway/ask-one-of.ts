@@ -18,9 +18,12 @@ export type OrderedWork<Answer> = {
   timeoutMs: number;
 };
 
+/** As many as are asked for an answer. If they fail, the trouble is not with one of them. */
+const MOST_ASKED = 3;
+
 /**
- * The next one, if one cannot be reached. What one refuses, all would. If the client has left, no
- * further one is asked, and the one that is at work is waited for.
+ * The next one, if one fails or cannot be reached. What one refuses, all would. If the client has
+ * left, no further one is asked, and the one that is at work is waited for.
  */
 export async function askOneOf<Answer>(
   members: readonly PoolMember[],
@@ -29,8 +32,8 @@ export async function askOneOf<Answer>(
   const signal = AbortSignal.timeout(timeoutMs);
   const digest = await sha256Hex(body);
   let lastCause: unknown;
-  for (const { url } of members) {
-    if (client.aborted) break;
+  for (const { url } of wellFirst(members).slice(0, MOST_ASKED)) {
+    if (client.aborted || signal.aborted) break;
     try {
       const order = await sign({ id: crypto.randomUUID(), request, tenant, digest });
       const answer = await fetch(`${url}${path}`, {
@@ -42,16 +45,22 @@ export async function askOneOf<Answer>(
       if (!answer.ok) throw await backendRefusal(answer);
       return schema.parse(await answer.json());
     } catch (cause) {
-      if (cause instanceof PlimsollError && !MAY_BE_OTHERWISE_ELSEWHERE.includes(cause.code)) throw cause;
+      if (cause instanceof PlimsollError && !mayBeOtherwiseElsewhere(cause)) throw cause;
       lastCause = cause;
     }
   }
+  // It says when to try again.
+  if (lastCause instanceof PlimsollError && lastCause.code === 'overloaded') throw lastCause;
   throw new PlimsollError('backend_unavailable', 'No backend is available. Please try again.', { cause: lastCause });
 }
 
-/** `unknown_url`: a backend of a version that does not know this kind of work yet. */
-const MAY_BE_OTHERWISE_ELSEWHERE: readonly string[] = ['backend_unavailable', 'unknown_url'];
+/**
+ * `unknown_url`: a backend of a version that does not know this kind of work yet.
+ * `model_not_found`: one that was started again with another bundle.
+ */
+const mayBeOtherwiseElsewhere = ({ status, code }: PlimsollError) =>
+  status >= 500 || code === 'unknown_url' || code === 'model_not_found';
 
 /** Those that are well come first. */
-export const wellFirst = (members: readonly PoolMember[]): PoolMember[] =>
+const wellFirst = (members: readonly PoolMember[]): PoolMember[] =>
   members.toSorted((a, b) => Number(b.alive) - Number(a.alive));

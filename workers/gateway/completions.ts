@@ -136,8 +136,13 @@ async function textsOf(
   const { config, caller, requestId } = about.c.var;
   free(caller);
   const asked = { model: about.completion.model, prompts: ids };
-  const { directiveKey } = config;
-  return decodePrompts(asked, { members: await membersOf(about), requestId, directiveKey });
+  return decodePrompts(asked, {
+    members: await membersOf(about),
+    directiveKey: config.directiveKey,
+    request: requestId,
+    tenant: caller.tenant,
+    client: about.c.req.raw.signal,
+  });
 }
 
 /** Each text is read up to a length of its own, and all of them together are bounded, too. */

@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
 import type { DecodeAnswer } from '#shared/protocol/decode.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
 import { decodePrompts } from './decode-prompts.ts';
@@ -11,11 +12,13 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close();
 });
 
-/** A backend that tells this, or fails. */
-async function member(tells: DecodeAnswer | null, asked: () => void): Promise<PoolMember> {
+/** A backend that tells this, refuses so, or fails. */
+async function member(tells: DecodeAnswer | PlimsollError | null, asked: () => void): Promise<PoolMember> {
   const server = createServer((_request, response) => {
     asked();
-    response.writeHead(tells === null ? 502 : 200).end(JSON.stringify(tells));
+    if (tells instanceof PlimsollError) response.writeHead(tells.status, { 'retry-after': '7' });
+    else response.writeHead(tells === null ? 502 : 200);
+    response.end(JSON.stringify(tells instanceof PlimsollError ? tells.toBody() : tells));
   });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -26,7 +29,10 @@ async function member(tells: DecodeAnswer | null, asked: () => void): Promise<Po
 const decode = (members: PoolMember[]) =>
   decodePrompts(
     { model: 'm', prompts: [[1, 2]] },
-    { members, requestId: 'req_1', directiveKey: directiveKey('s'.repeat(32)) },
+    {
+      ...{ members, directiveKey: directiveKey('s'.repeat(32)) },
+      ...{ request: 'req_1', tenant: 'demo', client: new AbortController().signal },
+    },
   );
 
 test('asks three backends at the most', async () => {
@@ -40,4 +46,26 @@ test('says of which bundle the text is', async () => {
   const tells = { model: 'm', bundle: 'b2', texts: ['Hi'] };
   const members = [await member(null, () => undefined), await member(tells, () => undefined)];
   expect(await decode(members)).toEqual({ texts: ['Hi'], bundle: 'b2' });
+});
+
+test.each(['overloaded', 'internal_error', 'model_not_found', 'unknown_url'] as const)(
+  'what one refuses as %s, another may tell',
+  async (code) => {
+    const tells = { model: 'm', bundle: 'b2', texts: ['Hi'] };
+    const members = [
+      await member(new PlimsollError(code, 'no'), () => undefined),
+      await member(tells, () => undefined),
+    ];
+    expect(await decode(members)).toEqual({ texts: ['Hi'], bundle: 'b2' });
+  },
+);
+
+test('what is wrong with the request is wrong everywhere, and who is overloaded says when to come again', async () => {
+  let asked = 0;
+  const all = (code: ErrorCode) =>
+    Promise.all([1, 2].map(() => member(new PlimsollError(code, 'no', { param: 'prompt' }), () => asked++)));
+  await expect(decode(await all('invalid_value'))).rejects.toMatchObject({ code: 'invalid_value', param: 'prompt' });
+  expect(asked).toBe(1);
+  await expect(decode(await all('overloaded'))).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 7 });
+  expect(asked).toBe(3);
 });

@@ -10,7 +10,7 @@ import { repaired } from '#shared/api/well-formed.ts';
 import { SCORE_PATH, ScoreAnswer, type ScoreRequest, scoreKey, signScoreOrder } from '#shared/protocol/score.ts';
 import type { AppContext } from '../request/context.ts';
 import { allowedMembers } from './allowed.ts';
-import { askOneOf, wellFirst } from './ask-one-of.ts';
+import { askOneOf } from './ask-one-of.ts';
 import type { BackendPool, PoolMember } from './backend-pool.ts';
 import type { MeterEnv } from './limits.ts';
 import { costOf } from './limits-cost.ts';
@@ -71,7 +71,7 @@ function membersWithHeads(members: readonly PoolMember[], model: string): PoolMe
   const serving = members.filter((member) => member.model === model);
   if (serving.length === 0) throw unknownModel(model, members);
   const able = serving.filter(({ scores }) => scores === true);
-  if (able.length > 0) return wellFirst(able);
+  if (able.length > 0) return able;
   throw new PlimsollError(
     'unsupported_value',
     `No backend of '${model}' has reward and cost heads. 'plimsoll train export --scores' puts them into a bundle.`,

@@ -26,7 +26,7 @@ import {
 import type { AppContext } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
 import { allowedMembers } from './allowed.ts';
-import { askOneOf, wellFirst } from './ask-one-of.ts';
+import { askOneOf } from './ask-one-of.ts';
 import type { BackendPool, PoolMember } from './backend-pool.ts';
 import type { FreeWork } from './free-work.ts';
 import type { MeterEnv } from './limits.ts';
@@ -116,7 +116,7 @@ async function work<Answer>(
   const digest = await sha256Hex(requestId);
   await meter.reserve({ model: asked.model, prompt: 0, total: 0, context: 0, answer: 0, digest, tries: 1 });
   const key = await tokenizeKey(config.directiveKey);
-  const found = await askOneOf(wellFirst(members), {
+  const found = await askOneOf(members, {
     path: TOKENIZE_PATH,
     body: JSON.stringify(asked),
     answer,

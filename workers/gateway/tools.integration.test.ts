@@ -14,6 +14,7 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
+import { holdToOpenAI, readHeldChunks } from '../testing/hold-to-openai.ts';
 
 let under: EdgeUnderTest;
 
@@ -52,7 +53,12 @@ const ask = (more: object = {}) => ({
 const completion = async (body: object) => {
   const answer = await post(under.edge, '/v1/chat/completions', body);
   expect(answer.status, await answer.clone().text()).toBe(200);
-  return ChatCompletion.parse(await answer.json());
+  return readCompletion(answer);
+};
+const readCompletion = async (answer: Response) => {
+  const value: unknown = await answer.json();
+  holdToOpenAI('CreateChatCompletionResponse', value);
+  return ChatCompletion.parse(value);
 };
 
 const OSLO = '{"city": "Oslo"}';
@@ -71,7 +77,7 @@ describe.each<[ToolSyntax, string]>([
 
   test('answers with a call, whole and streamed', async () => {
     const answer = await post(own.edge, '/v1/chat/completions', ask());
-    const { choices, usage, plimsoll } = ChatCompletion.parse(await answer.json());
+    const { choices, usage, plimsoll } = await readCompletion(answer);
     expect(choices[0]).toMatchObject({
       finish_reason: 'tool_calls',
       message: {
@@ -90,6 +96,9 @@ describe.each<[ToolSyntax, string]>([
     expect(plimsoll.drawn_text).toBe(text);
     const evidence = { jwks: own.receiptKey.jwks, prompt: JSON.stringify(ask()), answer: plimsoll.drawn_text };
     expect(await inspectReceipt(plimsoll.receipt!, evidence)).toMatchObject({ genuine: true });
+
+    const streamed = await post(own.edge, '/v1/chat/completions', ask({ stream: true }));
+    readHeldChunks('CreateChatCompletionStreamResponse', await streamed.text());
 
     const stream = openaiClient(own.edge).chat.completions.stream(ask() as never);
     let pieces = 0;

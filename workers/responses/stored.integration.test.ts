@@ -13,7 +13,7 @@ import {
   post,
   startEdgeUnderTest,
 } from '../testing/edge-under-test.ts';
-import { demandOpenAI } from '../testing/openai-shapes.ts';
+import { holdToOpenAI } from '../testing/hold-to-openai.ts';
 import { lastResponse, readEvents, readResponse } from '../testing/read-response.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -127,7 +127,7 @@ describe('with permission', () => {
     expect(again.headers.get('content-type')).toBe('application/json');
     expect(await readResponse(again)).toEqual(response);
     const listed: unknown = await (await call('GET', `${response.id}/input_items?order=asc`)).json();
-    demandOpenAI('ResponseItemList', listed);
+    holdToOpenAI('ResponseItemList', listed);
     const { data, has_more } = InputItemList.parse(listed);
     expect(data).toMatchObject([
       { type: 'message', role: 'developer', content: [{ type: 'input_text', text: 'Use English.' }] },

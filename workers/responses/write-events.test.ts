@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { ResponseEvent } from '#shared/api/responses-events.ts';
 import { ResponsesRequest } from '#shared/api/responses-request.ts';
-import { demandOpenAIEvent } from '../testing/openai-shapes.ts';
+import { holdToOpenAIEvent } from '../testing/hold-to-openai.ts';
 import { asChunk, type ChatChunk, type ChatDelta } from './chat-chunk.ts';
 import { toMessages } from './chat-messages.ts';
 import { newResponseId, placeOfItem } from './ids.ts';
@@ -29,7 +29,7 @@ function eventsOf(chunks: ChatChunk[]): ResponseEvent[] {
   const blocks = writer.take().split('\n\n').slice(0, -1);
   return blocks.map((block) => {
     const event = ResponseEvent.parse(JSON.parse(block.split('\ndata: ')[1]!));
-    demandOpenAIEvent(event);
+    holdToOpenAIEvent(event);
     return event;
   });
 }

@@ -1,12 +1,12 @@
 /** Reads responses as a careful client does: by our schemas, and by OpenAI's. */
 import { ResponseObject } from '#shared/api/responses-answer.ts';
 import { ResponseEvent } from '#shared/api/responses-events.ts';
-import { demandOpenAI, demandOpenAIEvent } from './openai-shapes.ts';
+import { holdToOpenAI, holdToOpenAIEvent } from './hold-to-openai.ts';
 
 export async function readResponse(answer: Response): Promise<ResponseObject> {
   if (!answer.ok) throw new Error(`${answer.status}: ${await answer.text()}`);
   const value: unknown = await answer.json();
-  demandOpenAI('Response', value);
+  holdToOpenAI('Response', value);
   return ResponseObject.parse(value);
 }
 
@@ -18,7 +18,7 @@ export async function readEvents(answer: Response): Promise<ResponseEvent[]> {
     const [, name, data = ''] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
     const value: unknown = JSON.parse(data);
     const event = ResponseEvent.parse(value);
-    demandOpenAIEvent(event);
+    holdToOpenAIEvent(event);
     if (event.type !== name || event.sequence_number !== index) throw new Error(`out of order: ${block}`);
     return event;
   });

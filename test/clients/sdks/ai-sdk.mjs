@@ -2,9 +2,17 @@
 import assert from 'node:assert/strict';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { APICallError, generateText, streamText } from 'ai';
+import { checkObjects } from './ai-sdk-objects.mjs';
+import { checkTools } from './ai-sdk-tools.mjs';
 import { check, key, model as name, question, url } from './check.mjs';
 
-const provider = createOpenAICompatible({ name: 'plimsoll', baseURL: url, apiKey: key, includeUsage: true });
+const provider = createOpenAICompatible({
+  name: 'plimsoll',
+  baseURL: url,
+  apiKey: key,
+  includeUsage: true,
+  supportsStructuredOutputs: true,
+});
 const model = provider(name);
 
 await check('generateText', async () => {
@@ -27,6 +35,9 @@ await check('streamText', async () => {
   assert.equal(text, await result.text);
   assert.ok((await result.usage).outputTokens > 0);
 });
+
+await checkObjects(model);
+await checkTools(model, { providerOptions: { plimsoll: { parallel_tool_calls: false } } });
 
 await check('errors', async () => {
   const asked = generateText({ model: provider('gpt-9'), prompt: question, maxRetries: 0 });

@@ -1,11 +1,11 @@
-"""Exits with 0 if Python has every package of requirements.txt in the version that is pinned."""
+"""Exits with 0 if Python has every package of the list `argv[1]` in the version that is pinned."""
 
 import importlib.metadata
 import re
 import sys
 from pathlib import Path
 
-TEXT = Path(__file__).with_name("requirements.txt").read_text()
+TEXT = Path(sys.argv[1]).read_text()
 pinned = re.findall(r"^([\w-]+)(?:\[.*\])?==(\S+)$", TEXT, re.MULTILINE)
 try:
     wrong = [name for name, version in pinned if importlib.metadata.version(name) != version]

@@ -51,6 +51,16 @@ await check('abort', async () => {
   await assert.rejects(asked, OpenAI.APIUserAbortError);
 });
 
+await check('completions', async () => {
+  const { choices, usage } = await client.completions.create({ model, prompt: question, max_tokens: 20, seed: 7 });
+  assert.match(choices[0].text, /\w/);
+  assert.ok(usage.completion_tokens > 0);
+  const stream = await client.completions.create({ model, prompt: question, max_tokens: 20, seed: 7, stream: true });
+  let text = '';
+  for await (const chunk of stream) text += chunk.choices[0]?.text ?? '';
+  assert.equal(text, choices[0].text);
+});
+
 await check('models', async () => {
   const ids = [];
   for await (const { id, created } of await client.models.list()) {

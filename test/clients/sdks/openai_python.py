@@ -35,6 +35,14 @@ def asynchronous() -> None:
     asyncio.run(ask())
 
 
+def completions() -> None:
+    request = {"model": model, "prompt": question, "max_tokens": 20, "seed": 7}
+    whole = client.completions.create(**request)
+    assert whole.choices[0].text.strip()
+    chunks = client.completions.create(**request, stream=True)
+    assert "".join(chunk.choices[0].text for chunk in chunks) == whole.choices[0].text
+
+
 def models() -> None:
     assert model in [each.id for each in client.models.list()]
     assert client.models.retrieve(model).created > 1_600_000_000
@@ -59,6 +67,7 @@ for what, work in [
     ("chat", chat),
     ("stream", stream),
     ("async", asynchronous),
+    ("completions", completions),
     ("models", models),
     ("moderations", moderations),
     ("errors", errors),
