@@ -1,4 +1,6 @@
-/** A way to a backend that breaks in the middle of an answer, for tests of what goes on elsewhere. */
+/**
+ * A way to a backend that breaks in the middle of an answer, for tests of what goes on elsewhere.
+ */
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 

@@ -13,8 +13,8 @@ export const llamaCppEngine = (url: string, { topK, vocabSize }: { topK: number;
   });
 
 /**
- * The largest difference of log-probabilities in nats, over the k likeliest tokens after each prompt
- * and after each of the first `tokens` tokens of a greedy answer.
+ * The largest difference of log-probabilities in nats, over the k likeliest tokens after each
+ * prompt and after each of the first `tokens` tokens of a greedy answer.
  *
  * @param topK k; the vocabulary's size compares whole rows
  */

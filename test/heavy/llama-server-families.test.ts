@@ -1,7 +1,7 @@
 /**
- * A tiny model of every family, with adapters on all of its linear modules: llama.cpp's own server
- * computes what our engine computes. So the order of rows in q and k, biases, norms of heads, scaled
- * positions and scales of adapters are as llama.cpp has them.
+ * A tiny model of every family, with adapters on all of its linear modules: llama.cpp's own
+ * server computes what our engine computes. So the order of rows in q and k, biases, norms of
+ * heads, scaled positions and scales of adapters are as llama.cpp has them.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * SmolLM2-135M-Instruct under our two experts, on llama.cpp's own server: the same log-probabilities
- * as in our engine. Without pip or a network it is skipped.
+ * SmolLM2-135M-Instruct under our two experts, on llama.cpp's own server: the same log-
+ * probabilities as in our engine. Without pip or a network it is skipped.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,7 @@
 /**
- * The whole stack on a real llama.cpp: workerd, a gate node, and two of llama.cpp's own servers that
- * hold the demo's experts, one of which dies. Where the server cannot be had, all is skipped.
+ * The whole stack on a real llama.cpp: workerd, a gate node, and two of llama.cpp's own servers
+ * that hold the demo's experts, one of which dies. Where the server cannot be had, all is
+ * skipped.
  */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,4 +1,6 @@
-/** Calls that are held, and answers that are held to a schema, through `/v1/responses` in workerd. */
+/**
+ * Calls that are held, and answers that are held to a schema, through `/v1/responses` in workerd.
+ */
 import { zodResponsesFunction, zodTextFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import * as z from 'zod';

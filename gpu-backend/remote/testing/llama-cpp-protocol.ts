@@ -2,7 +2,8 @@
  * llama.cpp's `POST /completion` and `POST /tokenize` (tools/server/README.md). One server an
  * expert. Several prompts have an array for an answer. It always ends at the token that ends an
  * answer. As the real one does, it leaves out the row of a token whose text is the beginning of a
- * character: here, every token that is divisible by 7. A bias changes what is said and not the rows.
+ * character: here, every token that is divisible by 7. A bias changes what is said and not the
+ * rows.
  */
 import * as z from 'zod';
 import type { ExpertRole } from '../../model/manifest.ts';
