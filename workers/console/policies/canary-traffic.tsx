@@ -46,7 +46,7 @@ export function CanaryTraffic({
           <Counts sides={sides} all={decided.length} share={share} />
           <Latest requests={decided.slice(0, MOST_LISTED)} />
           <p class="small">
-            Of the last hour at most, and no more than the latest {inWhole(decided.length)}.
+            The latest requests since then, and of the last hour at most.
             {lost > 0 && ` ${inWhole(lost)} more came too fast to be kept.`} A share is one of prompts: requests that
             repeat a prompt go the same way.{' '}
             <a href={addressOf('traffic', id)} onClick={(event) => follow(event, 'traffic', id)}>
