@@ -85,5 +85,7 @@ function Path({ of: path }: { of: string }) {
 
 function Value({ of: value }: { of: unknown }) {
   if (value === undefined) return <span class="small">was not there</span>;
-  return <code class="wrap">{JSON.stringify(value)}</code>;
+  return (
+    <code class={`wrap ${typeof value === 'object' && value !== null ? 'json' : ''}`}>{JSON.stringify(value)}</code>
+  );
 }

@@ -52,7 +52,8 @@ export function Plane({
   const means = [meanOf(pairs.map(({ from }) => from)), meanOf(pairs.map(({ to }) => to))] as const;
   const told = (name: string, mean: Point | null) =>
     mean === null ? `${name}: no scores` : `${name}: reward ${inTwo(mean.x)}, cost ${inTwo(-mean.y)}`;
-  const summary = `Means. ${told('Before', means[0])}. ${told('After', means[1])}.`;
+  const meansTold = `${told('Before', means[0])}. ${told('After', means[1])}.`;
+  const summary = `Means of reward and cost. ${meansTold}`;
   return (
     <section class="stack" aria-labelledby={`${id}-title`}>
       {title}
@@ -112,7 +113,7 @@ export function Plane({
         </svg>
         <figcaption class="small">
           <span class="key before" /> before, <code>{before}</code> <span class="key after" /> after,{' '}
-          <code>{after}</code>; diamonds are the means. {summary}
+          <code>{after}</code>; diamonds are the means. {meansTold}
           {y.has(0) && ' Above the line, a cost is below 0, which means safe.'}
         </figcaption>
       </figure>
