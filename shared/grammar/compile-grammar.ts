@@ -5,7 +5,7 @@ import { GrammarError } from './grammar-error.ts';
 import { LiteralLeaf } from './leaf.ts';
 import { choiceRule, type Part, prune, Rule, sequenceRule } from './rule.ts';
 import { schemaRule } from './schema-rules.ts';
-import { textUntil, textWithout } from './text-leaf.ts';
+import { textUntil, textUpTo, textWithout } from './text-leaf.ts';
 import { Work } from './work.ts';
 
 const ANY_OBJECT = '{"type":"object"}';
@@ -57,6 +57,8 @@ function symbolOf(grammar: Grammar, { depth, work, schemas }: Context): Part {
       return new LiteralLeaf(grammar.text);
     case 'text':
       return textWithout(grammar.without, { notFirst: grammar.notFirst ?? null });
+    case 'text-until':
+      return textUpTo(grammar.until, grammar);
     case 'sequence':
       return sequenceRule(grammar.parts.map((part) => symbolOf(part, inside)));
     case 'choice':

@@ -24,6 +24,8 @@ export type Grammar =
    * stand neither at its start nor after nothing but white space.
    */
   | { type: 'text'; without: string[]; notFirst?: string | undefined }
+  /** Any text up to the first place where `until` ends. `notFirst` is as in a text. */
+  | { type: 'text-until'; until: string; notFirst: string }
   /** One after the other. */
   | { type: 'sequence'; parts: Grammar[] }
   /** One of them. */
@@ -47,6 +49,8 @@ const MOST_PARTS = 256;
 /** The most characters of a schema's JSON text. */
 export const MOST_SCHEMA_CHARACTERS = 100_000;
 
+const oneCharacter = z.string().regex(/^[!-~]$/);
+
 export const Grammar: z.ZodType<Grammar, Grammar> = z.lazy(() =>
   z.discriminatedUnion('type', [
     z.strictObject({ type: z.literal('json_object') }),
@@ -55,11 +59,9 @@ export const Grammar: z.ZodType<Grammar, Grammar> = z.lazy(() =>
     z.strictObject({
       type: z.literal('text'),
       without: z.array(wellFormed.min(1)).max(MOST_PARTS),
-      notFirst: z
-        .string()
-        .regex(/^[!-~]$/)
-        .optional(),
+      notFirst: oneCharacter.optional(),
     }),
+    z.strictObject({ type: z.literal('text-until'), until: wellFormed.min(1), notFirst: oneCharacter }),
     z.strictObject({ type: z.literal('sequence'), parts: z.array(Grammar).min(1).max(MOST_PARTS) }),
     z.strictObject({ type: z.literal('choice'), options: z.array(Grammar).min(1).max(MOST_PARTS) }),
     z.strictObject({

@@ -77,6 +77,9 @@ function addGrammar(words: Words, grammar: Grammar): void {
       }
       return;
     }
+    case 'text-until':
+      words.add(grammar.until);
+      return;
     case 'literal':
       words.add(grammar.text);
       return;

@@ -21,19 +21,42 @@ export function textWithout(words: readonly string[], { notFirst = null }: { not
   const accepting = Uint8Array.from(found, (here) => (here.size > 0 ? 0 : 1));
   const id = `text without ${JSON.stringify(words)}`;
   if (notFirst === null) return new TableLeaf(id, { columnOf, table, accepting });
-  // All states twice: before anything but white space has come, and after it.
+  return new TableLeaf(`${id}, not first ${JSON.stringify(notFirst)}`, {
+    columnOf,
+    table: afterSpaces(table, { notFirst, columnOf, columns }),
+    accepting: Uint8Array.from([...accepting, ...accepting]),
+  });
+}
+
+/**
+ * A table with all states twice: before anything but white space has come, and after it. In those
+ * before, `notFirst` may not come.
+ */
+function afterSpaces(
+  table: Int32Array,
+  { notFirst, columnOf, columns }: { notFirst: string; columnOf: Uint8Array; columns: number },
+): Int32Array {
+  const states = table.length / columns;
   const columnsOf = (text: string) => new Set([...text].map((char) => columnOf[char.charCodeAt(0)]!));
   const refused = columnsOf(notFirst);
   const spaces = columnsOf(SPACES);
   const first = table.map((to, place) => {
     const column = place % columns;
     if (to < 0 || refused.has(column)) return -1;
-    return spaces.has(column) ? to : to + found.length;
+    return spaces.has(column) ? to : to + states;
   });
-  const later = table.map((to) => (to < 0 ? -1 : to + found.length));
-  return new TableLeaf(`${id}, not first ${JSON.stringify(notFirst)}`, {
+  const later = table.map((to) => (to < 0 ? -1 : to + states));
+  return Int32Array.from([...first, ...later]);
+}
+
+/** Any text up to the first place where `word` ends. `notFirst` is as in `textWithout`. */
+export function textUpTo(word: string, { notFirst }: { notFirst: string }): Leaf {
+  const { next, found, columnOf, columns } = search([word], { apart: notFirst + SPACES });
+  const accepting = Uint8Array.from(found, (here) => (here.size > 0 ? 1 : 0));
+  const table = Int32Array.from(next.flatMap((row, from) => (accepting[from] === 1 ? row.map(() => -1) : row)));
+  return new TableLeaf(`text until ${JSON.stringify([word])}, not first ${JSON.stringify(notFirst)}`, {
     columnOf,
-    table: Int32Array.from([...first, ...later]),
+    table: afterSpaces(table, { notFirst, columnOf, columns }),
     accepting: Uint8Array.from([...accepting, ...accepting]),
   });
 }

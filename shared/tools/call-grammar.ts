@@ -104,10 +104,8 @@ const SYNTAXES: Readonly<Record<ToolSyntax, Syntax>> = {
     free: (calls) =>
       oneOf([
         llamaCalls(calls),
-        sequence(
-          { type: 'text', without: [LLAMA_MARK], notFirst: '{' },
-          oneOf([literal(''), sequence(literal(LLAMA_MARK), llamaCalls(calls))]),
-        ),
+        { type: 'text', without: [LLAMA_MARK], notFirst: '{' },
+        sequence({ type: 'text-until', until: LLAMA_MARK, notFirst: '{' }, llamaCalls(calls)),
       ]),
   },
   mistral: {
