@@ -86,7 +86,7 @@ function assumedTable(): string {
         `${REQUEST.promptTokens} tokens of prompt, ${REQUEST.answerTokens} of answer`,
         'chosen; yours may differ',
       ],
-      ['every node is busy at most', `${BUSY * 100} % of the time`, 'chosen'],
+      ['every node gets at most', `${BUSY * 100} % of what it can take`, 'chosen'],
       ['gate node to engine, there and back', `${ROUND_TRIP_MS} ms`, 'one data center'],
       [
         'a step of an 8B model on an H100, without rows',
@@ -190,7 +190,7 @@ function latencyTable(points: readonly Point[]): string {
       return `${rounded(point.p50)}, ${rounded(point.p99)} ms`;
     }),
   ]);
-  const head = ['a token, p50 and p99', ...loads.map((load) => `engine busy ${Math.round(load * 100)} %`)];
+  const head = ['a token, p50 and p99', ...loads.map((load) => `engine at ${Math.round(load * 100)} %`)];
   return table(head, rows);
 }
 

@@ -32,11 +32,15 @@ export function scalingPlot(parts: MeasuredParts, points: readonly Point[]): Top
     hconcat: [
       {
         ...SIZE,
-        title: { text: 'a token, over how busy the engine is', fontSize: 13 },
+        title: { text: 'a token, over the load of the engine', fontSize: 13 },
         data: { values: latency },
         mark: { type: 'line', point: { filled: true, size: 30 }, strokeWidth: 2 },
         encoding: {
-          x: { field: 'load', type: 'quantitative', axis: { title: 'engine busy, percent', grid: false } },
+          x: {
+            field: 'load',
+            type: 'quantitative',
+            axis: { title: 'load, percent of what the engine can take', grid: false },
+          },
           y: { field: 'ms', type: 'quantitative', scale: { type: 'log' }, axis: { title: 'milliseconds a token' } },
           color: colors('shape', ['gate nodes + vLLM', 'gate nodes + SGLang', 'the gate inside the engine']),
           strokeDash: {

@@ -33,7 +33,7 @@ export const SHAPES: readonly { name: string; engine: EngineModel; hasGateNodes:
   { name: 'the gate inside the engine', engine: INSIDE(HTTP_MS), hasGateNodes: false },
 ];
 
-/** The cell of a shape whose GPU is planned to be busy for this share of the time. */
+/** The cell of a shape whose engine gets this share of what it can take with full steps. */
 export function cellOf({ engine, hasGateNodes }: (typeof SHAPES)[number], parts: MeasuredParts, load: number) {
   const work = workOfRequest(parts, engine);
   const requestsPerSecond = load * capacities(work).gpu;
