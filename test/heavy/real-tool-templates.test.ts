@@ -57,7 +57,7 @@ const called = (calls: number): Message[] => {
 
 const isIn = (allowed: Uint32Array, id: number) => ((allowed[id >> 5]! >>> (id & 31)) & 1) === 1;
 
-/** Whether a grammar of calls lets a model of this tokenizer draw these tokens, its end included. */
+/** Whether a grammar of calls lets a model of this tokenizer draw these tokens. */
 function expectAllowed(
   tokenizer: BundleTokenizer,
   { ids, syntax, end }: { ids: readonly number[]; syntax: ToolSyntax; end: string },
