@@ -79,7 +79,8 @@ test.each(SHAPES)('simulated, nodes are as busy as the work law says: $name', (s
   if (shape.hasGateNodes) expect(busy.gateNode / expected(work.gateNode, cell.gateNodes)).toBeCloseTo(1, 0);
   // A step that is not full pays for the weights too, so the engine is busier than it has to be.
   expect(busy.gpu).toBeGreaterThan(0.9 * load);
-  expect(busy.gpu).toBeLessThanOrEqual(1);
+  // A step counts when it begins, so the last one may reach beyond the end.
+  expect(busy.gpu).toBeLessThan(1.01);
   // No token is faster than an empty system.
   const gate = cell.gateMs === null ? 0 : cell.gateMs + 0.5;
   expect(tokenMs[0]).toBeGreaterThanOrEqual(gate + cell.engine.readMs + cell.engine.httpMs - 1e-9);
