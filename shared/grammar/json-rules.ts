@@ -69,7 +69,7 @@ export function addObject(rule: Rule, { properties, additional }: ObjectRule): v
   member(comma, additional.name, additional.value, later);
 }
 
-/** An array as an automaton over its items: where it begins, and from each state what may follow. */
+/** An array as an automaton over its items: where it begins, and what may follow each state. */
 export type ArrayRule<S> = {
   start: S;
   /** One key for each state. */

@@ -53,8 +53,8 @@ describe.each([...Map.groupBy(GROUPS, ({ file }) => file)])('%s', (file, groups)
 
 /**
  * Where not every valid value is accepted: formats, which the draft only notes and a grammar holds,
- * and which it knows in part, whole numbers of more than 21 digits, and multiples of a fraction with
- * more than 15.
+ * and which it knows in part, whole numbers of more than 21 digits, and multiples of a fraction
+ * with more than 15.
  */
 const isStricter = (file: string) => /format|bignum|float-overflow/.test(file);
 

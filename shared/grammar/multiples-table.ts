@@ -25,8 +25,8 @@ export function isModulus(of: number): boolean {
 }
 
 /**
- * Numbers in digits that can be divided by `of`, which `isModulus` allows. The state is what is left
- * over, and how many places after the point have come.
+ * Numbers in digits that can be divided by `of`, which `isModulus` allows. The state is what is
+ * left over, and how many places after the point have come.
  */
 export function multiplesTable(of: number): Table {
   const { digits: modulus, places } = decimal(of)!;

@@ -1,7 +1,7 @@
 /**
- * What is not valid under a schema, as alternatives; and the keywords that need it: `not`, `if`, and
- * those that depend on whether a property is there. A keyword whose negation is no such alternative
- * is refused inside of `not` and `if`.
+ * What is not valid under a schema, as alternatives; and the keywords that need it: `not`, `if`,
+ * and those that depend on whether a property is there. A keyword whose negation is no such
+ * alternative is refused inside of `not` and `if`.
  */
 import { ANYTHING, type Conjunction, JSON_TYPES } from './conjunction.ts';
 import { branchesOf, type Expander } from './expander.ts';

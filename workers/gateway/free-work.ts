@@ -12,8 +12,8 @@ const MOST_A_MINUTE = 600;
 /**
  * Throws `rate_limit_exceeded` if the tenant has had so much in the last minute.
  *
- * `isCounted`: whether the tenant's account counts the request before the work is done, if it counts
- * requests at all. Else one that it then refuses has had its work, again and again.
+ * `isCounted`: whether the tenant's account counts the request before the work is done, if it
+ * counts requests at all. Else one that it then refuses has had its work, again and again.
  */
 export type FreeWork = (
   caller: Pick<Caller, 'tenant' | 'limits' | 'policy'>,
