@@ -11,7 +11,7 @@ import { valueKey } from './value-key.ts';
 const MOST_UNIQUE = 8;
 const MOST_STATES = 4_000;
 
-export type Parts = {
+type Parts = {
   expansion: Expansion;
   /** Where the schema is, for errors. */
   place: string;
