@@ -58,12 +58,14 @@ export const STANDARD_FORMATS: ReadonlySet<string> = new Set([
 ]);
 
 const whole = (least: number, most: number) => ({ least, most });
+type Range = { least?: number; most?: number };
 /** Formats of numbers, from OpenAPI. Those of fractions hold every number that is written here. */
-export const NUMBER_FORMATS: ReadonlyMap<string, { least?: number; most?: number }> = new Map([
+export const NUMBER_FORMATS: ReadonlyMap<string, Range> = new Map<string, Range>([
   ['int32', whole(-(2 ** 31), 2 ** 31 - 1)],
   // The largest that a double still tells from its neighbours.
   ['int64', whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)],
-  ...['float', 'double'].map((name): [string, Record<string, never>] => [name, {}]),
+  ['float', {}],
+  ['double', {}],
 ]);
 
 /** null: the format is not supported. */
