@@ -180,7 +180,12 @@ describe('an answer', () => {
   });
 
   test('is refused if nothing can be allowed, and a grammar never goes unheld', () => {
-    expect(() => maskOf({ sampling: { grammar: ofSchema({ not: {} }) } } as EngineRequest)).toThrow(/#\/not/);
+    for (const [schema, message] of [
+      [{ not: {} }, /allows no value/],
+      [{ maxContains: 1, contains: {} }, /#\/maxContains/],
+    ] as const) {
+      expect(() => maskOf({ sampling: { grammar: ofSchema(schema) } } as EngineRequest)).toThrow(message);
+    }
   });
 
   const CALLS: Grammar = {

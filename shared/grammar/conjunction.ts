@@ -14,21 +14,34 @@ export type Sub = readonly Located[];
 export type JsonType = 'null' | 'boolean' | 'number' | 'string' | 'array' | 'object';
 export const JSON_TYPES: readonly JsonType[] = ['null', 'boolean', 'number', 'string', 'array', 'object'];
 
+/** What a string must match, or must not; its name tells it apart. */
+export type NamedPattern = { name: string; pattern: Pattern; negated?: boolean };
+
 export type Conjunction = {
   types: ReadonlySet<JsonType>;
   /** The only values; null: any. */
   values: readonly unknown[] | null;
+  /** And none of these. */
+  excluded: readonly unknown[];
   number: {
     isInteger: boolean;
     least: number | null;
     most: number | null;
     leastExcluded: boolean;
     mostExcluded: boolean;
-    /** Of whole numbers. */
     multiplesOf: readonly number[];
   };
-  string: { min: number; max: number; patterns: readonly { name: string; pattern: Pattern }[] };
-  array: { prefix: readonly Sub[]; items: Sub; min: number; max: number };
+  string: { min: number; max: number; patterns: readonly NamedPattern[] };
+  array: {
+    prefix: readonly Sub[];
+    items: Sub;
+    min: number;
+    max: number;
+    /** Whether no two items are equal. */
+    isUnique: boolean;
+    /** At least so many items are valid under these, for each of them. */
+    contains: readonly { sub: Sub; least: number }[];
+  };
   object: {
     properties: ReadonlyMap<string, Sub>;
     required: ReadonlySet<string>;
@@ -43,17 +56,20 @@ export type Conjunction = {
 export const ANYTHING: Conjunction = {
   types: new Set(JSON_TYPES),
   values: null,
+  excluded: [],
   number: { isInteger: false, least: null, most: null, leastExcluded: false, mostExcluded: false, multiplesOf: [] },
   string: { min: 0, max: Infinity, patterns: [] },
-  array: { prefix: [], items: [], min: 0, max: Infinity },
+  array: { prefix: [], items: [], min: 0, max: Infinity, isUnique: false, contains: [] },
   object: { properties: new Map(), required: new Set(), additional: [], names: [], min: 0, max: Infinity },
 };
 
 /** What satisfies both. */
 export function both(a: Conjunction, b: Conjunction): Conjunction {
+  const excluded = a.excluded.length === 0 ? b.excluded : [...a.excluded, ...b.excluded];
   return {
     types: new Set([...a.types].filter((type) => b.types.has(type))),
-    values: commonValues(a.values, b.values),
+    values: without(commonValues(a.values, b.values), excluded),
+    excluded,
     number: bothNumbers(a.number, b.number),
     string: {
       min: Math.max(a.string.min, b.string.min),
@@ -68,6 +84,8 @@ export function both(a: Conjunction, b: Conjunction): Conjunction {
       items: [...a.array.items, ...b.array.items],
       min: Math.max(a.array.min, b.array.min),
       max: Math.min(a.array.max, b.array.max),
+      isUnique: a.array.isUnique || b.array.isUnique,
+      contains: [...a.array.contains, ...b.array.contains],
     },
     object: {
       properties: new Map(
@@ -94,6 +112,12 @@ export function commonValues(a: Conjunction['values'], b: Conjunction['values'])
   if (a === null || b === null) return a ?? b;
   const others = new Set(b.map(valueKey));
   return a.filter((value) => others.has(valueKey(value)));
+}
+
+function without(values: Conjunction['values'], excluded: readonly unknown[]): Conjunction['values'] {
+  if (values === null || excluded.length === 0) return values;
+  const not = new Set(excluded.map(valueKey));
+  return values.filter((value) => !not.has(valueKey(value)));
 }
 
 function bothNumbers(a: Conjunction['number'], b: Conjunction['number']): Conjunction['number'] {

@@ -7,16 +7,21 @@
  */
 
 import { ANYTHING, both, type Conjunction, commonValues, itemAt, memberOf, type Sub } from './conjunction.ts';
+import { branchesOf, type Expander } from './expander.ts';
 import { GrammarError } from './grammar-error.ts';
 import type { Leaf } from './leaf.ts';
+import { negation, withDependencies } from './negation.ts';
 import { readKeywords } from './read-keywords.ts';
-import { isSchema, type Located, type SchemaDocument } from './schema-document.ts';
+import { isSchema, type Located, markOf, type SchemaDocument } from './schema-document.ts';
 import { valueKey } from './value-key.ts';
 import type { Work } from './work.ts';
 
 const MOST_ALTERNATIVES = 256;
 /** How deep it looks for a member that tells two branches apart. */
 const MOST_APART_DEPTH = 4;
+
+/** How a mark of a negated schema begins. */
+const NOT = 'not ';
 
 export class Expansion {
   /** What all of it costs. */
@@ -53,39 +58,53 @@ export class Expansion {
     let all: Conjunction[] = [ANYTHING];
     const seen = new Set<string>();
     for (const located of sub) {
-      if (seen.has(located.pointer)) continue;
-      seen.add(located.pointer);
+      if (seen.has(markOf(located))) continue;
+      seen.add(markOf(located));
       all = this.#times(all, this.#one(located, within), located.pointer);
     }
     return all;
   }
 
   #one(located: Located, within: readonly string[]): readonly Conjunction[] {
-    const { pointer, schema } = located;
-    if (schema === true) return [ANYTHING];
-    if (schema === false) return [];
+    const { pointer, schema, negated = false } = located;
+    const mark = markOf(located);
+    if (schema === !negated) return [ANYTHING];
+    if (schema === negated) return [];
     if (!isSchema(schema)) {
       throw new GrammarError('is no schema: expected an object, true or false', { pointer });
     }
     // A schema that is only itself allows no value of finite length.
     this.work.spend(5 + within.length);
-    if (within.includes(pointer)) {
+    if (within.includes(mark)) {
+      // What is not itself is neither valid nor invalid.
+      if (within.some((one) => one.startsWith(NOT)))
+        throw new GrammarError('refers to itself through not', { pointer });
       this.#cycles++;
       return [];
     }
-    const known = this.#alone.get(pointer);
+    const known = this.#alone.get(mark);
     if (known !== undefined) return known;
     const before = this.#cycles;
-    const all = this.#parts(located, within);
-    if (this.#cycles === before) this.#alone.set(pointer, all);
+    const inside = [...within, mark];
+    const all = negated ? negation(located, this.#expander(inside)) : this.#parts(located, inside);
+    if (this.#cycles === before) this.#alone.set(mark, all);
     return all;
   }
 
-  #parts(located: Located, within: readonly string[]): readonly Conjunction[] {
+  #expander(within: readonly string[]): Expander {
+    return {
+      work: this.work,
+      one: (located) => this.#one(located, within),
+      times: (all, others, pointer) => this.#times(all, others, pointer),
+      resolve: (reference, at) => this.#document.resolve(reference, at),
+    };
+  }
+
+  /** @param inside the schemas that are being expanded, this one too */
+  #parts(located: Located, inside: readonly string[]): readonly Conjunction[] {
     const { pointer, schema } = located;
-    const inside = [...within, pointer];
     // The cast: it is no boolean, and a schema.
-    const { $ref, allOf, anyOf, oneOf } = schema as Record<string, unknown>;
+    const { $ref, allOf, anyOf, oneOf, ...rest } = schema as Record<string, unknown>;
     let all: Conjunction[] = [this.#read(located)];
     if (typeof $ref === 'string') this.work.spend(Math.ceil($ref.length / 10));
     if ($ref !== undefined) all = this.#times(all, this.#one(this.#document.resolve($ref, pointer), inside), pointer);
@@ -105,7 +124,7 @@ export class Expansion {
       this.#refuseOverlap(branches, all, `${pointer}/oneOf`);
       all = this.#times(all, branches.flat(), pointer);
     }
-    return all;
+    return withDependencies(all, { pointer, schema: rest }, this.#expander(inside));
   }
 
   /** @param beside what else holds, which may tell the branches apart */
@@ -183,7 +202,7 @@ export class Expansion {
 }
 
 /** One key for each set of schemas. */
-export const keyOf = (sub: Sub): string => [...new Set(sub.map(({ pointer }) => `#${pointer}`))].sort().join('\n');
+export const keyOf = (sub: Sub): string => [...new Set(sub.map((located) => `#${markOf(located)}`))].sort().join('\n');
 
 export function typeOf(value: unknown) {
   if (value === null) return 'null';
@@ -206,10 +225,17 @@ const costs = new WeakMap<object, number>();
 /** What the key of a set of schemas costs. */
 export const subCost = (sub: Sub): number => sub.reduce((sum, { pointer }) => sum + 2 + (pointer.length >> 4), 1);
 
-function countCost({ values, string, array, object }: Conjunction): number {
-  const subs = [...array.prefix, array.items, ...object.properties.values(), object.additional, object.names];
+function countCost({ values, excluded, string, array, object }: Conjunction): number {
+  const subs = [
+    ...array.prefix,
+    array.items,
+    ...array.contains.map(({ sub }) => sub),
+    ...object.properties.values(),
+    object.additional,
+    object.names,
+  ];
   const parts = subs.reduce((sum, sub) => sum + subCost(sub), 0) + 3 * (string.patterns.length + object.required.size);
-  return 100 + parts + (values === null ? 0 : valuesCost(values));
+  return 100 + parts + (values === null ? 0 : valuesCost(values)) + (excluded.length === 0 ? 0 : valuesCost(excluded));
 }
 
 function valuesCost(values: readonly unknown[]): number {
@@ -221,21 +247,29 @@ function valuesCost(values: readonly unknown[]): number {
   return cost;
 }
 
-function fingerprint({ types, values, number, string, array, object }: Conjunction): string {
+const keyOfContains = ({ sub, least }: Conjunction['array']['contains'][number]) => `${least} ${keyOf(sub)}`;
+
+function fingerprint({ types, values, excluded, number, string, array, object }: Conjunction): string {
   const { properties, required, additional, names, ...counts } = object;
   return valueKey([
-    ...[[...types].sort(), values, number, { ...string, patterns: string.patterns.map(({ name }) => name) }],
-    ...[{ ...array, prefix: array.prefix.map(keyOf), items: keyOf(array.items) }, counts],
+    ...[
+      [...types].sort(),
+      values,
+      excluded,
+      number,
+      { ...string, patterns: string.patterns.map(({ name, negated = false }) => [name, negated]) },
+    ],
+    ...[
+      {
+        ...array,
+        prefix: array.prefix.map(keyOf),
+        items: keyOf(array.items),
+        contains: array.contains.map(keyOfContains),
+      },
+    ],
+    counts,
     ...[[...properties].map(([name, sub]) => [name, keyOf(sub)]), [...required], keyOf(additional), keyOf(names)],
   ]);
-}
-
-function branchesOf(branches: unknown, pointer: string): Located[] {
-  if (branches === undefined) return [];
-  if (!Array.isArray(branches) || branches.length === 0) {
-    throw new GrammarError('is not an array of schemas', { pointer });
-  }
-  return branches.map((schema, i) => ({ pointer: `${pointer}/${i}`, schema }));
 }
 
 function numbersApart(a: Conjunction['number'], b: Conjunction['number']): boolean {

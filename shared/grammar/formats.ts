@@ -28,6 +28,10 @@ const IPV6 = [
   `(?:${GROUP}:){7}:`,
 ].join('|');
 
+/** With a host, as addresses of the web have it, or after `mailto:`, `urn:` and the like. */
+const URI_CHARS = "[A-Za-z0-9._~!$&'()*+,;=:@/-]";
+const URI = `[a-z][a-z0-9+.-]{1,15}:(?://${LABEL}(?:\\.${LABEL}){0,3}(?::[1-9]\\d{0,3})?(?:/${URI_CHARS}{0,80})?|[A-Za-z0-9]${URI_CHARS}{0,60})(?:\\?${URI_CHARS}{0,60})?(?:#${URI_CHARS}{0,30})?`;
+
 const SOURCES: Readonly<Record<string, string>> = {
   date: DATE,
   time: TIME,
@@ -40,10 +44,29 @@ const SOURCES: Readonly<Record<string, string>> = {
   ipv4: `${OCTET}(?:\\.${OCTET}){3}`,
   ipv6: IPV6,
   hostname: `${LABEL}(?:\\.${LABEL}){0,2}`,
+  uri: URI,
   email: `[A-Za-z0-9_+-]{1,15}(?:\\.[A-Za-z0-9_+-]{1,15}){0,3}@${LABEL}(?:\\.${LABEL}){0,2}`,
 };
 
 export const FORMATS: readonly string[] = Object.keys(SOURCES);
+
+/** Formats of JSON Schema itself: they mean something, supported or not. */
+export const STANDARD_FORMATS: ReadonlySet<string> = new Set([
+  ...FORMATS,
+  ...['idn-email', 'idn-hostname', 'uri-reference', 'iri', 'iri-reference', 'uri-template'],
+  ...['json-pointer', 'relative-json-pointer', 'regex'],
+]);
+
+const whole = (least: number, most: number) => ({ least, most });
+type Range = { least?: number; most?: number };
+/** Formats of numbers, from OpenAPI. Those of fractions hold every number that is written here. */
+export const NUMBER_FORMATS: ReadonlyMap<string, Range> = new Map<string, Range>([
+  ['int32', whole(-(2 ** 31), 2 ** 31 - 1)],
+  // The largest that a double still tells from its neighbours.
+  ['int64', whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER)],
+  ['float', {}],
+  ['double', {}],
+]);
 
 /** null: the format is not supported. */
 export function formatPattern(format: string): Pattern | null {

@@ -69,36 +69,33 @@ export function addObject(rule: Rule, { properties, additional }: ObjectRule): v
   member(comma, additional.name, additional.value, later);
 }
 
-export type ArrayRule = {
-  /** Those that come first. */
-  prefix: readonly Part[];
-  /** The others; null: there are none. */
-  items: Part | null;
-  min: number;
-  /** Infinity: any number. */
-  max: number;
+/** An array as an automaton over its items: where it begins, and what may follow each state. */
+export type ArrayRule<S> = {
+  start: S;
+  /** One key for each state. */
+  keyOf: (state: S) => string;
+  items: (state: S) => readonly { item: Part; to: S }[];
+  mayEnd: (state: S) => boolean;
 };
 
 /** Writes an array into `rule`, which must be new. */
-export function addArray(rule: Rule, { prefix, items, min, max }: ArrayRule): void {
+export function addArray<S>(rule: Rule, { start, keyOf, items, mayEnd }: ArrayRule<S>): void {
   const opened = rule.read(rule.read(0, OPEN_ARRAY), GAP);
   const closing = rule.state();
   rule.accept(rule.read(rule.read(closing, GAP), CLOSE_ARRAY));
-  if (min === 0) rule.accept(rule.read(opened, CLOSE_ARRAY));
-  const itemAt = (i: number) => prefix[i] ?? items;
-  /** From here on, all items are alike. */
-  const loopAt = Math.max(prefix.length, min, 1);
-  let at = opened;
-  for (let count = 1; count <= max; count++) {
-    const item = itemAt(count - 1);
-    if (item === null) return;
-    const loops = max === Infinity && count === loopAt + 1;
-    const after = rule.read(at, item);
-    if (count >= min) rule.skip(after, closing);
-    at = rule.read(after, COMMA);
-    if (loops) {
-      rule.read(at, item, after);
-      return;
+  if (mayEnd(start)) rule.accept(rule.read(opened, CLOSE_ARRAY));
+  // By state: behind an item that has led to it.
+  const behind = new Map<string, number>();
+  const found: { state: S; next: number }[] = [{ state: start, next: opened }];
+  for (const { state, next } of found) {
+    for (const { item, to } of items(state)) {
+      const known = behind.get(keyOf(to));
+      const after = rule.read(next, item, known ?? rule.state());
+      if (known !== undefined) continue;
+      behind.set(keyOf(to), after);
+      if (mayEnd(to)) rule.skip(after, closing);
+      // A comma that nothing may follow is cut off with all that cannot end.
+      found.push({ state: to, next: rule.read(after, COMMA) });
     }
   }
 }

@@ -53,11 +53,12 @@ describe.each([...Map.groupBy(GROUPS, ({ file }) => file)])('%s', (file, groups)
 
 /**
  * Where not every valid value is accepted: formats, which the draft only notes and a grammar holds,
- * and which it knows in part, and whole numbers of more than 21 digits.
+ * and which it knows in part, whole numbers of more than 21 digits, and multiples of a fraction
+ * with more than 15.
  */
-const isStricter = (file: string) => /format|bignum/.test(file);
+const isStricter = (file: string) => /format|bignum|float-overflow/.test(file);
 
 test('most schemas without rare keywords are supported, and a refusal names the place', () => {
   expect(GROUPS.length).toBe(423);
-  expect({ supported, compared }).toEqual({ supported: 184, compared: 1047 });
+  expect({ supported, compared }).toEqual({ supported: 225, compared: 1188 });
 });

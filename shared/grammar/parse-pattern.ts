@@ -1,7 +1,8 @@
 /**
  * Reads the regular expressions of JSON Schema (ECMA-262 with the flag `u`), as far as they are
- * regular: no look-around, no references back, no word boundaries, no Unicode properties. As
- * everywhere in JSON Schema, an expression without anchors matches inside of a text.
+ * regular: no references back, no word boundaries, no Unicode properties, and no look-around but
+ * looks ahead from the start, which are patterns of their own. As everywhere in JSON Schema, an
+ * expression without anchors matches inside of a text.
  */
 import { ANY_CHAR, allBut, type CharSet, charSet, charsOf, type Range } from './char-set.ts';
 import { GrammarError } from './grammar-error.ts';
@@ -10,12 +11,22 @@ import { chars, choice, NOTHING, type Pattern, repeat, sequence } from './patter
 const MOST_REPEATS = 1_000;
 const MOST_DEPTH = 32;
 
-/** The texts that the expression matches. */
+/** The texts that an expression without looks ahead matches. */
 export function parsePattern(source: string): Pattern {
+  const [only, ...others] = parsePatterns(source);
+  if (others.length > 0) throw unreadable(source, 'a look ahead');
+  return only!.pattern;
+}
+
+/** A text matches the expression if it matches all of these, and none that is negated. */
+export function parsePatterns(source: string): { pattern: Pattern; negated: boolean }[] {
   const reader = new PatternReader(source);
+  const ahead = reader.looksAhead();
   const pattern = reader.choice(0);
   if (!reader.isOver) throw unreadable(source, 'an unmatched )');
-  return pattern;
+  // They would hold for the first option alone.
+  if (ahead.length > 0 && reader.hasOptions) throw unreadable(source, 'a look ahead beside alternatives');
+  return [{ pattern, negated: false }, ...ahead];
 }
 
 const unreadable = (source: string, what: string) =>
@@ -57,6 +68,10 @@ class PatternReader {
   readonly #source: string;
   readonly #chars: readonly string[];
   #at = 0;
+  /** Whether the anchor at the start has been read. */
+  #begun = false;
+  /** Whether there are alternatives outside of all groups. */
+  hasOptions = false;
 
   constructor(source: string) {
     this.#source = source;
@@ -67,17 +82,39 @@ class PatternReader {
     return this.#at >= this.#chars.length;
   }
 
-  /** @param depth how many groups it is in; outside of all, anchors count */
-  choice(depth: number): Pattern {
+  /** What the looks ahead right after the anchor at the start say about the whole text. */
+  looksAhead(): { pattern: Pattern; negated: boolean }[] {
+    const found: { pattern: Pattern; negated: boolean }[] = [];
+    const isAhead = (at: number) => /^\(\?[=!]$/.test(this.#chars.slice(at, at + 3).join(''));
+    if (this.#peek !== '^' || !isAhead(1)) return found;
+    this.#at = 1;
+    this.#begun = true;
+    while (isAhead(this.#at)) {
+      const negated = this.#chars[this.#at + 2] === '!';
+      this.#at += 3;
+      const pattern = this.choice(0, { isAhead: true });
+      if (!this.#take(')')) throw this.#error('an unmatched (');
+      found.push({ pattern, negated });
+    }
+    this.hasOptions = false;
+    return found;
+  }
+
+  /**
+   * @param depth how many groups it is in; outside of all, anchors count
+   * @param isAhead whether it is looked for at the start of the text, and nowhere else
+   */
+  choice(depth: number, { isAhead = false }: { isAhead?: boolean } = {}): Pattern {
     if (depth > MOST_DEPTH) throw this.#error('too many groups in each other');
-    const options = [this.#option(depth)];
-    while (this.#take('|')) options.push(this.#option(depth));
+    const options = [this.#option(depth, { isAhead })];
+    while (this.#take('|')) options.push(this.#option(depth, { isAhead }));
+    if (depth === 0 && options.length > 1) this.hasOptions = true;
     return options.length === 1 ? options[0]! : choice(...options);
   }
 
-  #option(depth: number): Pattern {
+  #option(depth: number, { isAhead }: { isAhead: boolean }): Pattern {
     const isOutside = depth === 0;
-    const begins = isOutside && this.#take('^');
+    const begins = isOutside && (this.#take('^') || isAhead || this.#begun);
     const parts: Pattern[] = [];
     let ends = false;
     while (!this.isOver && this.#peek !== '|' && this.#peek !== ')') {

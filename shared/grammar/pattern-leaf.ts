@@ -3,10 +3,10 @@
  * subset construction, both with a bound on their size. What can no longer lead to an end is cut
  * off.
  */
-import { jsonOf, utf8Of } from './char-set.ts';
+import { ANY_CHAR, jsonOf, utf8Of } from './char-set.ts';
 import { GrammarError } from './grammar-error.ts';
 import { type Leaf, TableLeaf } from './leaf.ts';
-import type { Pattern } from './pattern.ts';
+import { chars, choice, literal, type Pattern, repeat } from './pattern.ts';
 import type { Work } from './work.ts';
 
 const MOST_NFA_STATES = 20_000;
@@ -103,17 +103,43 @@ export function plainLeaf(
   return leafOf(id, [...made, ...tables], work);
 }
 
+const ANY_TEXT = repeat(chars(ANY_CHAR), 0, null);
 const QUOTE: Pattern = { kind: 'chars', set: [[0x22, 0x22]] };
 
-/** Texts that match all of these patterns, as JSON strings with their quotes. */
+/** A pattern that a string must match, or must not. */
+export type StringPattern = { readonly pattern: Pattern; readonly negated?: boolean };
+
+/** Texts that match these patterns and tables, as JSON strings with their quotes. */
 export function stringPatternLeaf(
   id: string,
-  { patterns, work }: { patterns: readonly Pattern[]; work: Work },
+  { patterns, tables = [], work }: { patterns: readonly StringPattern[]; tables?: readonly Table[]; work: Work },
 ): Leaf | null {
-  const made = patterns.map((pattern) =>
-    tableOf((nfa, from) => nfa.add(QUOTE, nfa.add(pattern, nfa.add(QUOTE, from, utf8Of), jsonOf), utf8Of), work),
+  const stringTable = (pattern: Pattern) =>
+    tableOf((nfa, from) => nfa.add(QUOTE, nfa.add(pattern, nfa.add(QUOTE, from, utf8Of), jsonOf), utf8Of), work);
+  const made = patterns.map(({ pattern, negated = false }) => {
+    const table = stringTable(pattern);
+    return negated ? complement(table, work) : table;
+  });
+  // What does not match a pattern is still a string.
+  const isOpen = patterns.every(({ negated = false }) => negated);
+  return leafOf(id, [...(isOpen ? [stringTable(ANY_TEXT)] : []), ...made, ...tables], work);
+}
+
+/** Any bytes but these texts. */
+export const allTextsBut = (texts: readonly string[], work: Work): Table =>
+  complement(
+    tableOf((nfa, from) => nfa.add(choice(...texts.map(literal)), from, utf8Of), work),
+    work,
   );
-  return leafOf(id, made, work);
+
+/** The bytes that a table does not accept. */
+function complement({ columnOf, table, accepting }: Table, work: Work): Table {
+  work.spend(Math.ceil(table.length / IN_UNIT));
+  const columns = table.length / accepting.length;
+  const sink = accepting.length;
+  const open = new Int32Array(table.length + columns).fill(sink);
+  open.set(table.map((to) => (to < 0 ? sink : to)));
+  return { columnOf, table: open, accepting: Uint8Array.from([...accepting, 0], (accepts) => 1 - accepts) };
 }
 
 function leafOf(id: string, tables: readonly Table[], work: Work): Leaf | null {

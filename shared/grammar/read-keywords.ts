@@ -4,23 +4,26 @@
  * because an answer that ignores it would be another answer.
  */
 import { ANYTHING, both, type Conjunction, JSON_TYPES, type JsonType, type Sub } from './conjunction.ts';
-import { FORMATS, formatPattern } from './formats.ts';
+import { FORMATS, formatPattern, NUMBER_FORMATS, STANDARD_FORMATS } from './formats.ts';
 import { GrammarError } from './grammar-error.ts';
-import { parsePattern } from './parse-pattern.ts';
+import { isModulus } from './multiples-table.ts';
+import { parsePatterns } from './parse-pattern.ts';
 import { escapeKey, isSchema, type Located } from './schema-document.ts';
 
 /** They say something about a schema, and nothing about values. */
-const ANNOTATIONS = new Set([
-  ...['$comment', '$defs', 'definitions', '$anchor', 'title', 'description', 'default', 'examples'],
+export const ANNOTATIONS: ReadonlySet<string> = new Set([
+  ...['$comment', '$defs', 'definitions', '$anchor', 'id', 'title', 'description', 'default', 'examples'],
   ...['example', 'deprecated', 'readOnly', 'writeOnly', 'contentMediaType', 'contentEncoding', 'discriminator'],
 ]);
-/** expand-schema.ts reads them. */
-const COMBINING = new Set(['$ref', 'allOf', 'anyOf', 'oneOf']);
+/** expand-schema.ts and negation.ts read them. */
+const COMBINING = new Set([
+  ...['$ref', 'allOf', 'anyOf', 'oneOf'],
+  ...['not', 'if', 'then', 'else', 'dependentRequired', 'dependentSchemas'],
+]);
 
 /** More of them would make as many states. */
 const MOST_ITEMS = 1_000;
 const MOST_STRING = Number.MAX_SAFE_INTEGER;
-const MOST_MODULUS = 100;
 const LEAST_BOUND = 1e-25;
 
 type Read = (value: unknown, context: Context) => Partial<Conjunction>;
@@ -73,31 +76,43 @@ const READERS: Readonly<Record<string, Read>> = {
 
   minimum: (value, context) => ({ number: { ...ANYTHING.number, least: bound(value, context) } }),
   maximum: (value, context) => ({ number: { ...ANYTHING.number, most: bound(value, context) } }),
-  exclusiveMinimum: (value, context) => ({
-    number: { ...ANYTHING.number, least: bound(value, context), leastExcluded: true },
-  }),
-  exclusiveMaximum: (value, context) => ({
-    number: { ...ANYTHING.number, most: bound(value, context), mostExcluded: true },
-  }),
+  exclusiveMinimum: (value, context) => {
+    // OpenAPI 3.0 and draft 4 say whether `minimum` is excluded.
+    if (value === false) return {};
+    const least = bound(value === true ? context.all.minimum : value, context);
+    return { number: { ...ANYTHING.number, least, leastExcluded: true } };
+  },
+  exclusiveMaximum: (value, context) => {
+    if (value === false) return {};
+    const most = bound(value === true ? context.all.maximum : value, context);
+    return { number: { ...ANYTHING.number, most, mostExcluded: true } };
+  },
   multipleOf: (value, context) => {
     const of = finite(value, context);
     if (of <= 0) throw wrong(context, 'is not more than 0');
-    if (!Number.isInteger(of) || of > MOST_MODULUS) {
-      throw unsupported(context, `is only supported for whole numbers up to ${MOST_MODULUS}`);
+    if (!isModulus(of)) {
+      throw unsupported(context, 'is only supported for up to 3 digits, of which up to 6 places after the point');
     }
-    return { number: { ...ANYTHING.number, isInteger: true, multiplesOf: [of] } };
+    return { number: { ...ANYTHING.number, isInteger: Number.isInteger(of), multiplesOf: [of] } };
   },
 
   minLength: (value, context) => ({ string: { ...ANYTHING.string, min: count(value, context, MOST_STRING) } }),
   maxLength: (value, context) => ({ string: { ...ANYTHING.string, max: count(value, context, MOST_STRING) } }),
   pattern: (value, context) => {
     if (typeof value !== 'string') throw wrong(context, 'is not a text');
-    const pattern = at(context, () => parsePattern(value));
-    return { string: { ...ANYTHING.string, patterns: [{ name: `pattern ${value}`, pattern }] } };
+    const patterns = at(context, () => parsePatterns(value));
+    return {
+      string: { ...ANYTHING.string, patterns: patterns.map((one, i) => ({ ...one, name: `pattern ${i} ${value}` })) },
+    };
   },
   format: (value, context) => {
     if (typeof value !== 'string') throw wrong(context, 'is not a text');
+    const bounds = NUMBER_FORMATS.get(value);
+    if (bounds !== undefined) return { number: { ...ANYTHING.number, ...bounds } };
+    if (value === 'password' || value === 'binary') return {};
     const pattern = formatPattern(value);
+    // Libraries name formats of their own, with the pattern that says what they mean.
+    if (pattern === null && typeof context.all.pattern === 'string' && !STANDARD_FORMATS.has(value)) return {};
     if (pattern === null) {
       throw unsupported(context, `is ${JSON.stringify(value)}: only ${FORMATS.join(', ')} are supported`);
     }
@@ -105,16 +120,35 @@ const READERS: Readonly<Record<string, Read>> = {
   },
 
   items: (value, context) => {
-    if (Array.isArray(value)) throw unsupported(context, 'is an array: use prefixItems');
+    // Before draft 2020-12, that is how prefixItems was written.
+    if (Array.isArray(value)) {
+      if (context.all.prefixItems !== undefined) throw wrong(context, 'is an array, and prefixItems says what it says');
+      return { array: { ...ANYTHING.array, prefix: prefixOf(context) } };
+    }
     return { array: { ...ANYTHING.array, prefix: prefixOf(context).map(() => []), items: [part(value, context)] } };
   },
   prefixItems: (_value, context) => ({ array: { ...ANYTHING.array, prefix: prefixOf(context) } }),
+  additionalItems: (value, context) => {
+    if (!Array.isArray(context.all.items)) throw unsupported(context, 'is only supported beside an array of items');
+    const prefix = prefixOf({ ...context, keyword: 'items' }).map(() => []);
+    return { array: { ...ANYTHING.array, prefix, items: [part(value, context)] } };
+  },
   minItems: (value, context) => ({ array: { ...ANYTHING.array, min: count(value, context, MOST_ITEMS) } }),
   maxItems: (value, context) => ({ array: { ...ANYTHING.array, max: count(value, context, MOST_ITEMS) } }),
   uniqueItems: (value, context) => {
-    if (value !== false) throw unsupported(context, 'is not supported');
-    return {};
+    if (typeof value !== 'boolean') throw wrong(context, 'is not true or false');
+    return { array: { ...ANYTHING.array, isUnique: value } };
   },
+  contains: (value, context) => {
+    const { minContains, maxContains } = context.all;
+    if (maxContains !== undefined) throw unsupported({ ...context, keyword: 'maxContains' }, 'is not supported');
+    const least = count(minContains ?? 1, { ...context, keyword: 'minContains' }, MOST_ITEMS);
+    const contains = least === 0 ? [] : [{ sub: [part(value, context)], least }];
+    return { array: { ...ANYTHING.array, contains } };
+  },
+  // Without contains, they say nothing.
+  minContains: () => ({}),
+  maxContains: () => ({}),
 
   properties: (_value, context) => ({ object: { ...ANYTHING.object, properties: propertiesOf(context) } }),
   required: (value, context) => {
@@ -177,13 +211,15 @@ function part(value: unknown, context: Context): Located {
   return { pointer: `${context.pointer}/${context.keyword}`, schema: value };
 }
 
+/** The schemas of the first items, from `prefixItems` or from an array of `items`. */
 function prefixOf(context: Context): Sub[] {
-  const { prefixItems } = context.all;
-  if (prefixItems === undefined) return [];
-  const here = { ...context, keyword: 'prefixItems' };
-  if (!Array.isArray(prefixItems)) throw wrong(here, 'is not an array');
-  if (prefixItems.length > MOST_ITEMS) throw unsupported(here, `has more than ${MOST_ITEMS} schemas`);
-  return prefixItems.map((schema, i) => [part(schema, { ...here, keyword: `prefixItems/${i}` })]);
+  const keyword = Array.isArray(context.all.items) ? 'items' : 'prefixItems';
+  const prefix = context.all[keyword];
+  if (prefix === undefined) return [];
+  const here = { ...context, keyword };
+  if (!Array.isArray(prefix)) throw wrong(here, 'is not an array');
+  if (prefix.length > MOST_ITEMS) throw unsupported(here, `has more than ${MOST_ITEMS} schemas`);
+  return prefix.map((schema, i) => [part(schema, { ...here, keyword: `${keyword}/${i}` })]);
 }
 
 function propertiesOf(context: Context): Map<string, Sub> {

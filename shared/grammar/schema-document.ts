@@ -7,7 +7,15 @@ import { MOST_SCHEMA_CHARACTERS } from './grammar.ts';
 import { GrammarError } from './grammar-error.ts';
 
 /** A schema, or a part of one: an object, or true or false. */
-export type Located = { readonly pointer: string; readonly schema: unknown };
+export type Located = {
+  readonly pointer: string;
+  readonly schema: unknown;
+  /** Whether a value must not be valid under it. */
+  readonly negated?: boolean;
+};
+
+/** Tells parts of one schema apart. */
+export const markOf = ({ pointer, negated = false }: Located): string => (negated ? `not ${pointer}` : pointer);
 
 /** What a schema may have at most. docs/structured-output.md tells. */
 const SCHEMA_LIMITS = { characters: MOST_SCHEMA_CHARACTERS, depth: 32, properties: 2_000, values: 1_000 };

@@ -1,14 +1,16 @@
 /** Turns a JSON Schema into rules: the JSON texts of its valid values. */
+
+import { arrayRule } from './array-rules.ts';
 import { ANY_CHAR } from './char-set.ts';
-import { type Conjunction, itemAt, type JsonType, memberOf, type Sub } from './conjunction.ts';
-import { Expansion, keyOf, subCost } from './expand-schema.ts';
+import { type Conjunction, type JsonType, memberOf, type Sub } from './conjunction.ts';
+import { Expansion, keyOf, subCost, typeOf } from './expand-schema.ts';
 import { GrammarError } from './grammar-error.ts';
 import { addArray, addObject } from './json-rules.ts';
 import { type Leaf, LiteralLeaf } from './leaf.ts';
-import { multiplesTable } from './multiples-table.ts';
+import { multiplesPattern, multiplesTable } from './multiples-table.ts';
 import { integerPattern, numberPatterns } from './number-pattern.ts';
-import { chars, repeat } from './pattern.ts';
-import { plainLeaf, stringPatternLeaf } from './pattern-leaf.ts';
+import { chars, lengthsOf, repeat } from './pattern.ts';
+import { allTextsBut, plainLeaf, type StringPattern, stringPatternLeaf } from './pattern-leaf.ts';
 import { choiceRule, type Part, prune, Rule } from './rule.ts';
 import { SchemaDocument } from './schema-document.ts';
 import { StringLeaf } from './string-leaf.ts';
@@ -65,17 +67,19 @@ class SchemaRules {
   #ofType(type: JsonType, conjunction: Conjunction, place: string): Part | null {
     switch (type) {
       case 'null':
-        return new LiteralLeaf('null');
-      case 'boolean':
-        return choiceRule([new LiteralLeaf('true'), new LiteralLeaf('false')]);
+        return conjunction.excluded.includes(null) ? null : new LiteralLeaf('null');
+      case 'boolean': {
+        const values = [true, false].filter((value) => !conjunction.excluded.includes(value));
+        return choiceRule(values.map((value) => new LiteralLeaf(JSON.stringify(value))));
+      }
       case 'number':
-        return this.#numberLeaf(conjunction.number, place);
+        return this.#numberLeaf(conjunction, place);
       case 'string':
-        return this.#stringLeaf(conjunction.string, place);
+        return this.#stringLeaf(conjunction, place);
       case 'array':
-        return this.#array(conjunction);
       case 'object':
-        return this.#object(conjunction, place);
+        if (conjunction.excluded.some((value) => typeOf(value) === type)) throw unsupported(place, 'not', `an ${type}`);
+        return type === 'array' ? this.#array(conjunction, place) : this.#object(conjunction, place);
       default:
         return type satisfies never;
     }
@@ -86,8 +90,11 @@ class SchemaRules {
     if (typeof value !== 'object' || value === null) return new LiteralLeaf(JSON.stringify(value));
     const rule = new Rule();
     if (Array.isArray(value)) {
-      const prefix = value.map((item) => this.#value(item));
-      addArray(rule, { prefix, items: null, min: value.length, max: value.length });
+      const items = value.map((item) => this.#value(item));
+      addArray<number>(rule, {
+        ...{ start: 0, keyOf: String, mayEnd: (count: number) => count === items.length },
+        items: (count) => (count < items.length ? [{ item: items[count]!, to: count + 1 }] : []),
+      });
     } else {
       const properties = Object.entries(value).map(([name, member]) => ({
         ...{ name, value: this.#value(member), required: true },
@@ -97,19 +104,13 @@ class SchemaRules {
     return rule;
   }
 
-  #array(conjunction: Conjunction): Part | null {
-    const { prefix, items, min, max } = conjunction.array;
-    if (min > max) return null;
-    const rule = new Rule();
-    const count = Math.min(prefix.length, max);
-    this.#expansion.work.spend(10 * Math.max(count, min, max === Infinity ? 0 : max));
-    addArray(rule, {
-      prefix: Array.from({ length: count }, (_, i) => this.rule(itemAt(conjunction, i))),
-      items: this.rule(items),
-      min,
-      max,
+  #array(conjunction: Conjunction, place: string): Part | null {
+    if (conjunction.array.min > conjunction.array.max) return null;
+    return arrayRule(conjunction, {
+      ...{ expansion: this.#expansion, place },
+      rule: (sub) => this.rule(sub),
+      value: (value) => this.#value(value),
     });
-    return rule;
   }
 
   #object(conjunction: Conjunction, place: string): Part | null {
@@ -154,33 +155,55 @@ class SchemaRules {
     }
     const [only] = ofNames;
     if (ofNames.length > 1) throw unsupported(place, 'propertyNames', 'alternatives');
-    const { string } = only!;
+    const { string, excluded } = only!;
     if (string.patterns.length === 0 && string.min === 0 && string.max === Infinity) {
-      return new StringLeaf({ excluded: listed });
+      return new StringLeaf({ excluded: [...listed, ...excluded.filter((value) => typeof value === 'string')] });
     }
     if (listed.some((name) => satisfies(name, only!, this.#expansion))) {
       throw unsupported(place, 'propertyNames', 'a bound that properties keep, too');
     }
-    return this.#stringLeaf(string, place) ?? [];
+    return this.#stringLeaf(only!, place) ?? [];
   }
 
-  #numberLeaf({ isInteger, multiplesOf, ...bounds }: Conjunction['number'], place: string): Leaf | null {
-    const id = `number ${JSON.stringify({ isInteger, multiplesOf, ...bounds })}`;
+  #numberLeaf({ number, excluded }: Conjunction, place: string): Leaf | null {
+    const { isInteger, multiplesOf, ...bounds } = number;
+    const not = excluded.filter((value) => typeof value === 'number').map((value) => JSON.stringify(value));
+    const id = `number ${JSON.stringify({ isInteger, multiplesOf, ...bounds, not })}`;
     const { work } = this.#expansion;
+    // Any other number may be written in several ways.
+    if (!isInteger && not.length > 0) throw unsupported(place, 'not', 'numbers that may have a fraction');
     return this.#leaf(id, place, () => {
-      if (!isInteger) return plainLeaf(id, { patterns: numberPatterns(bounds), work });
-      const within = integerPattern(bounds);
-      return within && plainLeaf(id, { patterns: [within], tables: multiplesOf.map(multiplesTable), work });
+      const tables = [...multiplesOf.map(multiplesTable), ...(not.length > 0 ? [allTextsBut(not, work)] : [])];
+      if (isInteger) {
+        const within = integerPattern(bounds);
+        return within && plainLeaf(id, { patterns: [within], tables, work });
+      }
+      const written = multiplesOf.length === 0 ? [] : [multiplesPattern(multiplesOf)];
+      return plainLeaf(id, { patterns: [...numberPatterns(bounds), ...written], tables, work });
     });
   }
 
-  #stringLeaf({ min, max, patterns }: Conjunction['string'], place: string): Leaf | null {
+  #stringLeaf({ string, excluded }: Conjunction, place: string): Leaf | null {
+    const { min, max, patterns } = string;
+    const not = excluded.filter((value) => typeof value === 'string');
     if (min > max) return null;
-    if (patterns.length === 0) return new StringLeaf({ min, max });
-    const id = `string ${min} ${max} ${JSON.stringify(patterns.map(({ name }) => name))}`;
-    const all = patterns.map(({ pattern }) => pattern);
-    if (min > 0 || max < Infinity) all.push(repeat(chars(ANY_CHAR), min, max === Infinity ? null : max));
-    return this.#leaf(id, place, () => stringPatternLeaf(id, { patterns: all, work: this.#expansion.work }));
+    if (patterns.length === 0 && (max === Infinity || not.length === 0))
+      return new StringLeaf({ min, max, excluded: not });
+    const names = patterns.map(({ name, negated = false }) => [name, negated]);
+    const id = `string ${min} ${max} ${JSON.stringify([names, not])}`;
+    const { work } = this.#expansion;
+    const all: StringPattern[] = [...patterns];
+    // A length that the patterns keep anyhow would only multiply their states.
+    const lengths = patterns.filter(({ negated = false }) => !negated).map(({ pattern }) => lengthsOf(pattern));
+    const least = lengths.some((one) => one.least >= min) ? 0 : min;
+    const most = lengths.some((one) => one.most <= max) ? null : max;
+    if (least > 0 || (most !== null && most < Infinity)) {
+      all.push({ pattern: repeat(chars(ANY_CHAR), least, most === Infinity ? null : most) });
+    }
+    return this.#leaf(id, place, () => {
+      const texts = not.map((text) => JSON.stringify(text));
+      return stringPatternLeaf(id, { patterns: all, tables: texts.length > 0 ? [allTextsBut(texts, work)] : [], work });
+    });
   }
 
   /** Makes each automaton once. If it cannot be made, the error says where. */

@@ -127,14 +127,17 @@ class SchemaWords {
     }
   }
 
-  #addString({ string: { patterns } }: Conjunction): void {
+  #addString({ string: { patterns }, excluded }: Conjunction): void {
     // The formats of JSON Schema spell no words.
     const written = [...new Map(patterns.map((one) => [one.name, one])).values()].filter(
       ({ name }) => !name.startsWith('format '),
     );
-    // Two patterns together can say what neither does.
-    if (written.length > 1) this.#words.isUnread = true;
-    for (const { pattern } of written) {
+    // Two together can say what neither does, and so can one without some texts.
+    const isHeld =
+      written.some(({ negated = false }) => negated) || excluded.some((value) => typeof value === 'string');
+    if (written.length > 1 || (written.length > 0 && isHeld)) this.#words.isUnread = true;
+    for (const { pattern, negated = false } of written) {
+      if (negated) continue;
       const variants = spelledVariants(pattern);
       if (variants === null) this.#words.isUnread = true;
       for (const variant of variants ?? [fixedWords(pattern)]) this.#words.add(variant);
@@ -146,6 +149,7 @@ class SchemaWords {
     if (min > max) return;
     const last = Math.min(max, prefix.length + 1);
     for (let i = 0; i < last; i++) this.add(itemAt(conjunction, i), within);
+    for (const { sub } of conjunction.array.contains) this.add([...conjunction.array.items, ...sub], within);
   }
 
   #addObject(conjunction: Conjunction, within: readonly string[]): void {

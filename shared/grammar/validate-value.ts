@@ -3,6 +3,7 @@
 import { type Conjunction, itemAt, memberOf, type Sub } from './conjunction.ts';
 import { type Expansion, typeOf } from './expand-schema.ts';
 import type { Leaf } from './leaf.ts';
+import { isMultiple } from './multiples-table.ts';
 import { stringPatternLeaf } from './pattern-leaf.ts';
 import { valueKey } from './value-key.ts';
 
@@ -10,16 +11,17 @@ export const isValid = (value: unknown, sub: Sub, expansion: Expansion): boolean
   expansion.alternatives(sub).some((conjunction) => satisfies(value, conjunction, expansion));
 
 export function satisfies(value: unknown, conjunction: Conjunction, expansion: Expansion): boolean {
-  const { types, values, number, string, array, object } = conjunction;
-  expansion.work.spend(10 + object.required.size + (values === null ? 0 : 10 * values.length));
+  const { types, values, excluded, number, string, array, object } = conjunction;
+  expansion.work.spend(10 + object.required.size + 10 * ((values?.length ?? 0) + excluded.length));
   const type = typeOf(value);
   if (![...types].some((one) => one === type)) return false;
   if (values !== null && !values.some((one) => valueKey(one) === valueKey(value))) return false;
+  if (excluded.some((one) => valueKey(one) === valueKey(value))) return false;
   if (typeof value === 'number') {
     if (number.isInteger && !Number.isInteger(value)) return false;
     if (number.least !== null && (number.leastExcluded ? value <= number.least : value < number.least)) return false;
     if (number.most !== null && (number.mostExcluded ? value >= number.most : value > number.most)) return false;
-    return number.multiplesOf.every((of) => value % of === 0);
+    return number.multiplesOf.every((of) => isMultiple(value, of));
   }
   if (typeof value === 'string') {
     const length = [...value].length;
@@ -31,7 +33,11 @@ export function satisfies(value: unknown, conjunction: Conjunction, expansion: E
   }
   if (Array.isArray(value)) {
     if (value.length < array.min || value.length > array.max) return false;
-    return value.every((item, i) => isValid(item, itemAt(conjunction, i), expansion));
+    if (array.isUnique && new Set(value.map(valueKey)).size < value.length) return false;
+    return (
+      value.every((item, i) => isValid(item, itemAt(conjunction, i), expansion)) &&
+      array.contains.every(({ sub, least }) => value.filter((item) => isValid(item, sub, expansion)).length >= least)
+    );
   }
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value);
@@ -46,10 +52,11 @@ export function satisfies(value: unknown, conjunction: Conjunction, expansion: E
 }
 
 function leafOf(patterns: Conjunction['string']['patterns'], { leaves, work }: Expansion): Leaf | null {
-  const id = `string 0 Infinity ${JSON.stringify(patterns.map(({ name }) => name))}`;
+  const names = patterns.map(({ name, negated = false }) => [name, negated]);
+  const id = `string 0 Infinity ${JSON.stringify([names, []])}`;
   let leaf = leaves.get(id);
   if (leaf === undefined) {
-    leaf = stringPatternLeaf(id, { patterns: patterns.map(({ pattern }) => pattern), work });
+    leaf = stringPatternLeaf(id, { patterns, work });
     leaves.set(id, leaf);
   }
   return leaf;

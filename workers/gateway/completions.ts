@@ -47,7 +47,7 @@ export function completions(
     return namingPrompt(async () => {
       demandShapingOfEither(completion, c.var.caller);
       const isReserved = await reserveUnread(prompts, { completion, c, pool });
-      const { texts, bundle } = await textsOf(prompts, { completion, c, pool, free });
+      const { texts, bundle } = await textsOf(prompts, { completion, c, pool, free, isReserved });
       demandBoundedWork(texts);
       const asked = prompts.map((prompt, i) => askedOfPrompt(completion, { prompt, text: texts[i] ?? '' }));
       const prepared = await Promise.all(asked.map((one) => prepare(one, c, { bundle })));
@@ -105,8 +105,8 @@ async function membersOf({ completion: { model }, c, pool }: About): Promise<Poo
 
 /**
  * Reserves what ids can cost before a backend reads them: their number is known. Where a policy
- * counts the tries of a prompt, its text has to be known first, so there it is done later. Returns
- * whether it is done.
+ * counts the tries of a prompt, its text has to be known first: one text has many spellings in ids.
+ * So there it is done later, and the reading has a bound of its own. Returns whether it is done.
  */
 async function reserveUnread(prompts: readonly OnePrompt[], about: About): Promise<boolean> {
   const { completion, c } = about;
@@ -129,12 +129,12 @@ async function reserveUnread(prompts: readonly OnePrompt[], about: About): Promi
  */
 async function textsOf(
   prompts: readonly OnePrompt[],
-  { free, ...about }: About & { free: FreeWork },
+  { free, isReserved, ...about }: About & { free: FreeWork; isReserved: boolean },
 ): Promise<{ texts: string[]; bundle: string | null }> {
   const ids = prompts.filter((prompt) => typeof prompt !== 'string');
   if (ids.length === 0) return { texts: prompts.filter((prompt) => typeof prompt === 'string'), bundle: null };
   const { config, caller, requestId } = about.c.var;
-  free(caller);
+  free(caller, { isCounted: isReserved });
   const asked = { model: about.completion.model, prompts: ids };
   return decodePrompts(asked, {
     members: await membersOf(about),

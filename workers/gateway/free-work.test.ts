@@ -24,3 +24,17 @@ test('where the account counts requests, nobody counts again', () => {
   const take = createFreeWork({ most: 1 });
   for (let i = 0; i < 5; i++) take(caller('acme', 60));
 });
+
+test('what is done before the account counts is bounded, whatever the account would count', () => {
+  let nowMs = 0;
+  const take = createFreeWork({ most: 2, now: () => nowMs });
+  const acme = caller('acme', 60);
+  take(acme, { isCounted: false });
+  take(acme, { isCounted: false });
+  expect(() => take(acme, { isCounted: false })).toThrow(
+    expect.objectContaining({ code: 'rate_limit_exceeded', message: expect.stringMatching(/tries/) }) as Error,
+  );
+  take(acme);
+  nowMs = 60_000;
+  take(acme, { isCounted: false });
+});

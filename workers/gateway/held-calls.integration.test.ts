@@ -195,16 +195,16 @@ describe('a 400 names the field, and what is wrong', () => {
   });
   test.each<[object, string, string, RegExp]>([
     [
-      { ...bad({ properties: { a: { not: {} } } }), tool_choice: 'required' },
+      { ...bad({ properties: { a: { patternProperties: {} } } }), tool_choice: 'required' },
       'tools[1].function.parameters',
       'unsupported_value',
-      /"#\/properties\/a\/not", is not supported/,
+      /"#\/properties\/a\/patternProperties", is not supported/,
     ],
     [
-      bad({ properties: { a: { not: {} } } }, { strict: true }),
+      bad({ properties: { a: { patternProperties: {} } } }, { strict: true }),
       'tools[1].function.parameters',
       'unsupported_value',
-      /"#\/properties\/a\/not", is not supported/,
+      /"#\/properties\/a\/patternProperties", is not supported/,
     ],
     [
       { ...bad({ type: 'string' }), tool_choice: 'required' },
@@ -235,9 +235,9 @@ describe('a 400 names the field, and what is wrong', () => {
   });
 
   test('a schema that no grammar can hold is no error where none has to', async () => {
-    await completion(bad({ properties: { a: { not: {} } } }));
+    await completion(bad({ properties: { a: { patternProperties: {} } } }));
     // Neither where its function may not be called.
-    await completion({ ...bad({ properties: { a: { not: {} } } }), tool_choice: named('get_weather') });
+    await completion({ ...bad({ properties: { a: { patternProperties: {} } } }), tool_choice: named('get_weather') });
   });
 
   test('a policy without grammars forbids calls that are held, and says how to ask', async () => {
