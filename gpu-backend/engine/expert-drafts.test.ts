@@ -69,15 +69,31 @@ test('asks for none where a token more takes as long as a round, and tries again
   expect(lengths[33]).toBe(1);
 });
 
+test('finds out by itself that a guess does not pay, where a second round trip costs more than it saves', async () => {
+  const drafts = new ExpertDrafts(1);
+  const { job } = guessing();
+  let guesses = 0;
+  for (let i = 0; i < 200; i++) {
+    const length = (await drafts.ask([job]))[0]!.length;
+    guesses += length;
+    if (length > 0) drafts.learn(job.answer, right(1));
+    // One way of 9 ms; or one of 17 ms on which two tokens are said, and then one of 9 ms.
+    drafts.learnCost({ length, ms: length > 0 ? 26 : 9 });
+  }
+  expect(guesses).toBeGreaterThan(3);
+  expect(guesses).toBeLessThan(30);
+});
+
 test('measures what a longer round costs', async () => {
   const drafts = new ExpertDrafts(7);
   const { job } = guessing();
+  await drafts.ask([job]);
   for (let i = 0; i < 30; i++) drafts.learn(job.answer, right(7));
   // A way of 20 ms, and 1 ms a token: it pays.
   for (let i = 0; i < 30; i++) drafts.learnCost({ length: i % 8, ms: 20 + (i % 8) });
   expect((await drafts.ask([job]))[0]).toHaveLength(7);
   // No way, and 20 ms a token: it does not.
-  for (let i = 0; i < 400; i++) drafts.learnCost({ length: i % 8, ms: 20 * (1 + (i % 8)) });
+  for (let i = 0; i < 800; i++) drafts.learnCost({ length: i % 8, ms: 20 * (1 + (i % 8)) });
   expect((await drafts.ask([job]))[0]).toHaveLength(0);
 });
 
