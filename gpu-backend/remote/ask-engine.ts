@@ -88,7 +88,7 @@ export class RemoteEngine {
   }
 
   /**
-   * What the expert would say next, greedily: at least one token and at most `count`.
+   * What the expert would say next, greedily: at most `count` tokens.
    *
    * @throws EngineError as `rows` does
    */

@@ -41,7 +41,7 @@ const good: Record<'vllm' | 'sglang' | 'llamacpp', { dialect: Dialect; rows: unk
   llamacpp: {
     dialect: LLAMA_CPP,
     rows: Array(3).fill({ completion_probabilities: [probs] }),
-    goOn: { completion_probabilities: [probs, probs, probs] },
+    goOn: { completion_probabilities: [probs, probs, probs], tokens: [4, 4, 4] },
   },
 };
 
