@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { DraftPlanner } from './draft-planner.ts';
 import { ExpertDrafts } from './expert-drafts.ts';
+import type { Step } from './experts.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
 import { request } from './testing/engine-contract.ts';
 import { schedule } from './testing/schedule.ts';
@@ -104,10 +105,23 @@ const vocabulary = { eos: [0], banned: [], bytesOf: (id: number) => (id === 0 ? 
 const asked = request({ promptIds: [1, 2], maxTokens: 24, sampling: { seed: 3 } });
 
 /** The tokens, and how many runs they took. */
-async function serve({ drafts = true, ...options }: { drafts?: boolean; onDraft?: () => void; cancel?: boolean } = {}) {
+async function serve({
+  drafts = true,
+  onRun = () => {},
+  ...options
+}: {
+  drafts?: boolean;
+  onDraft?: () => void;
+  onRun?: (steps: readonly Step[]) => void;
+  cancel?: boolean;
+} = {}) {
   let runs = 0;
   const experts: ScriptedExperts = new ScriptedExperts(script, {
-    ...{ vocabSize: VOCAB, topK: 4, draft: drafts ? 5 : 0, onRun: () => runs++ },
+    ...{ vocabSize: VOCAB, topK: 4, draft: drafts ? 5 : 0 },
+    onRun: (steps) => {
+      runs++;
+      onRun(steps);
+    },
     onDraft: () => {
       options.onDraft?.();
       if (options.cancel) scheduled.scheduler.cancel(1);
@@ -142,6 +156,17 @@ test('a guess that fails is none', async () => {
   });
   expect(tokens).toEqual((await serve({ drafts: false })).tokens);
   expect(failed).toBeGreaterThan(5);
+});
+
+test('a draft whose run fails is taken back, and the answer goes on without one', async () => {
+  const { tokens, of, warnings } = await serve({
+    onRun: (steps) => {
+      if (steps.some(({ want }) => (want?.positions ?? 1) > 2)) throw new Error('too much at once');
+    },
+  });
+  expect(tokens).toEqual((await serve({ drafts: false })).tokens);
+  expect(of(1).error).toBeNull();
+  expect(warnings.join()).toMatch(/takes back a draft/);
 });
 
 test('an answer that is cancelled while its expert guesses is gone, and nothing is fed for it', async () => {

@@ -24,6 +24,8 @@ export class ExpertDrafts {
   /** Of all answers, for those that begin. */
   readonly #overall = new Chance(FIRST_CHANCE);
   readonly #chances = new WeakMap<Guessing['answer'], Chance>();
+  /** Those whose last draft failed. */
+  readonly #failed = new WeakSet<Guessing['answer']>();
   /** Rounds since the last draft. */
   #rest = 0;
   /** Rounds since the last one without a draft. */
@@ -59,6 +61,15 @@ export class ExpertDrafts {
   }
 
   /**
+   * Takes note that the run of an answer's draft failed. Its next round has none: that shows whether
+   * the answer can go on at all.
+   */
+  fail(answer: Guessing['answer']): void {
+    this.#failed.add(answer);
+    this.learn(answer, { length: 1, accepted: 0 });
+  }
+
+  /**
    * Takes note of how long a round took whose longest draft had `length` tokens, asking included.
    */
   learnCost({ length, ms }: { length: number; ms: number }): void {
@@ -78,7 +89,8 @@ export class ExpertDrafts {
     const candidates = jobs.map(({ answer }) => {
       const chance = this.#chanceOf(answer).value;
       // A layers row reads each token under the bounds of the next one, so it cannot read ahead.
-      const room = answer.sources.includes('layers') ? 0 : answer.left - 1;
+      const mayDraft = !this.#failed.delete(answer) && !answer.sources.includes('layers');
+      const room = mayDraft ? answer.left - 1 : 0;
       return { length: Math.max(0, Math.min(this.#most, room, worthGuessing(chance))), chance };
     });
     const some = candidates.filter(({ length }) => length > 0);
