@@ -61,8 +61,8 @@ export class ExpertDrafts {
   }
 
   /**
-   * Takes note that the run of an answer's draft failed. Its next round has none: that shows whether
-   * the answer can go on at all.
+   * Takes note that the run of an answer's draft failed. Its next round has none: that shows
+   * whether the answer can go on at all.
    */
   fail(answer: Guessing['answer']): void {
     this.#failed.add(answer);
