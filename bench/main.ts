@@ -25,6 +25,7 @@ import { benchLearnedRouters } from './learned-routers.ts';
 import { benchLimits } from './limits.ts';
 import { benchModels } from './models.ts';
 import { benchRemote } from './remote.ts';
+import { benchRemotePositions } from './remote-positions.ts';
 import { benchResumeCost } from './resume-cost.ts';
 import { benchScaling } from './scaling.ts';
 import { benchSecondLook } from './second-look.ts';
@@ -82,6 +83,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   'cached-answers': benchCachedAnswers,
   models: benchModels,
   remote: benchRemote,
+  'remote-positions': benchRemotePositions,
   'resume-cost': benchResumeCost,
   scaling: benchScaling,
   'second-look': benchSecondLook,
@@ -95,7 +97,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, what a deployment costs as it grows, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, cached decisions and answers, a real model’s memory and start, drafts, and experts on llama.cpp; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, what a deployment costs as it grows, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, several positions a round trip, cached decisions and answers, a real model’s memory and start, drafts, and experts on llama.cpp; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)

@@ -1,7 +1,8 @@
 /** `plimsoll model check` of a bundle whose experts run on other engines. */
 import { openRemoteBundle } from '#gpu-backend/model/load-bundle.ts';
-import { checkEngines } from '#gpu-backend/remote/check-engines.ts';
+import { checkEngines, checkTruncation } from '#gpu-backend/remote/check-engines.ts';
 import { readEnginesFile, remoteEngines } from '#gpu-backend/remote/engines-file.ts';
+import { tokenTexts } from '#gpu-backend/remote/token-texts.ts';
 import { untilSignal } from '../options/until-signal.ts';
 
 /** Throws an Error if a server is not what the bundle needs. */
@@ -30,8 +31,16 @@ export async function checkRemoteBundle(
     topK,
     vocabSize: config.vocab_size,
     env: process.env,
+    idOfText: tokenTexts(bundle),
   });
-  const found = await untilSignal('stopped', (signal) => checkEngines(engines, { head: bundle, signal }));
+  const [found, cost] = await untilSignal('stopped', async (signal) => {
+    const findings = await checkEngines(engines, { head: bundle, signal });
+    if (findings.some(({ problem }) => problem !== undefined)) return [findings, null] as const;
+    return [
+      findings,
+      await checkTruncation(engines, { head: bundle, weight: manifest.default_weight, signal }),
+    ] as const;
+  });
   for (const { role, url, problem, told } of found) {
     if (told !== undefined) {
       const { promptTokens, likeliest, logprob, ms } = told;
@@ -40,6 +49,16 @@ export async function checkRemoteBundle(
     }
     if (problem !== undefined) print('problem', `${role} at ${url}: ${problem}`);
   }
+  if (cost !== null) {
+    const { positions, left, moves } = cost;
+    print('left out', `${share(left.safety)} of the safety expert, ${share(left.helpfulness)} of the other one`);
+    const by = `${share(moves.geometric)} (geometric), ${share(moves.arithmetic)} (arithmetic)`;
+    print('mixture', `at weight ${manifest.default_weight} off by at most ${by}, over ${positions} positions`);
+  }
   const bad = found.filter(({ problem }) => problem !== undefined).length;
   if (bad > 0) throw new Error(`${bad} of ${found.length} servers are not fit to serve this bundle`);
 }
+
+/** A mean and the largest. */
+const share = ({ mean, most }: { mean: number; most: number }) =>
+  `${(100 * mean).toFixed(2)} % (once ${(100 * most).toFixed(2)} %)`;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { DraftPlanner } from './draft-planner.ts';
 import { ExpertDrafts } from './expert-drafts.ts';
+import type { Step } from './experts.ts';
 import { type Script, ScriptedExperts } from './scripted-experts.ts';
 import { request } from './testing/engine-contract.ts';
 import { schedule } from './testing/schedule.ts';
@@ -69,15 +70,31 @@ test('asks for none where a token more takes as long as a round, and tries again
   expect(lengths[33]).toBe(1);
 });
 
+test('finds out by itself that a guess does not pay, where a second round trip costs more than it saves', async () => {
+  const drafts = new ExpertDrafts(1);
+  const { job } = guessing();
+  let guesses = 0;
+  for (let i = 0; i < 200; i++) {
+    const length = (await drafts.ask([job]))[0]!.length;
+    guesses += length;
+    if (length > 0) drafts.learn(job.answer, right(1));
+    // One way of 9 ms; or one of 17 ms on which two tokens are said, and then one of 9 ms.
+    drafts.learnCost({ length, ms: length > 0 ? 26 : 9 });
+  }
+  expect(guesses).toBeGreaterThan(3);
+  expect(guesses).toBeLessThan(30);
+});
+
 test('measures what a longer round costs', async () => {
   const drafts = new ExpertDrafts(7);
   const { job } = guessing();
+  await drafts.ask([job]);
   for (let i = 0; i < 30; i++) drafts.learn(job.answer, right(7));
   // A way of 20 ms, and 1 ms a token: it pays.
   for (let i = 0; i < 30; i++) drafts.learnCost({ length: i % 8, ms: 20 + (i % 8) });
   expect((await drafts.ask([job]))[0]).toHaveLength(7);
   // No way, and 20 ms a token: it does not.
-  for (let i = 0; i < 400; i++) drafts.learnCost({ length: i % 8, ms: 20 * (1 + (i % 8)) });
+  for (let i = 0; i < 800; i++) drafts.learnCost({ length: i % 8, ms: 20 * (1 + (i % 8)) });
   expect((await drafts.ask([job]))[0]).toHaveLength(0);
 });
 
@@ -88,10 +105,23 @@ const vocabulary = { eos: [0], banned: [], bytesOf: (id: number) => (id === 0 ? 
 const asked = request({ promptIds: [1, 2], maxTokens: 24, sampling: { seed: 3 } });
 
 /** The tokens, and how many runs they took. */
-async function serve({ drafts = true, ...options }: { drafts?: boolean; onDraft?: () => void; cancel?: boolean } = {}) {
+async function serve({
+  drafts = true,
+  onRun = () => {},
+  ...options
+}: {
+  drafts?: boolean;
+  onDraft?: () => void;
+  onRun?: (steps: readonly Step[]) => void;
+  cancel?: boolean;
+} = {}) {
   let runs = 0;
   const experts: ScriptedExperts = new ScriptedExperts(script, {
-    ...{ vocabSize: VOCAB, topK: 4, draft: drafts ? 5 : 0, onRun: () => runs++ },
+    ...{ vocabSize: VOCAB, topK: 4, draft: drafts ? 5 : 0 },
+    onRun: (steps) => {
+      runs++;
+      onRun(steps);
+    },
     onDraft: () => {
       options.onDraft?.();
       if (options.cancel) scheduled.scheduler.cancel(1);
@@ -126,6 +156,17 @@ test('a guess that fails is none', async () => {
   });
   expect(tokens).toEqual((await serve({ drafts: false })).tokens);
   expect(failed).toBeGreaterThan(5);
+});
+
+test('a draft whose run fails is taken back, and the answer goes on without one', async () => {
+  const { tokens, of, warnings } = await serve({
+    onRun: (steps) => {
+      if (steps.some(({ want }) => (want?.positions ?? 1) > 2)) throw new Error('too much at once');
+    },
+  });
+  expect(tokens).toEqual((await serve({ drafts: false })).tokens);
+  expect(of(1).error).toBeNull();
+  expect(warnings.join()).toMatch(/takes back a draft/);
 });
 
 test('an answer that is cancelled while its expert guesses is gone, and nothing is fed for it', async () => {

@@ -13,13 +13,23 @@ type Guessing = Pick<Job, 'guess'> & { answer: Pick<Job['answer'], 'left' | 'sou
 
 export class ExpertDrafts {
   readonly #most: number;
+  /** Of rounds with a draft, by its length. The second way there and back is part of it. */
   readonly #cost = new RunCost();
+  /** Of rounds without one, in ms, the later ones counting more; null before the first. */
+  #singleMs: number | null = null;
   readonly #costRatio: (tokens: number, than: number) => number;
+  readonly #measures: boolean;
+  /** Whether a round with a draft has been timed. */
+  #isMeasured = false;
   /** Of all answers, for those that begin. */
   readonly #overall = new Chance(FIRST_CHANCE);
   readonly #chances = new WeakMap<Guessing['answer'], Chance>();
+  /** Those whose last draft failed. */
+  readonly #failed = new WeakSet<Guessing['answer']>();
   /** Rounds since the last draft. */
   #rest = 0;
+  /** Rounds since the last one without a draft. */
+  #drafted = LONGEST_RUN;
 
   /**
    * @param most the most tokens that an expert guesses at once
@@ -28,7 +38,8 @@ export class ExpertDrafts {
    */
   constructor(most: number, { costRatio }: { costRatio?: (tokens: number, than: number) => number } = {}) {
     this.#most = most;
-    this.#costRatio = costRatio ?? ((tokens, than) => this.#cost.ratio(tokens, than));
+    this.#measures = costRatio === undefined;
+    this.#costRatio = costRatio ?? ((tokens) => this.#measuredRatio(tokens - 1));
   }
 
   /**
@@ -50,17 +61,36 @@ export class ExpertDrafts {
   }
 
   /**
+   * Takes note that the run of an answer's draft failed. Its next round has none: that shows
+   * whether the answer can go on at all.
+   */
+  fail(answer: Guessing['answer']): void {
+    this.#failed.add(answer);
+    this.learn(answer, { length: 1, accepted: 0 });
+  }
+
+  /**
    * Takes note of how long a round took whose longest draft had `length` tokens, asking included.
    */
   learnCost({ length, ms }: { length: number; ms: number }): void {
-    this.#cost.learn({ tokens: 1 + length, ms });
+    if (length > 0) {
+      this.#cost.learn({ tokens: length, ms });
+      this.#isMeasured = true;
+    } else this.#singleMs = this.#singleMs === null ? ms : this.#singleMs + (ms - this.#singleMs) * NEWEST;
+  }
+
+  /** How many times as long a round with a draft of `length` tokens takes as one without. */
+  #measuredRatio(length: number): number {
+    if (this.#singleMs === null || !this.#isMeasured) return 1;
+    return this.#cost.estimate(length) / this.#singleMs;
   }
 
   #plan(jobs: readonly Guessing[], others: number): number[] {
     const candidates = jobs.map(({ answer }) => {
       const chance = this.#chanceOf(answer).value;
       // A layers row reads each token under the bounds of the next one, so it cannot read ahead.
-      const room = answer.sources.includes('layers') ? 0 : answer.left - 1;
+      const mayDraft = !this.#failed.delete(answer) && !answer.sources.includes('layers');
+      const room = mayDraft ? answer.left - 1 : 0;
       return { length: Math.max(0, Math.min(this.#most, room, worthGuessing(chance))), chance };
     });
     const some = candidates.filter(({ length }) => length > 0);
@@ -68,8 +98,11 @@ export class ExpertDrafts {
     const rest = { rows: 1, others: others + candidates.length - some.length, costRatio: this.#costRatio };
     const best = chooseDraftLength(some, rest);
     // Without a guess now and then, nobody would learn that they have become right.
-    const length = best === 0 && this.#rest >= LONGEST_REST ? 1 : best;
+    const wanted = best === 0 && this.#rest >= LONGEST_REST ? 1 : best;
+    // Without a round that has none, nobody would know what a draft costs.
+    const length = this.#measures && this.#drafted >= LONGEST_RUN ? 0 : wanted;
     this.#rest = length > 0 ? 0 : this.#rest + 1;
+    this.#drafted = length > 0 ? this.#drafted + 1 : 0;
     return candidates.map((one) => Math.min(one.length, length));
   }
 
@@ -91,3 +124,6 @@ function worthGuessing(chance: number): number {
 const FIRST_CHANCE = 0.7;
 /** In rounds. */
 const LONGEST_REST = 16;
+const LONGEST_RUN = 24;
+/** The part that the newest round has in the mean. */
+const NEWEST = 0.2;

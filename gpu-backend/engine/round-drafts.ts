@@ -48,7 +48,8 @@ export class RoundDrafts {
     const outcome = { length: draft.length, accepted: countAccepted(draft, events) };
     const failed = results.some(({ status }) => status === 'rejected');
     if (guessed) {
-      if (!failed) this.#fromExperts?.learn(answer, outcome);
+      if (failed) this.#fromExperts?.fail(answer);
+      else this.#fromExperts?.learn(answer, outcome);
     } else if (failed) this.#fromText.fail(answer);
     else this.#fromText.learn(answer, outcome);
   }

@@ -20,10 +20,15 @@ export class RunCost {
     this.#xy = this.#xy * KEPT + tokens * ms;
   }
 
+  /** How long a run of `tokens` takes, in ms; meaningless before the first one. */
+  estimate(tokens: number): number {
+    const { fixed, perToken } = this.#fit();
+    return fixed + perToken * tokens;
+  }
+
   /** How many times as long a run of `tokens` takes as a run of `than` tokens. */
   ratio(tokens: number, than: number): number {
-    const { fixed, perToken } = this.#fit();
-    return (fixed + perToken * tokens) / (fixed + perToken * than);
+    return this.estimate(tokens) / this.estimate(than);
   }
 
   /**
@@ -38,8 +43,8 @@ export class RunCost {
     const fixed = (this.#y * c - this.#xy * b) / determinant;
     const perToken = (this.#xy * a - this.#y * b) / determinant;
     // Noise can make either negative.
-    if (perToken < 0) return { fixed: 1, perToken: 0 };
-    if (fixed < 0) return { fixed: 0, perToken: 1 };
+    if (perToken < 0) return { fixed: this.#y / this.#n, perToken: 0 };
+    if (fixed < 0) return { fixed: 0, perToken: this.#xy / this.#xx };
     return { fixed, perToken };
   }
 }

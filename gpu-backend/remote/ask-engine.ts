@@ -88,7 +88,7 @@ export class RemoteEngine {
   }
 
   /**
-   * What the expert would say next, greedily: at least one token and at most `count`.
+   * What the expert would say next, greedily: at most `count` tokens.
    *
    * @throws EngineError as `rows` does
    */
@@ -121,8 +121,10 @@ export class RemoteEngine {
     { count, cacheSalt, signal }: Asking & { count: number },
   ): Promise<Continuation> {
     const { dialect, topK, vocabSize } = this.#options;
-    const answer = await this.#post(url, dialect.goOn.question({ ids, count }, this.#asked(cacheSalt)), signal);
-    const said = dialect.goOn.read(answer).slice(0, count);
+    const { goOn } = dialect;
+    if (goOn === null) throw new Error(`${dialect.name} makes no drafts`);
+    const answer = await this.#post(url, goOn.question({ ids, count }, this.#asked(cacheSalt)), signal);
+    const said = goOn.read(answer).slice(0, count);
     for (const { id } of said) {
       if (id >= 0 && id < vocabSize) continue;
       throw new RowError(`it says token ${id}, but the vocabulary has the ids 0 to ${vocabSize - 1}`);

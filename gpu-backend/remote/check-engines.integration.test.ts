@@ -2,8 +2,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OnnxExperts } from '../engine/onnx-experts.ts';
 import { openBundle, type ServedBundle } from '../model/load-bundle.ts';
 import { type EngineOptions, RemoteEngine } from './ask-engine.ts';
-import { checkEngines } from './check-engines.ts';
+import { checkEngines, checkTruncation } from './check-engines.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
+import { SGLANG } from './sglang.ts';
 import { PROTOCOLS, type Protocol, serveEngine } from './testing/engine-servers.ts';
 import { VLLM } from './vllm.ts';
 
@@ -46,6 +47,26 @@ test('says of every server what it said, if all is well', async () => {
     ['helpfulness', undefined],
   ]);
   expect(found[0]!.told).toMatchObject({ likeliest: expect.any(String), promptTokens: expect.any(Number) });
+});
+
+test('says what truncation costs: less with more tokens, and nothing with all', async () => {
+  const url = await serve(PROTOCOLS.sglang());
+  const costOf = (topK: number) => {
+    const common = { topK, vocabSize: head.config.vocab_size, timeoutMs: 60_000, apiKey: null };
+    const on = (model: string) => new RemoteEngine({ ...common, dialect: SGLANG, urls: [url], model });
+    const engines = { safety: on('safety'), helpfulness: on('helpfulness') };
+    return checkTruncation(engines, { head, weight: 0.5, signal: new AbortController().signal });
+  };
+  const [few, many, all] = [await costOf(2), await costOf(40), await costOf(head.config.vocab_size)];
+  expect(few.positions).toBe(18);
+  for (const rule of ['geometric', 'arithmetic'] as const) {
+    expect(few.moves[rule].mean).toBeGreaterThan(many.moves[rule].mean);
+    expect(many.moves[rule].mean).toBeGreaterThan(all.moves[rule].mean);
+    expect(all.moves[rule].most).toBeLessThan(1e-3);
+    expect(few.moves[rule].most).toBeLessThanOrEqual(1);
+  }
+  for (const role of ['safety', 'helpfulness'] as const)
+    expect(few.left[role].most).toBeGreaterThan(many.left[role].most);
 });
 
 test('finds another tokenizer, an adapter that is missing, and a server that is gone', async () => {

@@ -10,6 +10,7 @@ import { withPrompt } from '../model/expert-prompt.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { ExpertRole } from '../model/manifest.ts';
 import type { RemoteEngine } from './ask-engine.ts';
+import { type TruncationCost, truncationCost } from './truncation-cost.ts';
 
 export type EngineFinding = {
   role: ExpertRole;
@@ -38,6 +39,18 @@ export async function checkEngines(
     for (const url of engines[role].urls) findings.push(await checkServer(role, url, { engines, head, signal }));
   }
   return findings;
+}
+
+/** What truncation costs with these engines, on the questions of the check. */
+export function checkTruncation(
+  engines: Record<ExpertRole, RemoteEngine>,
+  { head, weight, signal }: Omit<Context, 'engines'> & { weight: number },
+): Promise<TruncationCost> {
+  const prompts = QUESTIONS.map((question) => ({
+    safety: promptOf('safety', question, head),
+    helpfulness: promptOf('helpfulness', question, head),
+  }));
+  return truncationCost(engines, { prompts, weight, signal });
 }
 
 type Context = {

@@ -7,20 +7,27 @@ import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
 import { RemoteEngine } from './ask-engine.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
+import { type IdOfText, openaiLogprobs } from './openai-logprobs.ts';
 import type { Dialect } from './remote-engine.ts';
 import { SGLANG } from './sglang.ts';
 import { VLLM } from './vllm.ts';
 
-const DIALECTS = { vllm: VLLM, sglang: SGLANG, llamacpp: LLAMA_CPP } as const satisfies Record<string, Dialect>;
+/** The only one that knows tokens by their texts is the last. */
+const DIALECTS = {
+  vllm: () => VLLM,
+  sglang: () => SGLANG,
+  llamacpp: () => LLAMA_CPP,
+  'openai-logprobs': openaiLogprobs,
+} as const satisfies Record<string, (idOfText: IdOfText) => Dialect>;
 
 /** How many positions are asked for at a time, unless the file says otherwise. */
-const POSITIONS = { vllm: 8, sglang: 8, llamacpp: 1 } as const satisfies Record<keyof typeof DIALECTS, number>;
+const POSITIONS: Record<keyof typeof DIALECTS, number> = { vllm: 8, sglang: 8, llamacpp: 1, 'openai-logprobs': 1 };
 
 const ServerUrl = z.url({ protocol: /^https?$/, error: 'wanted the URL of a server, as in http://10.0.0.5:8000' });
 
 const ExpertEngine = z
   .strictObject({
-    engine: z.enum(['vllm', 'sglang', 'llamacpp']),
+    engine: z.enum(['vllm', 'sglang', 'llamacpp', 'openai-logprobs']),
     /** Servers that hold the same model and adapter. */
     urls: z.array(ServerUrl).min(1).max(256),
     /** The adapter's name on the engine, or the model's. llama.cpp has it from its start. */
@@ -37,9 +44,13 @@ const ExpertEngine = z
     /** How many questions one server has at a time. More of them wait in the gate node. */
     at_once: z.int().min(1).max(65_536).default(256),
   })
-  .superRefine(({ engine, model }, { addIssue }) => {
-    if (engine === 'vllm' && model === null) {
-      addIssue({ code: 'custom', path: ['model'], message: "vLLM needs a name: the adapter's or the model's" });
+  .superRefine(({ engine, model, positions = 1 }, { addIssue }) => {
+    if ((engine === 'vllm' || engine === 'openai-logprobs') && model === null) {
+      addIssue({ code: 'custom', path: ['model'], message: `${engine} needs a name: the adapter's or the model's` });
+    }
+    if (engine === 'openai-logprobs' && positions > 1) {
+      const message = `found ${positions}, wanted 1: this engine is asked for one position at a time`;
+      addIssue({ code: 'custom', path: ['positions'], message });
     }
     if (engine === 'llamacpp' && model !== null) {
       addIssue({
@@ -96,11 +107,14 @@ export function remoteEngines(
     topK,
     vocabSize,
     env,
+    idOfText = () => undefined,
     warn,
   }: {
     topK: number;
     vocabSize: number;
     env: Readonly<Record<string, string | undefined>>;
+    /** For an engine that names tokens by their texts (token-texts.ts). */
+    idOfText?: IdOfText;
     /** Is told which server failed, and why. */
     warn?: (message: string) => void;
   },
@@ -112,7 +126,7 @@ export function remoteEngines(
       throw new Error(`${api_key_env} is not set, but the engines' file names it as the key of the ${role} expert`);
     }
     return new RemoteEngine({
-      ...{ dialect: DIALECTS[engine], urls, model, topK, vocabSize, apiKey },
+      ...{ dialect: DIALECTS[engine](idOfText), urls, model, topK, vocabSize, apiKey },
       timeoutMs: timeout_ms,
       atOnce: at_once,
       ...(warn && { warn }),

@@ -39,7 +39,7 @@ const body = (prompt: unknown, { topK }: Asked, { n_predict }: { n_predict: numb
 /** Beside these, an answer has the server's settings and the whole prompt as a text. */
 const ROWS = 'completion_probabilities';
 
-export const LLAMA_CPP: Dialect = {
+export const LLAMA_CPP = {
   name: 'llamacpp',
   rows: {
     question: (query, asked) => {
@@ -69,7 +69,7 @@ export const LLAMA_CPP: Dialect = {
     question: (text) => ({ path: '/tokenize', body: { content: text, add_special: false, parse_special: false } }),
     read: (answer) => Tokens.parse(answer).tokens,
   },
-};
+} satisfies Dialect;
 
 // JSON has no infinity: the server sends null for it.
 const pairsOf = ({ top_logprobs }: z.infer<typeof Row>): IdLogprob[] =>

@@ -51,12 +51,13 @@ export type Dialect = {
     /** After each of the last `positions` ids, oldest first. */
     read(answer: unknown, query: { positions: number }): Likeliest[];
   };
+  /** null for an engine that makes no drafts. */
   goOn: {
     /** @param count of tokens, at least 1 */
     question(query: { ids: readonly number[]; count: number }, asked: Asked): HttpQuestion;
     /** As many tokens as were asked for, or fewer if the model would have ended its answer. */
     read(answer: unknown): Said[];
-  };
+  } | null;
   /**
    * How to learn which ids the engine's own tokenizer makes of a text, without special tokens; null
    * if it does not tell.

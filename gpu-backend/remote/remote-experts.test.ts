@@ -6,9 +6,11 @@ import { feed, someIds } from '../engine/testing/feed-experts.ts';
 import { babble, SCRIPTED_VOCAB } from '../engine/testing/scripted-engine.ts';
 import { type EngineOptions, RemoteEngine } from './ask-engine.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
+import { openaiLogprobs } from './openai-logprobs.ts';
 import { RemoteExperts } from './remote-experts.ts';
 import { SGLANG } from './sglang.ts';
 import { PROTOCOLS, type Protocol, serveEngine } from './testing/engine-servers.ts';
+import { OPENAI_PROTOCOL } from './testing/openai-protocol.ts';
 import { VLLM } from './vllm.ts';
 
 const TOP_K = 5;
@@ -24,13 +26,16 @@ async function serve(protocol: Protocol): Promise<string> {
 
 const common = { topK: TOP_K, vocabSize: SCRIPTED_VOCAB, timeoutMs: 60_000, apiKey: null };
 
-async function remote(engines: Record<'safety' | 'helpfulness', Pick<EngineOptions, 'dialect' | 'urls' | 'model'>>) {
+async function remote(
+  engines: Record<'safety' | 'helpfulness', Pick<EngineOptions, 'dialect' | 'urls' | 'model'>>,
+  { positions = 7 } = {},
+) {
   return new RemoteExperts(
     {
       safety: new RemoteEngine({ ...common, ...engines.safety }),
       helpfulness: new RemoteEngine({ ...common, ...engines.helpfulness }),
     },
-    { vocabSize: SCRIPTED_VOCAB, topK: TOP_K, positions: 7 },
+    { vocabSize: SCRIPTED_VOCAB, topK: TOP_K, positions },
   );
 }
 
@@ -70,6 +75,31 @@ testExperts('remote, llama.cpp, one server an expert', {
     }),
   abilities,
   tolerance: 0,
+});
+
+const textOf = (id: number) => String.fromCodePoint(0x100 + id);
+const idOfText = (text: string) => (text === '' ? undefined : text.codePointAt(0)! - 0x100);
+
+describe.each(['ids', 'list', 'texts'] as const)('openai-logprobs, with tokens named as %s', (naming) => {
+  testExperts(`remote, openai-logprobs, ${naming}`, {
+    create: async () => {
+      const urls = [await serve(OPENAI_PROTOCOL(naming, textOf))];
+      const dialect = openaiLogprobs(idOfText);
+      return remote(
+        { safety: { dialect, urls, model: 'safety' }, helpfulness: { dialect, urls, model: 'helpfulness' } },
+        { positions: 1 },
+      );
+    },
+    abilities: { ...abilities, draft: 0 },
+    tolerance: 0,
+  });
+});
+
+test('a token whose text is no token of the bundle makes the row none', async () => {
+  const urls = [await serve(OPENAI_PROTOCOL('texts', (id) => (id % 2 ? textOf(id) : 'the same')))];
+  const engine = new RemoteEngine({ ...common, dialect: openaiLogprobs(() => undefined), urls, model: 'safety' });
+  const asked = engine.rows([1], { affinity: '', cacheSalt: null, signal: new AbortController().signal });
+  await expect(asked).rejects.toThrow(/which is not one token of the bundle and no other/);
 });
 
 test('more log-probabilities than vLLM allows is an error that says so', async () => {
@@ -125,3 +155,19 @@ test.each([
     await experts.dispose();
   },
 );
+
+test('a sequence stays with its server, however short its prompt is', async () => {
+  const servers = await Promise.all([1, 2, 3].map(() => serveEngine(behind, PROTOCOLS.vllm())));
+  for (const { close } of servers) open.push(close);
+  const engineOf = (model: string) =>
+    new RemoteEngine({ ...common, dialect: VLLM, urls: servers.map(({ url }) => url), model });
+  const engines = { safety: engineOf('safety'), helpfulness: engineOf('helpfulness') };
+  const experts = new RemoteExperts(engines, { vocabSize: SCRIPTED_VOCAB, topK: TOP_K, positions: 3 });
+  const sequence = experts.open('safety');
+  for (const id of someIds(8)) await feed(experts, sequence, [id]);
+  const fork = experts.fork(sequence);
+  const draft = await experts.draft(fork, { ids: [30], count: 2 });
+  await feed(experts, fork, { ids: [30, ...draft, 31], want: { positions: 2 } });
+  expect(servers.map(({ asked }) => asked.length).toSorted()).toEqual([0, 0, 10]);
+  await experts.dispose();
+});

@@ -33,6 +33,8 @@ type Own = {
   ids: readonly number[];
   gone: AbortController;
   cacheSalt: string | null;
+  /** What decides which server is asked: how the first question began. null before it. */
+  affinity: string | null;
   /** What its expert said while it guessed on; used by the next step, if that follows the guess. */
   ahead: Ahead | null;
 };
@@ -51,7 +53,7 @@ export type RemoteOptions = {
   cacheSaltOf?: (tenant: string) => string;
 };
 
-/** How many ids at the start of a sequence decide which server has it in its prefix cache. */
+/** How many ids at the start of a sequence's first question decide which server has it. */
 const AFFINITY_IDS = 256;
 
 export class RemoteExperts implements Experts {
@@ -91,7 +93,11 @@ export class RemoteExperts implements Experts {
 
   open(source: Source, options: OpenOptions = {}): SequenceId {
     const cacheSalt = this.#cacheSaltOf?.(options.tenant ?? '') ?? null;
-    return this.#sequences.open(source, { ids: [], gone: new AbortController(), cacheSalt, ahead: null }, options);
+    return this.#sequences.open(
+      source,
+      { ids: [], gone: new AbortController(), cacheSalt, affinity: null, ahead: null },
+      options,
+    );
   }
 
   sums(sequence: SequenceId): (Float32Array | null)[] {
@@ -184,9 +190,11 @@ export class RemoteExperts implements Experts {
     return this.#engines[source as ExpertRole];
   }
 
-  #asking(ids: readonly number[], { gone, cacheSalt }: Own) {
-    const signal = AbortSignal.any([gone.signal, this.#disposed.signal]);
-    return { affinity: ids.slice(0, AFFINITY_IDS).join(), cacheSalt, signal };
+  #asking(ids: readonly number[], own: Own) {
+    // A short prompt begins otherwise with every token that follows it.
+    own.affinity ??= ids.slice(0, AFFINITY_IDS).join();
+    const { gone, cacheSalt, affinity } = own;
+    return { affinity, cacheSalt, signal: AbortSignal.any([gone.signal, this.#disposed.signal]) };
   }
 
   /** Pairs rows that predict the same position, counted from the end. */

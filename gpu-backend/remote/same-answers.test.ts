@@ -115,7 +115,7 @@ test.each(['vllm', 'sglang', 'llamacpp'] as const)('on %s', async (name) => {
         several += more.asked;
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 40, endOnFailure: true },
   );
   // Otherwise the law would say nothing.
   expect(several).toBeLessThan(0.75 * single);

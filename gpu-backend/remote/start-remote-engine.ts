@@ -10,6 +10,7 @@ import { expertKinds } from '../model/expert-kinds.ts';
 import { openRemoteBundle } from '../model/load-bundle.ts';
 import { type EnginesFile, positionsOf, remoteEngines } from './engines-file.ts';
 import { RemoteExperts } from './remote-experts.ts';
+import { tokenTexts } from './token-texts.ts';
 
 export async function startRemoteEngine({
   dir,
@@ -42,7 +43,7 @@ export async function startRemoteEngine({
   const positions = positionsOf(engines);
   const salting = cacheSecret ?? randomBytes(32);
   return startLocalEngine({
-    experts: new RemoteExperts(remoteEngines(engines, { topK, vocabSize, env, warn }), {
+    experts: new RemoteExperts(remoteEngines(engines, { topK, vocabSize, env, idOfText: tokenTexts(bundle), warn }), {
       ...{ vocabSize, topK, positions },
       cacheSaltOf: (tenant) => createHmac('sha256', salting).update(`prefix cache of ${tenant}`).digest('base64url'),
     }),

@@ -25,7 +25,8 @@ export type Next = (role: ExpertRole, ids: readonly number[]) => Promise<Told[]>
 export type Protocol = {
   path: string;
   answer: (body: unknown, next: Next) => Promise<Reply>;
-  tokenize: (body: unknown, encode: Encode) => unknown;
+  /** null if there is no route for it. */
+  tokenize: ((body: unknown, encode: Encode) => unknown) | null;
 };
 
 export const PROTOCOLS = {
@@ -84,7 +85,7 @@ export async function serveEngine(
         throw error;
       });
     },
-    '/tokenize': async (body) => ({ body: tokenize(body, encode) }),
+    ...(tokenize && { '/tokenize': async (body) => ({ body: tokenize(body, encode) }) }),
   };
   const server = createServer(async (request, response) => {
     if (request.method === 'GET' && request.url === '/health') return void response.writeHead(200).end();

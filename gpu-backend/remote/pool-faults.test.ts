@@ -1,0 +1,125 @@
+/**
+ * What a pool of servers does when some of them fail, and when there is more to ask than they take.
+ */
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { type EngineOptions, RemoteEngine } from './ask-engine.ts';
+import { SGLANG } from './sglang.ts';
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  ends.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  // A server that listens on a port has an address with one.
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const GOOD = JSON.stringify({ meta_info: { output_top_logprobs: [[[-0.1, 7, null]]] } });
+const answer = (response: ServerResponse) => void response.writeHead(200).end(GOOD);
+
+const engine = (urls: string[], options: Partial<EngineOptions> = {}) =>
+  new RemoteEngine({
+    ...{ dialect: SGLANG, urls, model: 'safety', topK: 1, vocabSize: 10, timeoutMs: 60_000, apiKey: null },
+    ...options,
+  });
+const ask = (of: RemoteEngine, { signal = new AbortController().signal, insists = true } = {}) =>
+  of.rows([1, 2, 3], { affinity: 'a', cacheSalt: null, signal, insists });
+
+test('a server that is overloaded for a moment is asked again; a mistake is not', async () => {
+  let [busy, mistaken] = [0, 0];
+  const overloaded = await serve((_, response) => {
+    if (++busy <= 2) response.writeHead(busy === 1 ? 503 : 429).end('later');
+    else answer(response);
+  });
+  expect(await ask(engine([overloaded]))).toHaveLength(1);
+  expect(busy).toBe(3);
+  const refusing = await serve((_, response) => {
+    mistaken++;
+    response.writeHead(400).end('no');
+  });
+  await expect(ask(engine([refusing]))).rejects.toThrow(/status 400/);
+  expect(mistaken).toBe(1);
+});
+
+test('a question that may stay unanswered is asked once', async () => {
+  let asked = 0;
+  const busy = await serve((_, response) => {
+    asked++;
+    response.writeHead(503).end();
+  });
+  await expect(ask(engine([busy]), { insists: false })).rejects.toThrow(/status 503/);
+  expect(asked).toBe(1);
+});
+
+test('a server that failed is asked last for a while, and the log names it once', async () => {
+  const counts = [0, 0];
+  const log: string[] = [];
+  let down = -1;
+  const urls = await Promise.all(
+    counts.map((_, i) =>
+      serve((request, response) => {
+        counts[i]!++;
+        if (i === down) request.socket.destroy();
+        else answer(response);
+      }),
+    ),
+  );
+  const pool = engine(urls, { warn: (message) => log.push(message) });
+  await ask(pool);
+  down = counts.indexOf(1);
+  for (let i = 0; i < 5; i++) await ask(pool);
+  expect(counts[down]).toBe(2);
+  expect(counts[1 - down]).toBe(5);
+  expect(log).toHaveLength(1);
+  expect(log[0]).toMatch(new RegExp(`^sglang at ${urls[down]} failed: `));
+});
+
+test('a message of the server that repeats the question is cut before it', async () => {
+  const echoing = await serve((_, response) =>
+    response.writeHead(422).end(`{"detail":[{"msg":"bad","input":[11,12,13]}]}`),
+  );
+  const refused = ask(engine([echoing]));
+  await expect(refused).rejects.toThrow(/status 422: .*bad/);
+  await expect(refused).rejects.not.toThrow(/11,12/);
+});
+
+test('one server has so many questions at a time; who goes away makes room', async () => {
+  const open: ServerResponse[] = [];
+  let most = 0;
+  let running = 0;
+  const url = await serve((_, response) => {
+    most = Math.max(most, ++running);
+    response.once('close', () => running--);
+    open.push(response);
+  });
+  const pool = engine([url], { atOnce: 2 });
+  const leaving = [new AbortController(), new AbortController()];
+  // The first one is under way when it leaves, and the second one waits.
+  const asked = [0, 1, 2, 3, 4].map((i) => {
+    const signal = { 0: leaving[0], 3: leaving[1] }[i]?.signal;
+    return ask(pool, signal && { signal }).then(
+      () => 'answered',
+      () => 'left',
+    );
+  });
+  await expect.poll(() => open.length).toBe(2);
+  for (const one of leaving) one.abort();
+  await expect.poll(() => open.length).toBe(3);
+  let answered = 0;
+  while (answered < open.length || answered < 4) {
+    await expect.poll(() => open.length).toBeGreaterThan(answered);
+    answer(open[answered++]!);
+  }
+  expect((await Promise.all(asked)).toSorted()).toEqual(['answered', 'answered', 'answered', 'left', 'left']);
+  expect(most).toBe(2);
+  expect(open).toHaveLength(4);
+});
