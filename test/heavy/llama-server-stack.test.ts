@@ -194,8 +194,10 @@ describe.skipIf(missing !== undefined)('edge, gate node and two servers of llama
     expect(JSON.stringify(last)).not.toMatch(/llama|127\.0\.0\.1/);
     expect(log.join('\n')).toContain(servers.safety.url);
     const next = await post(edge.url, { ...QUESTION, max_tokens: 4 });
-    expect(next.status).toBeGreaterThanOrEqual(500);
-    expect(await next.text()).not.toMatch(/llama|127\.0\.0\.1/);
+    // The status goes out before the end of a long wait is known, so the body counts.
+    const told = await next.text();
+    expect(JSON.parse(told)).toMatchObject({ error: { code: expect.any(String) } });
+    expect(told).not.toMatch(/llama|127\.0\.0\.1|"choices"/);
   });
 });
 
