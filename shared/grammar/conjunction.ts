@@ -15,7 +15,7 @@ export type JsonType = 'null' | 'boolean' | 'number' | 'string' | 'array' | 'obj
 export const JSON_TYPES: readonly JsonType[] = ['null', 'boolean', 'number', 'string', 'array', 'object'];
 
 /** What a string must match, or must not; its name tells it apart. */
-export type NamedPattern = { name: string; pattern: Pattern; negated?: boolean };
+type NamedPattern = { name: string; pattern: Pattern; negated?: boolean };
 
 export type Conjunction = {
   types: ReadonlySet<JsonType>;
