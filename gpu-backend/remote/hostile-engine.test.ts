@@ -94,9 +94,10 @@ function damage(value: unknown, changes: readonly Change[]): string {
     const { holder, key } = place;
     // As above.
     const record = holder as Record<string, unknown>;
-    if (how === 'replace') record[key] = by;
-    else if (how === 'double' && Array.isArray(holder)) holder.push(holder[Number(key)]);
-    else if (how === 'rename') record[`token_id:${at % 20}`] = record[key];
+    // Copies: what stands at two places would be changed at both, and could hold itself.
+    if (how === 'replace') record[key] = structuredClone(by);
+    else if (how === 'double' && Array.isArray(holder)) holder.push(structuredClone(holder[Number(key)]));
+    else if (how === 'rename') record[`token_id:${at % 20}`] = structuredClone(record[key]);
     else if (Array.isArray(holder)) holder.splice(Number(key), 1);
     else delete record[key];
   }
