@@ -134,13 +134,13 @@ describe('text.format', () => {
 });
 
 describe('a 400 names the field as it is called here', () => {
-  const unsupported = { properties: { a: { not: {} } } };
+  const unsupported = { properties: { a: { patternProperties: {} } } };
   test.each<[object, string, string, RegExp]>([
     [
       { tools: [WEATHER, { type: 'function', name: 'f', parameters: unsupported, strict: true }] },
       'tools[1].parameters',
       'unsupported_value',
-      /'tools\[1\]\.parameters': it, at "#\/properties\/a\/not", is not supported/,
+      /'tools\[1\]\.parameters': it, at "#\/properties\/a\/patternProperties", is not supported/,
     ],
     [
       { tool_choice: { type: 'function', name: 'f' } },
@@ -153,7 +153,7 @@ describe('a 400 names the field as it is called here', () => {
       { tools: [], text: { format: { type: 'json_schema', name: 'a', schema: unsupported } } },
       'text.format',
       'unsupported_value',
-      /'text\.format': it, at "#\/properties\/a\/not"/,
+      /'text\.format': it, at "#\/properties\/a\/patternProperties"/,
     ],
   ])('%j', async (more, param, code, message) => {
     const answer = await respond(more);
