@@ -64,3 +64,11 @@ test('follows each answer by itself', () => {
     { accepted: 0, rejected: 3 },
   ]);
 });
+
+test.each([1, 3, 12, 40])(
+  'a draft has at most as many tokens as the experts set, and never more than 12: %i',
+  (most) => {
+    const planner = new DraftPlanner({ ...free, mostAhead: most });
+    expect(planner.plan(members(repeats()))[0]).toHaveLength(Math.min(most, 12));
+  },
+);

@@ -12,6 +12,8 @@ export type DraftOptions = {
   newGuesser?: NewGuesser;
   /** How many times as long a run of `tokens` takes as one of `than`; measured if left out. */
   costRatio?: (tokens: number, than: number) => number;
+  /** The longest draft, where the experts set one: they may be asked for so many tokens and one. */
+  mostAhead?: number | undefined;
 };
 
 /** An answer in a run. */
@@ -21,10 +23,12 @@ export class DraftPlanner {
   readonly #newGuesser: NewGuesser;
   readonly #cost = new RunCost();
   readonly #costRatio: (tokens: number, than: number) => number;
+  readonly #mostAhead: number;
   readonly #drafters = new WeakMap<Drafted, Drafter>();
 
-  constructor({ newGuesser = lookUpPrompt, costRatio }: DraftOptions = {}) {
+  constructor({ newGuesser = lookUpPrompt, costRatio, mostAhead = MOST_AHEAD }: DraftOptions = {}) {
     this.#newGuesser = newGuesser;
+    this.#mostAhead = Math.min(mostAhead, MOST_AHEAD);
     this.#costRatio = costRatio ?? ((tokens, than) => this.#cost.ratio(tokens, than));
   }
 
@@ -35,7 +39,7 @@ export class DraftPlanner {
     if (this.#costRatio(2 * rows, rows) >= 2) return members.map(() => []);
     const drafts = members.map(({ answer }) => {
       const drafter = this.#drafterOf(answer);
-      return { ids: drafter.propose(MOST_AHEAD), chance: drafter.chance };
+      return { ids: drafter.propose(this.#mostAhead), chance: drafter.chance };
     });
     const candidates = drafts.flatMap(({ ids, chance }) => (ids.length > 0 ? [{ length: ids.length, chance }] : []));
     const others = members.length - candidates.length;

@@ -101,7 +101,7 @@ export class Scheduler {
       emit,
       onJoined = () => {},
       warn = () => {},
-      drafts = new DraftPlanner(),
+      drafts = new DraftPlanner({ mostAhead: experts.abilities.draft || undefined }),
       expertDrafts = new ExpertDrafts(experts.abilities.draft),
       now = () => performance.now(),
       ...options

@@ -1,6 +1,6 @@
 /**
- * Asks one expert's servers. Questions that begin alike go to the same server, because it has their
- * beginning in its prefix cache. A question carries everything that its answer depends on, so it
+ * Asks one expert's servers. An answer's questions go to the same server, because it has their
+ * beginning in its prefix cache; answers that begin alike share two servers. A question carries everything that its answer depends on, so it
  * may be asked anywhere and again: no token has been drawn from an answer that is not here.
  *
  * - A server that fails is passed over for the next one. For a while it is asked last, so that a
@@ -43,11 +43,20 @@ export type EngineOptions = {
 export type Asking = {
   /** Questions with the same text go to the same server while it answers. */
   affinity: string;
+  /** Which server that is; the first one by rendezvous hash if left out. */
+  home?: string;
   /** See `Asked.cacheSalt`. */
   cacheSalt: string | null;
   signal: AbortSignal;
   /** false for a question that may as well stay unanswered. */
   insists?: boolean;
+};
+
+/** A server that an answer stays with, and how to leave it. */
+export type Home = {
+  url: string;
+  /** Call it once. */
+  leave: () => void;
 };
 
 /** No server gave a row. The message names each one and why; it is for the log, not for clients. */
@@ -65,6 +74,8 @@ export type Continuation = {
 export class RemoteEngine {
   readonly #options: EngineOptions;
   readonly #slots: ReadonlyMap<string, Slots>;
+  /** How many have their home at a server. */
+  readonly #guests = new Map<string, number>();
   /** Until when a server that failed is asked last, by the clock of `performance.now`. */
   readonly #resting = new Map<string, number>();
 
@@ -76,6 +87,24 @@ export class RemoteEngine {
 
   get urls(): readonly string[] {
     return this.#options.urls;
+  }
+
+  /**
+   * The less loaded of the first two servers by rendezvous hash. So what many beginnings have in
+   * common is in the caches of two servers, and not all of them wait for one.
+   */
+  settle(affinity: string): Home {
+    const [first, second = first] = this.#inOrder({ affinity });
+    const guests = (url: string) => this.#guests.get(url) ?? 0;
+    // An engine has at least one server.
+    return this.stayAt(guests(second!) < guests(first!) ? second! : first!);
+  }
+
+  /** Counts one more at a server. */
+  stayAt(url: string): Home {
+    const add = (change: number) => this.#guests.set(url, (this.#guests.get(url) ?? 0) + change);
+    add(1);
+    return { url, leave: () => add(-1) };
   }
 
   /**
@@ -147,10 +176,10 @@ export class RemoteEngine {
     return { model, topK, cacheSalt };
   }
 
-  async #insist<T>({ affinity, signal, insists = true }: Asking, ask: (url: string) => Promise<T>): Promise<T> {
+  async #insist<T>({ signal, insists = true, ...asking }: Asking, ask: (url: string) => Promise<T>): Promise<T> {
     for (let round = 0; ; round++) {
       const failures: { url: string; error: Error }[] = [];
-      for (const url of this.#inOrder(affinity)) {
+      for (const url of this.#inOrder(asking)) {
         try {
           const answer = await ask(url);
           this.#resting.delete(url);
@@ -171,16 +200,19 @@ export class RemoteEngine {
   }
 
   /**
-   * Those that have failed lately come last. The rest by rendezvous hash: when one is gone, only
-   * its questions move.
+   * Those that have failed lately come last. The rest by rendezvous hash, after the home: when one
+   * is gone, only its questions move.
    */
-  #inOrder(affinity: string): string[] {
+  #inOrder({ affinity, home }: Pick<Asking, 'affinity' | 'home'>): string[] {
     const now = performance.now();
     const rests = (url: string) => Number((this.#resting.get(url) ?? 0) > now);
     const weight = (url: string) => createHash('sha256').update(`${url} ${affinity}`).digest('hex');
     return this.#options.urls
       .map((url) => ({ url, weight: weight(url), rests: rests(url) }))
-      .sort((a, b) => a.rests - b.rests || (a.weight < b.weight ? 1 : -1))
+      .sort(
+        (a, b) =>
+          a.rests - b.rests || Number(b.url === home) - Number(a.url === home) || (a.weight < b.weight ? 1 : -1),
+      )
       .map(({ url }) => url);
   }
 

@@ -23,7 +23,18 @@ const DIALECTS = {
 /** How many positions are asked for at a time, unless the file says otherwise. */
 const POSITIONS: Record<keyof typeof DIALECTS, number> = { vllm: 8, sglang: 8, llamacpp: 1, 'openai-logprobs': 1 };
 
-const ServerUrl = z.url({ protocol: /^https?$/, error: 'wanted the URL of a server, as in http://10.0.0.5:8000' });
+/** It is written to logs, so it may hold no secret. `abort`: no later check repeats a refused one. */
+const ServerUrl = z
+  .url({ protocol: /^https?$/, error: 'wanted the URL of a server, as in http://10.0.0.5:8000', abort: true })
+  .refine(isBare, {
+    error: 'wanted a URL with no user, password, query or fragment; a key belongs in the variable of api_key_env',
+    abort: true,
+  });
+
+function isBare(url: string): boolean {
+  const { username, password } = new URL(url);
+  return username === '' && password === '' && !/[?#]/.test(url);
+}
 
 const ExpertEngine = z
   .strictObject({
@@ -99,7 +110,7 @@ export async function readEnginesFile(file: string): Promise<EnginesFile> {
  *
  * @param topK k, the bundle's
  * @param vocabSize V, the bundle's
- * @throws Error if a variable that the file names is not set
+ * @throws Error if a variable that the file names is not set, or holds what no header can carry
  */
 export function remoteEngines(
   file: EnginesFile,
@@ -124,6 +135,10 @@ export function remoteEngines(
     const apiKey = api_key_env === undefined ? null : env[api_key_env];
     if (apiKey === undefined || apiKey === '') {
       throw new Error(`${api_key_env} is not set, but the engines' file names it as the key of the ${role} expert`);
+    }
+    // `fetch` would repeat such a key in its error, and that goes to the log.
+    if (apiKey !== null && !/^[\x21-\x7e]+$/.test(apiKey)) {
+      throw new Error(`${api_key_env} is no key for the ${role} expert: wanted printable ASCII with no white space`);
     }
     return new RemoteEngine({
       ...{ dialect: DIALECTS[engine](idOfText), urls, model, topK, vocabSize, apiKey },

@@ -15,13 +15,17 @@
  * whole in every vocabulary; the probabilities are those before the bias.
  */
 import * as z from 'zod';
-import { type Asked, type Dialect, type IdLogprob, prefixesOf } from './remote-engine.ts';
+import { type Asked, type Dialect, type IdLogprob, inOrder, prefixesOf } from './remote-engine.ts';
 
 const Told = z.object({ id: z.int(), logprob: z.number().nullable() });
 const Row = z.object({ id: z.int(), top_logprobs: z.array(Told) });
 
 /** A row for each token, but for those whose text is only the beginning of a character. */
-const Completion = z.object({ completion_probabilities: z.array(Row).min(1) });
+const Completion = z.object({
+  /** Counts the prompts of one request. A server that leaves it out answers in their order. */
+  index: z.int().optional(),
+  completion_probabilities: z.array(Row).min(1),
+});
 const Continued = z.object({ completion_probabilities: z.array(Row).default([]), tokens: z.array(z.int()) });
 
 const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
@@ -45,12 +49,15 @@ export const LLAMA_CPP = {
     question: (query, asked) => {
       const prompts = prefixesOf(query);
       const prompt = query.positions === 1 ? prompts[0] : prompts;
-      const more = { logit_bias: [['!', 1e6]], response_fields: [ROWS] };
+      const more = { logit_bias: [['!', 1e6]], response_fields: [ROWS, 'index'] };
       return { path: '/completion', body: { ...body(prompt, asked, { n_predict: 1 }), ...more } };
     },
     read: (answer, { positions }) => {
       const answers = positions === 1 ? [Completion.parse(answer)] : z.array(Completion).parse(answer);
-      return answers.map(({ completion_probabilities: [first] }) => pairsOf(first!));
+      const isCounted = answers.some(({ index }) => index !== undefined);
+      return (isCounted ? inOrder(answers, positions) : answers).map(({ completion_probabilities: [first] }) =>
+        pairsOf(first!),
+      );
     },
   },
   goOn: {

@@ -13,7 +13,7 @@
  */
 import * as z from 'zod';
 import { RowError } from './own-row.ts';
-import { type Asked, type Dialect, type IdLogprob, prefixesOf } from './remote-engine.ts';
+import { type Asked, type Dialect, type IdLogprob, inOrder, prefixesOf } from './remote-engine.ts';
 
 const Logprob = z.number().nullable();
 const Named = z.object({
@@ -61,9 +61,9 @@ export function openaiLogprobs(idOfText: IdOfText): Dialect {
         const more = { max_tokens: 1, temperature: 1, top_p: 1, logprobs: topK, stream: false };
         return { path: '/v1/completions', body: { model, prompt, ...more } };
       },
-      read: (answer) => {
+      read: (answer, { positions }) => {
         const { choices } = Answer.parse(answer);
-        return choices.toSorted((a, b) => a.index - b.index).map(({ logprobs }) => pairsOf(logprobs));
+        return inOrder(choices, positions).map(({ logprobs }) => pairsOf(logprobs));
       },
     },
     goOn: null,

@@ -10,6 +10,8 @@
  * both the same answer, up to rounding.
  */
 
+import { RowError } from './own-row.ts';
+
 /** A token's id and its log-probability in nats, under a softmax over the whole vocabulary. */
 export type IdLogprob = readonly [id: number, logprob: number];
 
@@ -67,6 +69,18 @@ export type Dialect = {
     read(answer: unknown): number[];
   } | null;
 };
+
+/**
+ * The answers in the order of their prompts.
+ *
+ * @throws RowError unless their indices are exactly 0 to `count` - 1
+ */
+export function inOrder<T extends { index?: number | undefined }>(answers: readonly T[], count: number): T[] {
+  const sorted = answers.toSorted((a, b) => (a.index ?? -1) - (b.index ?? -1));
+  if (sorted.length === count && sorted.every(({ index }, i) => index === i)) return sorted;
+  const found = answers.map(({ index }) => index ?? 'none').join(', ');
+  throw new RowError(`its answers have the index ${found.slice(0, 100)}, wanted 0 to ${count - 1}, each once`);
+}
 
 /** The prompts that end after each of the last `positions` ids: one question in many. */
 export function prefixesOf({ ids, positions }: { ids: readonly number[]; positions: number }): (readonly number[])[] {

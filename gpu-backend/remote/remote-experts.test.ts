@@ -171,3 +171,56 @@ test('a sequence stays with its server, however short its prompt is', async () =
   expect(servers.map(({ asked }) => asked.length).toSorted()).toEqual([0, 0, 10]);
   await experts.dispose();
 });
+
+test('forks of a prompt that asked nothing yet stay together', async () => {
+  const servers = await Promise.all([1, 2, 3].map(() => serveEngine(behind, PROTOCOLS.vllm())));
+  for (const { close } of servers) open.push(close);
+  const experts = pool(servers.map(({ url }) => url));
+  const sequence = experts.open('safety');
+  await feed(experts, sequence, { ids: someIds(8), want: { positions: 0 } });
+  const forks = Array.from({ length: 8 }, () => experts.fork(sequence));
+  for (const [i, fork] of forks.entries()) await feed(experts, fork, [i]);
+  expect(servers.map(({ asked }) => asked.length).toSorted()).toEqual([0, 0, 8]);
+  await experts.dispose();
+});
+
+test('sequences that begin alike share two servers, and each stays where it began', async () => {
+  const servers = await Promise.all([1, 2, 3].map(() => serveEngine(behind, PROTOCOLS.vllm())));
+  for (const { close } of servers) open.push(close);
+  const experts = pool(servers.map(({ url }) => url));
+  const counts = () => servers.map(({ asked }) => asked.length);
+  const sequences = Array.from({ length: 8 }, () => experts.open('safety'));
+  for (const sequence of sequences) await feed(experts, sequence, someIds(300));
+  expect(counts().toSorted()).toEqual([0, 4, 4]);
+  // Those of one of the two servers end, and the next ones that come take their place.
+  const [first] = sequences;
+  const before = counts();
+  await feed(experts, first!, [1]);
+  const home = counts().findIndex((count, i) => count > before[i]!);
+  for (const one of sequences.filter((_, i) => i % 2 === 0)) experts.close(one);
+  for (let i = 0; i < 4; i++) await feed(experts, experts.open('safety'), someIds(300));
+  expect(counts()[home]).toBe(before[home]! + 1 + 4);
+  await experts.dispose();
+});
+
+test('tenants with one system prompt do not all go to the same servers', async () => {
+  const servers = await Promise.all([1, 2, 3, 4].map(() => serveEngine(behind, PROTOCOLS.vllm())));
+  for (const { close } of servers) open.push(close);
+  const experts = pool(servers.map(({ url }) => url));
+  for (let i = 0; i < 60; i++) {
+    const sequence = experts.open('safety', { tenant: `${i}` });
+    await feed(experts, sequence, someIds(300));
+    experts.close(sequence);
+  }
+  expect(Math.min(...servers.map(({ asked }) => asked.length))).toBeGreaterThan(3);
+  await experts.dispose();
+});
+
+/** Experts on vLLM servers that each hold both. */
+function pool(urls: readonly string[]): RemoteExperts {
+  const engineOf = (model: string) => new RemoteEngine({ ...common, dialect: VLLM, urls, model });
+  return new RemoteExperts(
+    { safety: engineOf('safety'), helpfulness: engineOf('helpfulness') },
+    { vocabSize: SCRIPTED_VOCAB, topK: TOP_K, positions: 3, cacheSaltOf: (tenant) => `salt of ${tenant}` },
+  );
+}

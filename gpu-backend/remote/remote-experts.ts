@@ -27,17 +27,19 @@ import { NO_PREFIXES, outputOf } from '../engine/experts.ts';
 import { type ReadyStep, SequenceError, Sequences } from '../engine/sequences.ts';
 import { asError, Turns } from '../engine/turns.ts';
 import type { ExpertRole } from '../model/manifest.ts';
-import type { RemoteEngine } from './ask-engine.ts';
+import type { Home, RemoteEngine } from './ask-engine.ts';
 
 type Own = {
   ids: readonly number[];
   gone: AbortController;
   cacheSalt: string | null;
-  /** What decides which server is asked: how the first question began. null before it. */
-  affinity: string | null;
+  /** Which server is asked: found by the salt and by how the first question begins. null before it. */
+  stay: Stay | null;
   /** What its expert said while it guessed on; used by the next step, if that follows the guess. */
   ahead: Ahead | null;
 };
+
+type Stay = { affinity: string; home: Home };
 
 /** `rows[i]` is what the expert gives the token after the first `from + i` of these ids. */
 type Ahead = { ids: readonly number[]; from: number; rows: readonly OwnRow[] };
@@ -53,7 +55,7 @@ export type RemoteOptions = {
   cacheSaltOf?: (tenant: string) => string;
 };
 
-/** How many ids at the start of a sequence's first question decide which server has it. */
+/** How many ids at the start of a sequence's prompt decide which servers may have it. */
 const AFFINITY_IDS = 256;
 
 export class RemoteExperts implements Experts {
@@ -95,7 +97,7 @@ export class RemoteExperts implements Experts {
     const cacheSalt = this.#cacheSaltOf?.(options.tenant ?? '') ?? null;
     return this.#sequences.open(
       source,
-      { ids: [], gone: new AbortController(), cacheSalt, affinity: null, ahead: null },
+      { ids: [], gone: new AbortController(), cacheSalt, stay: null, ahead: null },
       options,
     );
   }
@@ -105,7 +107,13 @@ export class RemoteExperts implements Experts {
   }
 
   fork(sequence: SequenceId): SequenceId {
-    return this.#sequences.fork(sequence, (own) => ({ ...own, gone: new AbortController(), ahead: null }));
+    const { source, own } = this.#sequences.get(sequence);
+    // What was read so far asked nothing if the prompt goes on. Its forks stay together.
+    if (own.ids.length > 0) own.stay ??= this.#settle(own.ids, { source, own });
+    return this.#sequences.fork(sequence, ({ stay, ...own }) => ({
+      ...{ ...own, gone: new AbortController(), ahead: null },
+      stay: stay && { ...stay, home: this.#engine(source).stayAt(stay.home.url) },
+    }));
   }
 
   cut(sequence: SequenceId, length: number): void {
@@ -127,7 +135,9 @@ export class RemoteExperts implements Experts {
   }
 
   close(sequence: SequenceId): void {
-    this.#sequences.close(sequence)?.gone.abort(new SequenceError(`sequence ${sequence} was closed`));
+    const own = this.#sequences.close(sequence);
+    own?.stay?.home.leave();
+    own?.gone.abort(new SequenceError(`sequence ${sequence} was closed`));
   }
 
   append(steps: readonly Step[]): Promise<Output>[] {
@@ -146,7 +156,7 @@ export class RemoteExperts implements Experts {
     const before = [...own.ids, ...ids];
     // The last token only comes with the row that it was chosen from.
     const said = await this.#engine(source).goOn(before, {
-      ...this.#asking(before, own),
+      ...this.#asking(before, { source, own }),
       count: count + 1,
       insists: false,
     });
@@ -181,7 +191,7 @@ export class RemoteExperts implements Experts {
     const all = [...own.ids, ...ids];
     return (
       rowsAhead(own.ahead, { ids: all, positions }) ??
-      this.#engine(source).rows(all, { ...this.#asking(all, own), positions })
+      this.#engine(source).rows(all, { ...this.#asking(all, sequence), positions })
     );
   }
 
@@ -190,11 +200,18 @@ export class RemoteExperts implements Experts {
     return this.#engines[source as ExpertRole];
   }
 
-  #asking(ids: readonly number[], own: Own) {
-    // A short prompt begins otherwise with every token that follows it.
-    own.affinity ??= ids.slice(0, AFFINITY_IDS).join();
-    const { gone, cacheSalt, affinity } = own;
-    return { affinity, cacheSalt, signal: AbortSignal.any([gone.signal, this.#disposed.signal]) };
+  #asking(ids: readonly number[], { source, own }: { source: Source; own: Own }) {
+    // Found once: a short prompt begins otherwise with every token that follows it.
+    own.stay ??= this.#settle(ids, { source, own });
+    const { gone, cacheSalt, stay } = own;
+    const signal = AbortSignal.any([gone.signal, this.#disposed.signal]);
+    return { affinity: stay.affinity, home: stay.home.url, cacheSalt, signal };
+  }
+
+  /** Tenants share nothing in a cache, so their prompts need not meet on a server. */
+  #settle(ids: readonly number[], { source, own }: { source: Source; own: Own }): Stay {
+    const affinity = `${own.cacheSalt ?? ''} ${ids.slice(0, AFFINITY_IDS).join()}`;
+    return { affinity, home: this.#engine(source).settle(affinity) };
   }
 
   /** Pairs rows that predict the same position, counted from the end. */

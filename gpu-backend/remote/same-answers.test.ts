@@ -11,6 +11,7 @@ import { OPEN_LINE } from '#shared/line/line.ts';
 import type { EngineRequest } from '../engine/engine.ts';
 import { ExpertDrafts } from '../engine/expert-drafts.ts';
 import { type Script, ScriptedExperts } from '../engine/scripted-experts.ts';
+import { request as asking } from '../engine/testing/engine-contract.ts';
 import { schedule } from '../engine/testing/schedule.ts';
 import { RemoteEngine } from './ask-engine.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
@@ -53,8 +54,18 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([...servers.values()].flatMap((own) => Object.values(own).map(({ close }) => close()))));
 
+/** The most prompts that a question to vLLM held. */
+const mostPrompts = (asked: readonly unknown[]) =>
+  Math.max(
+    ...asked.map((body) => {
+      // What our dialect sends is an object.
+      const { prompt } = body as { prompt: unknown[] };
+      return Array.isArray(prompt[0]) ? prompt.length : 1;
+    }),
+  );
+
 /** The events of each request, and how many questions they took. */
-async function answers(name: Name, positions: number, requests: readonly EngineRequest[]) {
+async function answers(name: Name, positions: number, requests: readonly EngineRequest[], now = () => 0) {
   const own = servers.get(name)!;
   const engineOf = (role: 'safety' | 'helpfulness') =>
     new RemoteEngine({
@@ -67,7 +78,7 @@ async function answers(name: Name, positions: number, requests: readonly EngineR
   );
   const before = own.safety.asked.length + own.helpfulness.asked.length;
   const { scheduler, of, run, warnings } = schedule(experts, {
-    ...{ vocabulary, proposal: 0.5, contextLength: 96 },
+    ...{ vocabulary, proposal: 0.5, contextLength: 96, now },
     expertDrafts: new ExpertDrafts(positions - 1, { costRatio: () => 1 }),
   });
   for (const [id, request] of requests.entries()) scheduler.submit(id, request);
@@ -120,3 +131,19 @@ test.each(['vllm', 'sglang', 'llamacpp'] as const)('on %s', async (name) => {
   // Otherwise the law would say nothing. (llama.cpp tells fewer rows beside the tokens of a draft.)
   expect(several).toBeLessThan(0.9 * single);
 });
+
+test.each([2, 3, 5])(
+  'no question asks for more than %i positions, also where the text repeats itself',
+  async (positions) => {
+    const { asked } = servers.get('vllm')!.safety;
+    const before = asked.length;
+    const repeating = asking({
+      promptIds: Array.from({ length: 40 }, (_, i) => 1 + (i % 4)),
+      ...{ maxTokens: 30, sampling: { seed: 3, temperature: 0 } },
+    });
+    // Every run takes as long as any other, so that long drafts pay.
+    let ms = 0;
+    await answers('vllm', positions, [repeating], () => ++ms);
+    expect(mostPrompts(asked.slice(before))).toBe(positions);
+  },
+);

@@ -11,7 +11,7 @@
  * requests (vllm#42019).
  */
 import * as z from 'zod';
-import { type Asked, type Dialect, type IdLogprob, prefixesOf } from './remote-engine.ts';
+import { type Asked, type Dialect, type IdLogprob, inOrder, prefixesOf } from './remote-engine.ts';
 
 /** `return_tokens_as_token_ids` makes every key of this form. */
 const TOKEN_ID = /^token_id:(\d{1,9})$/;
@@ -54,9 +54,9 @@ export const VLLM: Dialect = {
         body: body(query.positions === 1 ? prompts[0] : prompts, asked, { max_tokens: 1 }),
       };
     },
-    read: (answer) => {
+    read: (answer, { positions }) => {
       const { choices } = Answer.parse(answer);
-      return choices.toSorted((a, b) => a.index - b.index).map(({ logprobs }) => pairsOf(logprobs.top_logprobs[0]!));
+      return inOrder(choices, positions).map(({ logprobs }) => pairsOf(logprobs.top_logprobs[0]!));
     },
   },
   goOn: {
@@ -66,7 +66,8 @@ export const VLLM: Dialect = {
       body: { ...body(ids, asked, { max_tokens: count }), ignore_eos: true },
     }),
     read: (answer) => {
-      const { tokens, top_logprobs: rows } = Answer.parse(answer).choices[0]!.logprobs;
+      const [only] = inOrder(Answer.parse(answer).choices, 1);
+      const { tokens, top_logprobs: rows } = only!.logprobs;
       return tokens.slice(0, rows.length).map((token, i) => ({ id: idOf(token), row: pairsOf(rows[i]!) }));
     },
   },

@@ -33,7 +33,7 @@ export const LLAMA_CPP_PROTOCOL = (role: ExpertRole): Protocol => ({
     const { prompt, n_predict, n_probs, return_tokens, logit_bias } = Completion.parse(body);
     const prompts = Array.isArray(prompt[0]) ? prompt.map((one) => Ids.parse(one)) : [Ids.parse(prompt)];
     const answers = await Promise.all(
-      prompts.map(async (ids) => {
+      prompts.map(async (ids, index) => {
         const said = await sayGreedily(next, role, { ids, count: n_predict, eos: 0 });
         const told = said.filter(({ id }) => logit_bias.length > 0 || isWhole(id));
         const completion_probabilities = told.map(({ row }) => {
@@ -43,7 +43,7 @@ export const LLAMA_CPP_PROTOCOL = (role: ExpertRole): Protocol => ({
           return { ...top[0]!, top_logprobs: top };
         });
         const tokens = return_tokens ? said.map(({ id }) => id) : [];
-        return { content: '', tokens, stop: true, ...(told.length > 0 && { completion_probabilities }) };
+        return { index, content: '', tokens, stop: true, ...(told.length > 0 && { completion_probabilities }) };
       }),
     );
     return { body: answers.length === 1 ? answers[0] : answers };
