@@ -1,7 +1,8 @@
 /**
  * Asks one expert's servers. An answer's questions go to the same server, because it has their
- * beginning in its prefix cache; answers that begin alike share two servers. A question carries everything that its answer depends on, so it
- * may be asked anywhere and again: no token has been drawn from an answer that is not here.
+ * beginning in its prefix cache; answers that begin alike share two servers. A question carries
+ * everything that its answer depends on, so it may be asked anywhere and again: no token has been
+ * drawn from an answer that is not here.
  *
  * - A server that fails is passed over for the next one. For a while it is asked last, so that a
  *   dead server does not cost every token its time-out.

@@ -23,7 +23,7 @@ const DIALECTS = {
 /** How many positions are asked for at a time, unless the file says otherwise. */
 const POSITIONS: Record<keyof typeof DIALECTS, number> = { vllm: 8, sglang: 8, llamacpp: 1, 'openai-logprobs': 1 };
 
-/** It is written to logs, so it may hold no secret. `abort`: no later check repeats a refused one. */
+// It is written to logs, so it may hold no secret. `abort`: no later check repeats a refused one.
 const ServerUrl = z
   .url({ protocol: /^https?$/, error: 'wanted the URL of a server, as in http://10.0.0.5:8000', abort: true })
   .refine(isBare, {

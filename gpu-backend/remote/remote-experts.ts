@@ -33,7 +33,7 @@ type Own = {
   ids: readonly number[];
   gone: AbortController;
   cacheSalt: string | null;
-  /** Which server is asked: found by the salt and by how the first question begins. null before it. */
+  /** Which server is asked: by the salt and by how the first question begins. null before it. */
   stay: Stay | null;
   /** What its expert said while it guessed on; used by the next step, if that follows the guess. */
   ahead: Ahead | null;
