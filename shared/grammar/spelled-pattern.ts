@@ -12,7 +12,7 @@ const MOST_CHARACTERS = 8_000;
 /** Work in all, because a pattern may nest its repetitions. */
 const MOST_STEPS = 20_000;
 /** Of this many letters, nobody chooses the word but the model. */
-const MANY_LETTERS = 9;
+export const MANY_LETTERS = 9;
 /** A set without letters from A to Z: up to the first, each is tried; from the second, none is. */
 const FEW_MEMBERS = 8;
 const MANY_MEMBERS = 20;
@@ -152,7 +152,7 @@ class Variants {
 }
 
 /** From A to Z, in lower case. */
-function lettersOf(set: CharSet): string[] {
+export function lettersOf(set: CharSet): string[] {
   const found = new Set<string>();
   for (const [from, to] of set) {
     for (let code = Math.max(from, 0x41); code <= Math.min(to, 0x7a); code++) {

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { spelledText } from './spelled-text.ts';
 
 const spelled = (schema: unknown) => spelledText({ type: 'json_schema', schema: JSON.stringify(schema) });
+const TEXT = { type: 'string' };
+const TEXT_KILL = { enum: ['kill'] };
 const ofPattern = (pattern: string) => spelled({ type: 'string', pattern });
 
 describe('a word that a schema forces is read, or counts as unread', () => {
@@ -25,10 +27,54 @@ describe('a word that a schema forces is read, or counts as unread', () => {
     ['a name in the definitions', { $ref: '#/$defs/a', $defs: { a: { type: 'object', required: ['kill'] } } }],
     ['an anchor', { $ref: '#a', $defs: { b: { $anchor: 'a', const: 'kill' } } }],
     ['members of a value', { enum: [{ a: ['kill'] }] }],
+    ['a counted item, in a place', { type: 'array', prefixItems: [TEXT], items: false, contains: { const: 'kill' } }],
+    [
+      'a counted item, before others',
+      { type: 'array', prefixItems: [TEXT], items: { type: 'null' }, contains: TEXT_KILL },
+    ],
+    ['a format without its other texts', letters('kill')],
+    ['a format beside a pattern', { type: 'string', format: 'hostname', pattern: '^[kа-я]ill$' }],
+    [
+      'a format beside a pattern that it cuts',
+      { type: 'string', format: 'uuid', pattern: '^[fg-n][ag-n][cg-n][eg-n]' },
+    ],
+    ['two formats', { type: 'string', allOf: [{ format: 'uuid' }, { format: 'hostname' }] }],
+    ['a format, cut short', { type: 'string', format: 'duration', maxLength: 3 }],
+    ['a format beside what it is not', { type: 'string', format: 'uuid', not: { pattern: '[1-9a-eA-E]' } }],
+    ['a name in a format', { type: 'object', propertyNames: letters('k').prefixItems[0] }],
+    ['a short text without its others', { type: 'string', maxLength: 1, not: { enum: ['a', 'b'] } }],
     ['many parts', { $ref: '#/$defs/a0', $defs: twice(18) }],
   ])('%s', (_name, schema) => {
     const { text, isUnread } = spelled(schema);
     expect(isUnread || /\bkill\b/i.test(text)).toBe(true);
+  });
+});
+
+/** An array of as many texts of one character, each in a format without all others. */
+function letters(word: string) {
+  const all = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'];
+  const only = (char: string) => ({
+    ...{ type: 'string', format: 'hostname', maxLength: 1, not: { enum: all.filter((one) => one !== char) } },
+  });
+  return { type: 'array', prefixItems: [...word].map(only), items: false, minItems: word.length };
+}
+
+describe('numbers are read where a schema leaves few of them', () => {
+  test.each<[object, string]>([
+    [{ type: 'integer', minimum: 911, maximum: 911 }, '911'],
+    [{ type: 'integer', exclusiveMinimum: 910.5, exclusiveMaximum: 911.5 }, '911'],
+    [{ type: 'integer', minimum: 1, maximum: 1000, multipleOf: 911 }, '911'],
+    [
+      { type: 'integer', minimum: 0, maximum: 1_000_000, allOf: [{ multipleOf: 911 }, { multipleOf: 910 }] },
+      '0 829010',
+    ],
+    [{ type: 'integer', minimum: 911, maximum: 913, not: { enum: [912, 913] } }, '911'],
+    [{ type: 'number', minimum: 911, maximum: 911 }, '911'],
+    [{ type: 'number', minimum: 911.5, maximum: 912, multipleOf: 0.5 }, '911.5 912'],
+    [{ type: 'integer', minimum: 0, maximum: 100 }, ''],
+    [{ type: 'number', minimum: 0, maximum: 1 }, ''],
+  ])('%j', (schema, text) => {
+    expect(spelled(schema)).toEqual({ text, isUnread: false });
   });
 });
 
@@ -88,6 +134,26 @@ describe('usual patterns are read', () => {
 test('the formats of JSON Schema spell nothing', () => {
   for (const format of ['date-time', 'email', 'uuid', 'ipv4']) {
     expect(spelled({ type: 'string', format })).toEqual({ text: '', isUnread: false });
+  }
+});
+
+test('bounds and patterns that libraries write beside formats are read', () => {
+  for (const beside of [
+    {
+      format: 'uuid',
+      pattern: '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$',
+    },
+    { format: 'date', pattern: '^\\d{4}-\\d{2}-\\d{2}$' },
+    {
+      format: 'ipv4',
+      pattern: '^(?:(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)\\.){3}(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)$',
+    },
+    { format: 'email', maxLength: 255 },
+    { format: 'uuid', minLength: 36, maxLength: 36 },
+    { minLength: 1, maxLength: 1 },
+    { not: { enum: ['', 'none'] } },
+  ]) {
+    expect(spelled({ type: 'string', ...beside }).isUnread, JSON.stringify(beside)).toBe(false);
   }
 });
 

@@ -13,7 +13,8 @@ import { Expansion, keyOf } from './expand-schema.ts';
 import type { Grammar } from './grammar.ts';
 import { GrammarError } from './grammar-error.ts';
 import { SchemaDocument } from './schema-document.ts';
-import { fixedWords, spelledVariants } from './spelled-pattern.ts';
+import { fewNumbers } from './spelled-number.ts';
+import { spelledString } from './spelled-string.ts';
 import { Work } from './work.ts';
 
 export type Spelled = {
@@ -122,34 +123,34 @@ class SchemaWords {
       }
       const { types } = conjunction;
       if (types.has('string')) this.#addString(conjunction);
+      if (types.has('number')) this.#addNumber(conjunction);
       if (types.has('array')) this.#addArray(conjunction, inside);
       if (types.has('object')) this.#addObject(conjunction, inside);
     }
   }
 
-  #addString({ string: { patterns }, excluded }: Conjunction): void {
-    // The formats of JSON Schema spell no words.
-    const written = [...new Map(patterns.map((one) => [one.name, one])).values()].filter(
-      ({ name }) => !name.startsWith('format '),
-    );
-    // Two together can say what neither does, and so can one without some texts.
-    const isHeld =
-      written.some(({ negated = false }) => negated) || excluded.some((value) => typeof value === 'string');
-    if (written.length > 1 || (written.length > 0 && isHeld)) this.#words.isUnread = true;
-    for (const { pattern, negated = false } of written) {
-      if (negated) continue;
-      const variants = spelledVariants(pattern);
-      if (variants === null) this.#words.isUnread = true;
-      for (const variant of variants ?? [fixedWords(pattern)]) this.#words.add(variant);
-    }
+  #addString({ string, excluded }: Conjunction): void {
+    const { text, isUnread } = spelledString(string, excluded);
+    if (isUnread) this.#words.isUnread = true;
+    for (const variant of text) this.#words.add(variant);
+  }
+
+  #addNumber({ number, excluded }: Conjunction): void {
+    const few = fewNumbers(number, excluded);
+    if (few === null) this.#words.isUnread = true;
+    for (const value of few ?? []) this.#addValue(value);
   }
 
   #addArray(conjunction: Conjunction, within: readonly string[]): void {
-    const { prefix, min, max } = conjunction.array;
+    const { prefix, min, max, contains } = conjunction.array;
     if (min > max) return;
     const last = Math.min(max, prefix.length + 1);
-    for (let i = 0; i < last; i++) this.add(itemAt(conjunction, i), within);
-    for (const { sub } of conjunction.array.contains) this.add([...conjunction.array.items, ...sub], within);
+    for (let i = 0; i < last; i++) {
+      const item = itemAt(conjunction, i);
+      this.add(item, within);
+      // Any place may be the one that counts.
+      for (const { sub } of contains) this.add([...item, ...sub], within);
+    }
   }
 
   #addObject(conjunction: Conjunction, within: readonly string[]): void {
