@@ -1,16 +1,17 @@
 import { expect, test } from 'vitest';
 import type { Signals } from '#shared/classify/classify.ts';
 import { SIGNALS } from '#shared/line/categories.ts';
-import { runPolicyTests } from './run-policy-tests.ts';
+import { policyTestsInSlices, runPolicyTests } from './run-policy-tests.ts';
 import { LOOSEST, Policy } from './schema.ts';
 
 const benign = Object.fromEntries(SIGNALS.map((signal) => [signal, 0])) as Signals;
 /** Finds what a prompt names, surely. */
 const classifier = {
-  classify: (text: string): Signals => ({
-    ...benign,
-    ...Object.fromEntries(SIGNALS.filter((signal) => text.includes(signal)).map((signal) => [signal, 1])),
-  }),
+  *inSlices(text: string): Generator<number, Signals, void> {
+    yield text.length;
+    const named = SIGNALS.filter((signal) => text.includes(signal));
+    return { ...benign, ...Object.fromEntries(named.map((signal) => [signal, 1])) };
+  },
 };
 const ramp = { from: 0.5, full: 0.9 };
 const withTest = (prompt: string, expected: object, more: object = {}) =>
@@ -56,4 +57,11 @@ test('a test can be run under the policies above, and is called by its name or i
   expect(result).toMatchObject({ name: 'hello', found: { floor: 0.6 }, failures: [] });
   const named = withTest('x', {}, { tests: [{ name: 'A greeting', prompt: 'hello', expect: { action: 'mix' } }] });
   expect(runPolicyTests(named, classifier)).toMatchObject([{ name: 'A greeting', prompt: 'hello', failures: [] }]);
+});
+
+test('between its prompts and within them, others get the thread', () => {
+  const expected = { quiet: ['hate'] };
+  const tests = ['good bye', 'hello'].map((prompt) => ({ prompt, expect: expected }));
+  const policy = withTest('hello', expected, { tests });
+  expect([...policyTestsInSlices(policy, classifier)]).toEqual(['good bye'.length, 'hello'.length]);
 });

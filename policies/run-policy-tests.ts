@@ -2,6 +2,7 @@
  * Runs a policy's own tests: what it makes of each prompt, and whether that is what was expected.
  */
 import type { Classifier } from '#shared/classify/classify.ts';
+import { finish } from '#shared/classify/finish.ts';
 import { SIGNALS, type Signal } from '#shared/line/categories.ts';
 import type { Action } from '#shared/line/line.ts';
 import { forceOf, type SignalValues } from '#shared/line/rules.ts';
@@ -19,16 +20,22 @@ export type PolicyTestResult = { name: string; prompt: string; found: Found; fai
  * Runs every test of `policy`. `above` are the policies that it will be joined with, such as the
  * operator's. Only the edge's look is taken: a test has no backend.
  */
-export function runPolicyTests(
+export const runPolicyTests = (...asked: Parameters<typeof policyTestsInSlices>): PolicyTestResult[] =>
+  finish(policyTestsInSlices(...asked));
+
+/** The same, in slices as the classifier's: where others wait for the thread. */
+export function* policyTestsInSlices(
   policy: Policy,
-  classifier: Pick<Classifier, 'classify'>,
+  classifier: Pick<Classifier, 'inSlices'>,
   { above = [] }: { above?: readonly Policy[] } = {},
-): PolicyTestResult[] {
+): Generator<number, PolicyTestResult[], void> {
   const joined = tightenAll([policy, ...above]);
-  return policy.tests.map((test) => {
-    const found = findingsOf(joined, classifier.classify(test.prompt));
-    return { name: test.name ?? test.prompt, prompt: test.prompt, found, failures: failuresOf(test, found) };
-  });
+  const results: PolicyTestResult[] = [];
+  for (const test of policy.tests) {
+    const found = findingsOf(joined, yield* classifier.inSlices(test.prompt));
+    results.push({ name: test.name ?? test.prompt, prompt: test.prompt, found, failures: failuresOf(test, found) });
+  }
+  return results;
 }
 
 /** The signals whose rules fire, in shadow or not. */

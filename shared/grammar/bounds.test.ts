@@ -121,3 +121,14 @@ test.each([
   expect(code).toBe(expected);
   expect(automaton.work).toBeLessThan(100_000);
 });
+
+test('all schemas of one grammar together are bounded', () => {
+  const work = new Work();
+  const triggers = Array.from({ length: 128 }, (_, i) => ({
+    begin: `<call ${i}>`,
+    body: { type: 'json_schema' as const, schema: JSON.stringify(pattern(`^[ab]*a[ab]{10}x${i}$`)) },
+  }));
+  const grammar = { type: 'triggered' as const, triggers, ...{ text: false, between: '', least: 1, most: 1 } };
+  expect(() => compileGrammar(grammar, { work })).toThrow(/too much work/);
+  expect(work.done).toBeLessThan(1.1 * MOST_WORK);
+});

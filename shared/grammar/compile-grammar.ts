@@ -16,7 +16,8 @@ const MOST_DEPTH = 32;
  *
  * @param dropsFirstSpace whether a space at the start is the tokenizer's, and no part of the text
  * @param what what an error calls the grammar
- * @param work counts what it costs; no grammar may cost more than `MOST_WORK`
+ * @param work counts what it costs; no request's grammars may cost more than `MOST_WORK`
+ * @param schemas the rules of schemas that were read already, by their text; it gets more of them
  */
 export function compileGrammar(
   grammar: Grammar,
@@ -24,12 +25,13 @@ export function compileGrammar(
     dropsFirstSpace = false,
     what = 'The grammar',
     work = new Work(),
-  }: { dropsFirstSpace?: boolean; what?: string; work?: Work } = {},
+    schemas = new Map(),
+  }: { dropsFirstSpace?: boolean; what?: string; work?: Work; schemas?: Map<string, Rule> } = {},
 ): Rule {
   try {
     const rule = sequenceRule([
       ...(dropsFirstSpace ? [choiceRule([new LiteralLeaf(''), new LiteralLeaf(' ')])] : []),
-      symbolOf(grammar, { depth: 0, work, schemas: new Map() }),
+      symbolOf(grammar, { depth: 0, work, schemas }),
     ]);
     if (!prune(rule, work)) throw new GrammarError('allows no text at all');
     return rule;

@@ -30,10 +30,14 @@ export const SPELLS_NOTHING: Spelled = { text: '', isUnread: false };
 const MOST_VISITS = 10_000;
 const MOST_CHARACTERS = 400_000;
 
-/** Throws what `compileGrammar` throws; so call it for what can be compiled. */
-export function spelledText(grammar: Grammar): Spelled {
+/**
+ * Throws what `compileGrammar` throws; so call it for what can be compiled.
+ *
+ * @param work what the request has cost so far; where it runs out, the rest is unread
+ */
+export function spelledText(grammar: Grammar, work = new Work()): Spelled {
   const words = new Words();
-  addGrammar(words, grammar);
+  addGrammar(words, grammar, work);
   return { text: words.text, isUnread: words.isUnread };
 }
 
@@ -62,7 +66,7 @@ class Words {
   }
 }
 
-function addGrammar(words: Words, grammar: Grammar): void {
+function addGrammar(words: Words, grammar: Grammar, work: Work): void {
   switch (grammar.type) {
     case 'json_object':
     case 'text':
@@ -70,7 +74,7 @@ function addGrammar(words: Words, grammar: Grammar): void {
     case 'json_schema': {
       const document = new SchemaDocument(grammar.schema);
       try {
-        new SchemaWords(words, new Expansion(document, new Work())).add([document.root], []);
+        new SchemaWords(words, new Expansion(document, work)).add([document.root], []);
       } catch (thrown) {
         // Too much work for a second reading.
         if (!(thrown instanceof GrammarError)) throw thrown;
@@ -85,15 +89,15 @@ function addGrammar(words: Words, grammar: Grammar): void {
       words.add(grammar.text);
       return;
     case 'sequence':
-      for (const part of grammar.parts) addGrammar(words, part);
+      for (const part of grammar.parts) addGrammar(words, part, work);
       return;
     case 'choice':
-      for (const option of grammar.options) addGrammar(words, option);
+      for (const option of grammar.options) addGrammar(words, option, work);
       return;
     case 'triggered':
       for (const { begin, body } of grammar.triggers) {
         words.add(begin);
-        addGrammar(words, body);
+        addGrammar(words, body, work);
       }
       words.add(grammar.between);
       return;

@@ -1,11 +1,13 @@
 /** A policy's own tests, under the levels above it. What goes live has to pass them. */
 import * as z from 'zod';
-import { runPolicyTests } from '#policies/run-policy-tests.ts';
+import { type PolicyTestResult, policyTestsInSlices } from '#policies/run-policy-tests.ts';
 import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import { SIGNALS } from '#shared/line/categories.ts';
 import { Action } from '#shared/line/line.ts';
+import { WORK_BETWEEN_PAUSES } from '../gateway/classify-text.ts';
+import { createPacer } from '../gateway/pace.ts';
 
 type Under = { classifier: Classifier; above: readonly Policy[] };
 
@@ -29,11 +31,11 @@ export const PolicyTestsAnswer = z.strictObject({
   ),
 });
 
-export function testPolicy(
+export async function testPolicy(
   { policy, version }: { policy: Policy; version: string },
-  { classifier, above }: Under,
-): z.infer<typeof PolicyTestsAnswer> {
-  const data = runPolicyTests(policy, classifier, { above }).map((result) => ({
+  under: Under,
+): Promise<z.infer<typeof PolicyTestsAnswer>> {
+  const data = (await testsOf(policy, under)).map((result) => ({
     ...result,
     passed: result.failures.length === 0,
   }));
@@ -41,8 +43,8 @@ export function testPolicy(
 }
 
 /** Throws an error that names the first test that fails. */
-export function demandPolicyTests(policy: Policy, { classifier, above }: Under): void {
-  const failed = runPolicyTests(policy, classifier, { above }).filter(({ failures }) => failures.length > 0);
+export async function demandPolicyTests(policy: Policy, under: Under): Promise<void> {
+  const failed = (await testsOf(policy, under)).filter(({ failures }) => failures.length > 0);
   const [first] = failed;
   if (first === undefined) return;
   throw new PlimsollError(
@@ -51,3 +53,7 @@ export function demandPolicyTests(policy: Policy, { classifier, above }: Under):
     { param: 'policy.tests' },
   );
 }
+
+/** Lets others have the thread in between: a policy's tests may have many long prompts. */
+const testsOf = (policy: Policy, { classifier, above }: Under): Promise<PolicyTestResult[]> =>
+  createPacer({ most: WORK_BETWEEN_PAUSES }).drive(policyTestsInSlices(policy, classifier, { above }));

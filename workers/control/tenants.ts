@@ -265,7 +265,7 @@ export async function demandTests(
   { c, admin: { operatorPolicy, classifier } }: { c: Pick<AppContext, 'env'>; admin: Admin },
 ): Promise<void> {
   if (policy.tests.length === 0) return;
-  demandPolicyTests(policy, { classifier, above: await policiesAbove(id, { c, operatorPolicy }) });
+  await demandPolicyTests(policy, { classifier, above: await policiesAbove(id, { c, operatorPolicy }) });
 }
 
 /** What holds above a tenant's own policy: the operator's and the plan's. */

@@ -8,19 +8,35 @@ import type { Policy } from '#policies/schema.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { compileGrammar } from '#shared/grammar/compile-grammar.ts';
 import type { Grammar } from '#shared/grammar/grammar.ts';
+import type { Rule } from '#shared/grammar/rule.ts';
 import { SPELLS_NOTHING, type Spelled, spelledText } from '#shared/grammar/spelled-text.ts';
+import { MOST_WORK, Work } from '#shared/grammar/work.ts';
 import type { AskedGrammar } from '#shared/protocol/grammar-of-chat.ts';
+import { createRateBound } from '../request/rate-bound.ts';
 
 /** Clients send one schema again and again, also one that is refused. In characters. */
 const MOST_CHECKED = 8_000_000;
+
+/**
+ * For one tenant's new schemas, in this isolate. They are read before the account counts the
+ * request, and one that is refused is never counted there. Some seconds of a minute; ten thousand
+ * ordinary schemas.
+ */
+const MOST_WORK_A_MINUTE = 20 * MOST_WORK;
 
 export type CheckGrammar = (
   asked: AskedGrammar | null,
   caller: { tenant: string; policy: Pick<Policy, 'shaping'> },
 ) => Spelled;
 
-/** Throws a PlimsollError that names the field, and the place in the schema. */
-export function createCheckGrammar(): CheckGrammar {
+/**
+ * Throws a PlimsollError that names the field, and the place in the schema.
+ *
+ * @param bound counts the units of work that a tenant's new schemas have taken
+ */
+export function createCheckGrammar({
+  bound = createRateBound({ most: MOST_WORK_A_MINUTE, periodMs: 60_000 }),
+} = {}): CheckGrammar {
   const checked = new LRUCache<string, Outcome>({
     maxSize: MOST_CHECKED,
     sizeCalculation: (outcome, key) => 1_000 + key.length + ('spelled' in outcome ? outcome.spelled.text.length : 0),
@@ -39,7 +55,11 @@ export function createCheckGrammar(): CheckGrammar {
     const key = JSON.stringify([tenant, param, grammar]);
     let outcome = checked.get(key);
     if (outcome === undefined) {
-      outcome = outcomeOf(asked);
+      const waitMs = bound.wait(tenant);
+      if (waitMs !== null) throw tooManySchemas(waitMs);
+      const work = new Work(asked.parts.length > 1 ? TOGETHER : {});
+      outcome = outcomeOf(asked, work);
+      bound.take(tenant, work.done);
       checked.set(key, outcome);
     }
     if ('spelled' in outcome) return outcome.spelled;
@@ -51,18 +71,35 @@ export function createCheckGrammar(): CheckGrammar {
 /** What a schema can make an answer say, or why it is refused. */
 type Outcome = { spelled: Spelled } | { refusal: PlimsollError };
 
-function outcomeOf({ grammar, param, spells, parts }: AskedGrammar): Outcome {
+const TOGETHER = { tooMuch: "makes the request's schemas too much work" };
+
+/** All of it together is no more work than one grammar may be. */
+function outcomeOf({ grammar, param, spells, parts }: AskedGrammar, work: Work): Outcome {
+  const known = { work, schemas: new Map<string, Rule>() };
   // Each by itself first, so that an error names the field that it is in.
-  const refusal = [...parts, { grammar, param }].map(problemOf).find((problem) => problem !== null);
-  return refusal === undefined ? { spelled: spelledText(spells) } : { refusal };
+  for (const one of [...parts, { grammar, param }]) {
+    const refusal = problemOf(one, known);
+    if (refusal !== null) return { refusal };
+  }
+  return { spelled: spelledText(spells, work) };
 }
 
-function problemOf({ grammar, param }: { grammar: Grammar; param: string }): PlimsollError | null {
+function problemOf(
+  { grammar, param }: { grammar: Grammar; param: string },
+  known: { work: Work; schemas: Map<string, Rule> },
+): PlimsollError | null {
   try {
-    compileGrammar(grammar, { what: `Invalid schema for '${param}': it` });
+    compileGrammar(grammar, { ...known, what: `Invalid schema for '${param}': it` });
     return null;
   } catch (thrown) {
     if (!(thrown instanceof PlimsollError)) throw thrown;
     return new PlimsollError(thrown.code, thrown.message, { param });
   }
 }
+
+const tooManySchemas = (waitMs: number) =>
+  new PlimsollError(
+    'rate_limit_exceeded',
+    "The tenant's new schemas were too much work in the last minute. Those that were sent before cost nothing: send them as they were, or wait.",
+    { retryAfterSeconds: Math.ceil(waitMs / 1_000) },
+  );

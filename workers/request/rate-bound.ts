@@ -9,8 +9,11 @@ import { LRUCache } from 'lru-cache';
 const MAX_NAMES = 10_000;
 
 export type RateBound = {
-  /** Counts once more. Returns null, or how many ms to wait if there is no room. */
-  take(name: string): number | null;
+  /**
+   * Counts once more, or `count` times if there is room for one. Returns null, or how many ms to
+   * wait if there is none.
+   */
+  take(name: string, count?: number): number | null;
   /** The same answer, and counts nothing. */
   wait(name: string): number | null;
   /** Takes back what `take` has counted. If its period is over, nothing changes. */
@@ -44,9 +47,9 @@ export function createRateBound({
 
   return {
     wait,
-    take(name) {
+    take(name, count = 1) {
       const waitMs = wait(name);
-      if (waitMs === null) current(name).count += 1;
+      if (waitMs === null) current(name).count += count;
       return waitMs;
     },
     giveBack(name) {
