@@ -8,7 +8,7 @@ import { createExclusive } from './exclusive.ts';
 
 /** How long a change waits for the witness. */
 const PATIENCE_MS = 2_000;
-/** After that, a call to the witness has failed: else one that hangs would hold up all later ones. */
+/** After that, a call to the witness has failed. One that hangs holds up no later one. */
 const CALL_MS = 30_000;
 /** How soon the alarm rings if the object crashes between its own change and telling of it. */
 const TELL_AFTER_MS = 10_000;
@@ -77,7 +77,7 @@ export function createWitnessTeller(
     return known;
   }
 
-  /** One after another, so that no page is told twice. Whoever comes before one begins shares it. */
+  /** One after another, so no page is told twice. Whoever comes before one begins shares it. */
   function tell(): Promise<AuditHead | null> {
     next ??= exclusive(() => {
       next = null;
