@@ -65,6 +65,20 @@ export async function problemAfter(head: AuditHead, entries: readonly AuditEntry
 }
 
 /**
+ * What a witness that knows `known` knows once it is told of entries, in order. It skips those that
+ * it has already, because whoever tells may not know how far an earlier call came. If the rest does
+ * not follow, it keeps what it knows.
+ */
+export async function witnessed(known: AuditHead, entries: readonly AuditEntry[]): Promise<AuditHead> {
+  const news = entries.filter(({ seq }) => seq > known.seq);
+  const [first, last] = [news[0], news.at(-1)];
+  if (first === undefined || last === undefined) return known;
+  // A log that is older than its witness. What came before is in the first entry's hash.
+  const before = known.seq === NO_AUDIT.seq ? { seq: first.seq - 1, hash: first.previous } : known;
+  return (await problemAfter(before, news)) === null ? { seq: last.seq, hash: last.hash } : known;
+}
+
+/**
  * Checks every entry, and that the chain still contains each of `known`, heads that somebody noted
  * earlier.
  */

@@ -1,5 +1,6 @@
 /** An audit log's rows: of one tenant's log, and of the deployment's. */
 import { type AuditEntry, type AuditHead, NO_AUDIT } from './audit-chain.ts';
+import type { WitnessedLog } from './tell-witness.ts';
 
 /** The statement that makes a table for a log. A deployed schema holds it, so it never changes. */
 export function auditTable(name: 'audit' | 'staged_audit'): string {
@@ -62,4 +63,14 @@ export function changeByKeys(sql: SqlStorage, nth: number): string | null {
 
 export function auditHead(sql: SqlStorage): AuditHead {
   return sql.exec<AuditHead>('SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1').toArray()[0] ?? NO_AUDIT;
+}
+
+/** The log of an object, and its alarm, for whoever tells a witness of it. */
+export function witnessedLog(storage: DurableObjectStorage): WitnessedLog {
+  return {
+    head: () => auditHead(storage.sql),
+    page: (after) => auditPage(storage.sql, after),
+    setAlarm: (at) => storage.setAlarm(at),
+    deleteAlarm: () => storage.deleteAlarm(),
+  };
 }

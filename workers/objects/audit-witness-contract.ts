@@ -8,8 +8,8 @@ export interface AuditWitnessContract {
   /** The last entry that the witness has seen; `NO_AUDIT` if it has seen none. */
   head(): Promise<AuditHead>;
   /**
-   * Takes entries, in order, if they follow the head that it knows, and every hash is right. Else
-   * it keeps what it knows. Returns the head that it knows then.
+   * Takes entries, in order, if they follow the head that it knows, and every hash is right. It
+   * skips those that it has. Else it keeps what it knows. Returns the head that it knows then.
    */
   follow(entries: readonly AuditEntry[]): Promise<AuditHead>;
 }

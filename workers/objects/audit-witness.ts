@@ -5,7 +5,7 @@
  * entries that follow, so a log that was cut and has grown again is never taken for the old one.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { type AuditEntry, type AuditHead, NO_AUDIT, problemAfter } from './audit-chain.ts';
+import { type AuditEntry, type AuditHead, NO_AUDIT, witnessed } from './audit-chain.ts';
 import type { AuditWitnessContract } from './audit-witness-contract.ts';
 import { createExclusive } from './exclusive.ts';
 import { migrate } from './migrate.ts';
@@ -32,21 +32,14 @@ export class AuditWitness extends DurableObject implements AuditWitnessContract 
   async follow(entries: readonly AuditEntry[]): Promise<AuditHead> {
     return this.#exclusive(async () => {
       const known = this.#head();
-      const last = entries.at(-1);
-      if (last === undefined || !(await this.#follows(known, entries))) return known;
+      const head = await witnessed(known, entries);
+      if (head === known) return known;
       this.ctx.storage.transactionSync(() => {
         this.#sql.exec('DELETE FROM head');
-        this.#sql.exec('INSERT INTO head (seq, hash) VALUES (?, ?)', last.seq, last.hash);
+        this.#sql.exec('INSERT INTO head (seq, hash) VALUES (?, ?)', head.seq, head.hash);
       });
-      return { seq: last.seq, hash: last.hash };
+      return head;
     });
-  }
-
-  async #follows(known: AuditHead, entries: readonly AuditEntry[]): Promise<boolean> {
-    const [first] = entries;
-    // A log that is older than its witness. What came before is in the first entry's hash.
-    const before = known.seq === 0 && first !== undefined ? { seq: first.seq - 1, hash: first.previous } : known;
-    return (await problemAfter(before, entries)) === null;
   }
 
   #head(): AuditHead {

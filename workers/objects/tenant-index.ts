@@ -16,12 +16,12 @@ import {
   verifyChain,
   type WitnessedVerdict,
 } from './audit-chain.ts';
-import { auditHead, auditTable, latestAudit, readAudit, writeAudit } from './audit-rows.ts';
-import type { AuditWitnessBinding } from './audit-witness-contract.ts';
+import { auditHead, auditTable, latestAudit, readAudit, witnessedLog, writeAudit } from './audit-rows.ts';
+import { type AuditWitnessBinding, auditWitness } from './audit-witness-contract.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
 import { migrate } from './migrate.ts';
-import { createWitnessTeller, type WitnessTeller } from './tell-witness.ts';
+import { createWitnessTeller, type Wait, type WitnessTeller } from './tell-witness.ts';
 import {
   type Claim,
   type ClaimResult,
@@ -70,13 +70,20 @@ type IndexEnv = TenantStoreBinding & AuditWitnessBinding;
 export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexContract {
   readonly #sql: SqlStorage;
   readonly #witness: WitnessTeller;
-  /** The chain has one end, so entries are appended one change after another. */
+  /**
+   * The chain has one end, so entries are appended one change after another. The witness is told
+   * outside of it: if that is slow, only the change that is told waits, and no other tenant's.
+   */
   readonly #exclusive = createExclusive();
 
-  constructor(ctx: DurableObjectState, env: IndexEnv) {
+  constructor(
+    ctx: DurableObjectState,
+    env: IndexEnv,
+    { wait = (ms, options) => scheduler.wait(ms, options) }: { wait?: Wait } = {},
+  ) {
     super(ctx, env);
     this.#sql = ctx.storage.sql;
-    this.#witness = createWitnessTeller(ctx.storage, env);
+    this.#witness = createWitnessTeller(witnessedLog(ctx.storage), { witness: auditWitness(env), wait });
     migrate(ctx.storage, STEPS);
     ctx.blockConcurrencyWhile(() => this.#adopt());
   }
@@ -129,7 +136,7 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
   }
 
   async settle(tenant: string, { state, keys, plan, audit }: Settlement): Promise<void> {
-    await this.#exclusive(async () => {
+    const change = await this.#exclusive(async () => {
       const known = await this.auditHead(tenant);
       const unknown = audit.filter(({ seq }) => seq > known.seq);
       // A log that was cut and has grown again does not follow what was known. Then the old head
@@ -138,6 +145,8 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
       const news = isCut ? unknown.filter((entry) => !this.#isLogged(entry)) : unknown;
       const entries = await chainEvents(auditHead(this.#sql), news);
       const head = isCut ? known : (unknown.at(-1) ?? known);
+      const kept = new Set(keys);
+      const revokes = this.#keysOf(tenant).some((key) => !kept.has(key));
       if (entries.length > 0) this.#witness.owe();
       this.ctx.storage.transactionSync(() => {
         for (const entry of entries) writeAudit(this.#sql, entry);
@@ -158,13 +167,17 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
           ...[tenant, state, state === 'live' ? plan : null, head.seq, head.hash],
         );
       });
-      if (entries.length > 0) await this.#witness.tellSoon();
+      return { isLogged: entries.length > 0, revokes };
     });
+    if (!change.isLogged) return;
+    const told = this.#witness.tellSoon();
+    // Copies of a revoked key are dropped once this is answered, so that waits for nobody.
+    if (!change.revokes) await told;
   }
 
   async bury(tenant: string, { actor }: { actor: string }): Promise<void> {
-    await this.#exclusive(async () => {
-      if (this.#tenant(tenant) !== null) return;
+    const isBuried = await this.#exclusive(async () => {
+      if (this.#tenant(tenant) !== null) return false;
       const at = new Date().toISOString();
       await this.#change({ at, actor, action: 'tenant-bury', tenant, detail: '{}' }, () => {
         // A tenant may have been made while the entry was hashed. Then it stays.
@@ -173,7 +186,9 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
           ...[tenant, NO_AUDIT.seq, NO_AUDIT.hash],
         );
       });
+      return true;
     });
+    if (isBuried) await this.#witness.tellSoon();
   }
 
   async tenant(id: string): Promise<TenantRow | null> {
@@ -198,7 +213,7 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
     { id, name, policy }: { id: string; name: string; policy: PolicyText },
     { actor, ifMatch }: { actor: string; ifMatch: IfMatch },
   ): ReturnType<TenantIndexContract['putPlan']> {
-    return this.#exclusive(async () => {
+    const result = await this.#exclusive(async (): ReturnType<TenantIndexContract['putPlan']> => {
       const before = this.#plan(id);
       const same =
         before?.name === name && before.policy_version === policy.version && before.document === policy.document;
@@ -222,36 +237,14 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
       // Just written, so it is there.
       return { refused: null, changed: true, plan: this.#plan(id)! };
     });
+    if (result.refused === null && result.changed) await this.#witness.tellSoon();
+    return result;
   }
 
   async deletePlan(id: string, { actor, ifMatch }: { actor: string; ifMatch: IfMatch }): Promise<Refusal | null> {
-    return this.#exclusive(async () => {
-      const before = this.#plan(id);
-      if (before === null) return { code: 'not_found', message: 'There is no such plan.', param: 'id' };
-      const refused = mismatch(ifMatch, before.revision);
-      if (refused !== null) return refused;
-      const inUse = () =>
-        this.#sql.exec<{ count: number }>('SELECT COUNT(*) AS count FROM tenants WHERE plan = ?', id).one().count;
-      const refusal = (count: number): Refusal => ({
-        code: 'conflict',
-        message: `The plan still has ${count} tenant${count === 1 ? '' : 's'}. Give them another one first.`,
-        param: 'id',
-      });
-      if (inUse() > 0) return refusal(inUse());
-      const event = { at: new Date().toISOString(), actor, action: 'plan-delete', tenant: '' };
-      const [entry] = await chainEvents(auditHead(this.#sql), [{ ...event, detail: JSON.stringify({ plan: id }) }]);
-      const refusedLate = this.ctx.storage.transactionSync(() => {
-        // A tenant may have taken the plan while the entry was hashed.
-        if (inUse() > 0) return refusal(inUse());
-        this.#witness.owe();
-        this.#sql.exec('DELETE FROM plans WHERE id = ?', id);
-        // One event makes one entry.
-        writeAudit(this.#sql, entry!);
-        return null;
-      });
-      if (refusedLate === null) await this.#witness.tellSoon();
-      return refusedLate;
-    });
+    const refusal = await this.#exclusive(() => this.#deletePlan(id, { actor, ifMatch }));
+    if (refusal === null) await this.#witness.tellSoon();
+    return refusal;
   }
 
   async listAudit(options: { limit: number; before: number | null }): Promise<AuditEntry[]> {
@@ -298,6 +291,34 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
     });
   }
 
+  /** Call it exclusively, as all that makes an entry. */
+  async #deletePlan(id: string, { actor, ifMatch }: { actor: string; ifMatch: IfMatch }): Promise<Refusal | null> {
+    const before = this.#plan(id);
+    if (before === null) return { code: 'not_found', message: 'There is no such plan.', param: 'id' };
+    const refused = mismatch(ifMatch, before.revision);
+    if (refused !== null) return refused;
+    const inUse = () =>
+      this.#sql.exec<{ count: number }>('SELECT COUNT(*) AS count FROM tenants WHERE plan = ?', id).one().count;
+    const refusal = (count: number): Refusal => ({
+      code: 'conflict',
+      message: `The plan still has ${count} tenant${count === 1 ? '' : 's'}. Give them another one first.`,
+      param: 'id',
+    });
+    if (inUse() > 0) return refusal(inUse());
+    const event = { at: new Date().toISOString(), actor, action: 'plan-delete', tenant: '' };
+    const [entry] = await chainEvents(auditHead(this.#sql), [{ ...event, detail: JSON.stringify({ plan: id }) }]);
+    return this.ctx.storage.transactionSync(() => {
+      // A tenant may have taken the plan while the entry was hashed.
+      if (inUse() > 0) return refusal(inUse());
+      this.#witness.owe();
+      this.#sql.exec('DELETE FROM plans WHERE id = ?', id);
+      // One event makes one entry.
+      writeAudit(this.#sql, entry!);
+      return null;
+    });
+  }
+
+  /** Call it exclusively, and tell the witness after that: others must not wait for it. */
   async #change(event: AuditEvent, write: () => void): Promise<void> {
     const entries = await chainEvents(auditHead(this.#sql), [event]);
     this.#witness.owe();
@@ -305,7 +326,6 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
       write();
       for (const entry of entries) writeAudit(this.#sql, entry);
     });
-    await this.#witness.tellSoon();
   }
 
   #tenant(id: string): TenantRow | null {
@@ -319,6 +339,11 @@ export class TenantIndex extends DurableObject<IndexEnv> implements TenantIndexC
   #isLogged({ tenant, at, action, detail }: AuditEvent): boolean {
     const query = 'SELECT 1 FROM audit WHERE tenant = ? AND at = ? AND action = ? AND detail = ?';
     return this.#sql.exec(query, tenant, at, action, detail).toArray().length > 0;
+  }
+
+  #keysOf(tenant: string): string[] {
+    const rows = this.#sql.exec<{ sha256: string }>('SELECT sha256 FROM keys WHERE tenant = ?', tenant).toArray();
+    return rows.map(({ sha256 }) => sha256);
   }
 
   #holder(sha256: string): string | null {
