@@ -127,7 +127,7 @@ export class RemoteEngine {
     return this.#insist(asking, (url) => this.#goOnAt(url, ids, { count, ...asking }));
   }
 
-  /** Whether `nextAt` with a new salt and `readsCache: false` reads nothing that a server has cached. */
+  /** Whether `nextAt` with a new salt and `readsCache: false` reads nothing that is cached. */
   get canAskCold(): boolean {
     return this.#options.dialect.canAskCold;
   }

@@ -96,8 +96,8 @@ test('finds another tokenizer, an adapter that is missing, and a server that is 
 });
 
 /**
- * vLLM with a prefix cache of whole blocks of 16 tokens. `keyOf` says whose they are: keys and values
- * that another expert has left there make an answer the mean of both.
+ * vLLM with a prefix cache of whole blocks of 16 tokens. `keyOf` says whose they are: keys and
+ * values that another expert has left there make an answer the mean of both.
  */
 function caching(keyOf: (role: ExpertRole, salt: string, prefix: string) => string): Protocol {
   const honest = PROTOCOLS.vllm();

@@ -122,7 +122,7 @@ async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }:
   return `it answers as the ${other} expert does, to the last digit: the adapter is not in use`;
 }
 
-/** Ids that no server has read before, without the experts' prompts, in several blocks of a cache. */
+/** Ids that no server has read before, without prompts of experts; several blocks of a cache. */
 const newPrompt = (question: string, { renderChat }: Context['head']): number[] => [
   ...renderChat([{ role: 'user', content: `${randomUUID().slice(0, 8)}: ${BEFORE} ${question}` }]),
 ];

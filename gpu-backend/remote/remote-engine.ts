@@ -49,7 +49,7 @@ export type Asked = {
 export type Dialect = {
   /** For messages. */
   name: 'vllm' | 'sglang' | 'llamacpp' | 'openai-logprobs';
-  /** Whether a new `cacheSalt`, or `readsCache: false`, makes an answer that reads nothing cached. */
+  /** Whether a new `cacheSalt`, or `readsCache: false`, keeps an answer from what is cached. */
   canAskCold: boolean;
   rows: {
     /** `ids` holds at least `positions`, which are at least 1. */
