@@ -77,7 +77,7 @@ test('an engine that says something else when it is asked again does not pass', 
         if (role === 'helpfulness') asked++;
         const key = ids.join();
         // `model check` asks the helpfulness expert some times, and has to find nothing.
-        const lies = role === 'safety' && asked > 12 && seen.has(key);
+        const lies = role === 'safety' && asked > 24 && seen.has(key);
         if (role === 'safety') seen.add(key);
         return next(lies ? 'helpfulness' : role, ids);
       }),

@@ -41,12 +41,13 @@ export async function checkRemoteBundle(
       await checkTruncation(engines, { head: bundle, weight: manifest.default_weight, signal }),
     ] as const;
   });
-  for (const { role, url, problem, told } of found) {
+  for (const { role, url, problem, unknown, told } of found) {
     if (told !== undefined) {
       const { promptTokens, likeliest, logprob, ms } = told;
       const says = `after ${promptTokens} tokens says ${JSON.stringify(likeliest)} (${logprob.toFixed(3)} nats, ${ms.toFixed(0)} ms)`;
       print('engine', `${role} at ${url}: ${says}`);
     }
+    if (unknown !== undefined) print('unknown', `${role} at ${url}: ${unknown}`);
     if (problem !== undefined) print('problem', `${role} at ${url}: ${problem}`);
   }
   if (cost !== null) {

@@ -11,6 +11,9 @@ type Flags = { out?: string; weights?: 'f32' | 'f16' };
 /** As in the example of docs/scaling.md. */
 const FIRST_PORT = 8101;
 
+/** docs/scaling.md says why each of them matters. */
+const SERVER_FLAGS = '--parallel 8 --ctx-size 16384 --cache-ram 0 --api-key-file key.txt';
+
 export const gguf = () =>
   new Command('gguf')
     .description("write a bundle's base and its experts' adapters as GGUF, for servers of llama.cpp")
@@ -35,17 +38,18 @@ async function run(dir: string, { out, weights }: Flags): Promise<void> {
   const written = await untilSignal('stopped', (signal) =>
     inBundle(dir, () => exportGguf({ bundle: dir, out, weights, onBytes, signal })).finally(() => bar?.done()),
   );
-  console.log('start a server of llama.cpp for each expert:');
+  console.log('start a server of llama.cpp for each expert; key.txt holds a key of your own:');
   for (const command of serverCommands(written)) console.log(`  ${command}`);
   console.log('make a bundle without weights, for the gate node:');
   console.log(`  npx plimsoll model remote ${dir} ${kinds(written)} --out my-gate-node`);
 }
 
-function serverCommands({ base, adapters }: GgufExport): string[] {
+/** What starts each expert's server, the safety expert's first. */
+export function serverCommands({ base, adapters }: GgufExport): string[] {
   return ExpertRole.options.map((role, i) => {
     const adapter = adapters[role];
     const lora = adapter === null ? '' : ` --lora ${adapter}`;
-    return `llama-server --model ${base}${lora} --port ${FIRST_PORT + i}`;
+    return `llama-server --model ${base}${lora} --port ${FIRST_PORT + i} ${SERVER_FLAGS}`;
   });
 }
 

@@ -60,6 +60,8 @@ export type Home = {
   leave: () => void;
 };
 
+type RowsAsking = Omit<Asking, 'affinity'> & { positions: number; readsCache?: boolean };
+
 /** No server gave a row. The message names each one and why; it is for the log, not for clients. */
 export class EngineError extends Error {
   override readonly name = 'EngineError';
@@ -126,20 +128,30 @@ export class RemoteEngine {
     return this.#insist(asking, (url) => this.#goOnAt(url, ids, { count, ...asking }));
   }
 
+  /** Whether `nextAt` with a new salt and `readsCache: false` reads nothing that is cached. */
+  get canAskCold(): boolean {
+    return this.#options.dialect.canAskCold;
+  }
+
   /** What one server says of the next token. Throws an Error that says why there is no row. */
-  async nextAt(url: string, ids: readonly number[], signal: AbortSignal): Promise<OwnRow> {
-    const [row] = await this.#rowsAt(url, ids, { positions: 1, cacheSalt: null, signal });
+  async nextAt(
+    url: string,
+    ids: readonly number[],
+    signal: AbortSignal,
+    { cacheSalt = null, readsCache = true }: { cacheSalt?: string | null; readsCache?: boolean } = {},
+  ): Promise<OwnRow> {
+    const [row] = await this.#rowsAt(url, ids, { positions: 1, cacheSalt, readsCache, signal });
     return row!;
   }
 
   async #rowsAt(
     url: string,
     ids: readonly number[],
-    { positions, cacheSalt, signal }: Omit<Asking, 'affinity'> & { positions: number },
+    { positions, cacheSalt, readsCache, signal }: RowsAsking,
   ): Promise<OwnRow[]> {
     const { dialect, topK, vocabSize } = this.#options;
     const query = { ids, positions };
-    const answer = await this.#post(url, dialect.rows.question(query, this.#asked(cacheSalt)), signal);
+    const answer = await this.#post(url, dialect.rows.question(query, this.#asked(cacheSalt, readsCache)), signal);
     const rows = dialect.rows.read(answer, query);
     if (rows.length !== positions) throw new RowError(`it tells ${rows.length} positions in place of ${positions}`);
     return rows.map((row) => ownRow(row, { topK, vocabSize }));
@@ -172,9 +184,9 @@ export class RemoteEngine {
     return dialect.tokenize.read(await this.#post(url, dialect.tokenize.question(text, { model }), signal));
   }
 
-  #asked(cacheSalt: string | null) {
+  #asked(cacheSalt: string | null, readsCache = true) {
     const { model, topK } = this.#options;
-    return { model, topK, cacheSalt };
+    return { model, topK, cacheSalt, readsCache };
   }
 
   async #insist<T>({ signal, insists = true, ...asking }: Asking, ask: (url: string) => Promise<T>): Promise<T> {

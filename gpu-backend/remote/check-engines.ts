@@ -4,6 +4,7 @@
  * them apart? What one of them cached under one adapter and reads under another (llama.cpp#26207)
  * would be a safety expert that is none.
  */
+import { randomUUID } from 'node:crypto';
 import type { OwnRow } from '#shared/gate/pair-rows.ts';
 import { asError } from '../engine/turns.ts';
 import { withPrompt } from '../model/expert-prompt.ts';
@@ -17,6 +18,8 @@ export type EngineFinding = {
   url: string;
   /** What is wrong; undefined if all is well. */
   problem?: string;
+  /** What could not be tried; undefined if everything was. */
+  unknown?: string;
   /** What the server said, if it said something. */
   told?: { promptTokens: number; likeliest: string; logprob: number; ms: number };
 };
@@ -29,10 +32,19 @@ const SAME = 0.1;
 
 const QUESTIONS = ['What is the capital of France?', 'How do I get rid of the mould on my bathroom wall?'];
 
+/** So that a prompt has several blocks: vLLM caches whole ones, of 16 tokens. */
+const BEFORE =
+  'I live in an old house with my two children and a dog, and I have never been good at such things. ' +
+  'Please read all of this with care, take your time, and then answer in a few plain words that all of us ' +
+  'can understand. If there is something that you do not know, say so, and do not guess. My question is this:';
+
 /** @param signal ends the check; then it throws the signal's reason */
 export async function checkEngines(
   engines: Record<ExpertRole, RemoteEngine>,
-  { head, signal }: { head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer'>; signal: AbortSignal },
+  {
+    head,
+    signal,
+  }: { head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest'>; signal: AbortSignal },
 ): Promise<EngineFinding[]> {
   const findings: EngineFinding[] = [];
   for (const role of ExpertRole.options) {
@@ -55,7 +67,7 @@ export function checkTruncation(
 
 type Context = {
   engines: Record<ExpertRole, RemoteEngine>;
-  head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer'>;
+  head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest'>;
   signal: AbortSignal;
 };
 
@@ -71,34 +83,60 @@ async function checkServer(role: ExpertRole, url: string, context: Context): Pro
     const [likeliest, logprob] = top(row);
     const told = { promptTokens: ids.length, likeliest: head.tokenizer.decode([likeliest]), logprob, ms };
     const mixed = await mixedUp(role, url, context);
-    return { role, url, told, ...(mixed !== undefined && { problem: mixed }) };
+    return { role, url, told, ...unknownOf(url, engines), ...(mixed !== undefined && { problem: mixed }) };
   } catch (thrown) {
     signal.throwIfAborted();
     return { role, url, problem: asError(thrown).message };
   }
 }
 
-/** Asks this expert, the other one on the same server if it is there, and this one again. */
+/**
+ * Both experts are asked the same ids, in both orders, each time of a prompt that is new to the
+ * server. What this expert says then is held against what it says where nothing cached is read. The
+ * cold question comes last: asked first, it might fill a cache whose keys have no salt.
+ */
 async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }: Context): Promise<string | undefined> {
   const other = role === 'safety' ? 'helpfulness' : 'safety';
+  const beside = engines[other].urls.includes(url) ? url : engines[other].urls[0]!;
   let farthest = 0;
   for (const question of QUESTIONS) {
-    const ids = promptOf(role, question, head);
-    const before = await engines[role].nextAt(url, ids, signal);
-    const beside = engines[other].urls.includes(url) ? url : engines[other].urls[0]!;
-    const theirs = await engines[other].nextAt(beside, promptOf(other, question, head), signal);
-    const after = await engines[role].nextAt(url, ids, signal);
-    const moved = distance(before, after);
-    if (moved > SAME) {
-      return (
-        `the same question got another answer (by ${moved.toFixed(3)} nats) after the ${other} expert was asked; ` +
-        'it may read one adapter’s keys and values under another one: use a server for each expert'
-      );
+    for (const isFirst of [false, true]) {
+      const ids = newPrompt(question, head);
+      const warm = { cacheSalt: randomUUID() };
+      if (isFirst) await engines[role].nextAt(url, ids, signal, warm);
+      const theirs = await engines[other].nextAt(beside, ids, signal, warm);
+      const after = await engines[role].nextAt(url, ids, signal, warm);
+      const cold = await engines[role].nextAt(url, ids, signal, { cacheSalt: randomUUID(), readsCache: false });
+      const moved = distance(cold, after);
+      if (moved > SAME) {
+        return (
+          `its answer is off by ${moved.toFixed(3)} nats where the ${other} expert has asked the same before; ` +
+          'it may read one adapter’s keys and values under another one: use a server for each expert'
+        );
+      }
+      farthest = Math.max(farthest, distance(cold, theirs));
     }
-    farthest = Math.max(farthest, distance(before, theirs));
   }
-  if (farthest > 1e-6) return undefined;
+  // Experts that are prompts alone are one model.
+  if (farthest > 1e-6 || head.manifest.experts.every(({ adapter }) => adapter === false)) return undefined;
   return `it answers as the ${other} expert does, to the last digit: the adapter is not in use`;
+}
+
+/** Ids that no server has read before, without prompts of experts; several blocks of a cache. */
+const newPrompt = (question: string, { renderChat }: Context['head']): number[] => [
+  ...renderChat([{ role: 'user', content: `${randomUUID().slice(0, 8)}: ${BEFORE} ${question}` }]),
+];
+
+/** What the check cannot tell of such a server. */
+function unknownOf(url: string, engines: Context['engines']): { unknown?: string } {
+  const { safety, helpfulness } = engines;
+  if (![safety, helpfulness].every(({ urls }) => urls.includes(url))) return {};
+  if (safety.canAskCold && helpfulness.canAskCold) return {};
+  return {
+    unknown:
+      'whether it reads one adapter’s keys and values under the other one: ' +
+      'this engine cannot be asked without its cache; use a server for each expert',
+  };
 }
 
 function tokenizerProblem(found: readonly number[] | null, tokenizer: BundleHead['tokenizer']): string | undefined {

@@ -30,13 +30,13 @@ const Continued = z.object({ completion_probabilities: z.array(Row).default([]),
 
 const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
 
-const body = (prompt: unknown, { topK }: Asked, { n_predict }: { n_predict: number }) => ({
+const body = (prompt: unknown, { topK, readsCache = true }: Asked, { n_predict }: { n_predict: number }) => ({
   prompt,
   n_predict,
   temperature: 0,
   n_probs: topK,
   post_sampling_probs: false,
-  cache_prompt: true,
+  cache_prompt: readsCache,
   stream: false,
 });
 
@@ -45,6 +45,7 @@ const ROWS = 'completion_probabilities';
 
 export const LLAMA_CPP = {
   name: 'llamacpp',
+  canAskCold: true,
   rows: {
     question: (query, asked) => {
       const prompts = prefixesOf(query);

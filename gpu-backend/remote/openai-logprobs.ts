@@ -54,6 +54,7 @@ export function openaiLogprobs(idOfText: IdOfText): Dialect {
       : Object.entries(logprobs.top_logprobs[0]!).map(([key, logprob]) => pair(idOf(key), logprob));
   return {
     name: 'openai-logprobs',
+    canAskCold: false,
     rows: {
       question: (query, { model, topK }: Asked) => {
         const prompts = prefixesOf(query);

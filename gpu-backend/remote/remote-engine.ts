@@ -38,6 +38,8 @@ export type Asked = {
    * by all. A dialect whose engine knows no such thing ignores it, and docs/scaling.md says so.
    */
   cacheSalt: string | null;
+  /** Where the engine knows no salts: whether its answer may read what it has cached. */
+  readsCache?: boolean;
 };
 
 /**
@@ -47,6 +49,8 @@ export type Asked = {
 export type Dialect = {
   /** For messages. */
   name: 'vllm' | 'sglang' | 'llamacpp' | 'openai-logprobs';
+  /** Whether a new `cacheSalt`, or `readsCache: false`, keeps an answer from what is cached. */
+  canAskCold: boolean;
   rows: {
     /** `ids` holds at least `positions`, which are at least 1. */
     question(query: { ids: readonly number[]; positions: number }, asked: Asked): HttpQuestion;

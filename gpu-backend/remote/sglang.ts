@@ -42,6 +42,7 @@ const body = (
 
 export const SGLANG: Dialect = {
   name: 'sglang',
+  canAskCold: true,
   rows: {
     question: ({ ids, positions }, asked) => ({
       path: '/generate',

@@ -46,6 +46,7 @@ const body = (prompt: unknown, { model, topK, cacheSalt }: Asked, more: { max_to
 
 export const VLLM: Dialect = {
   name: 'vllm',
+  canAskCold: true,
   rows: {
     question: (query, asked) => {
       const prompts = prefixesOf(query);
