@@ -54,6 +54,7 @@ type Flags = {
   only: readonly RowName[] | null;
   out: string | null;
   docs: string | null;
+  parts: string | null;
   requests: number;
   streams: number;
   cases: number;
@@ -131,14 +132,16 @@ const program = new Command('bench')
     parseRows,
   )
   .option('--out <file>', 'where to put the engine’s raw results, as JSON')
-  .option('--docs <dir>', 'where scaling keeps its figures and its picture, as in docs/scaling');
+  .option('--docs <dir>', 'where scaling keeps its figures and its picture, as in docs/scaling')
+  .option('--parts <file>', 'measured parts that scaling goes on from, as in docs/scaling/measured.json');
 await program.parseAsync();
-type Given = Omit<Flags, 'sizes' | 'buckets' | 'only' | 'out' | 'docs' | 'kinds'> & {
+type Given = Omit<Flags, 'sizes' | 'buckets' | 'only' | 'out' | 'docs' | 'parts' | 'kinds'> & {
   sizes?: string;
   buckets?: string;
   only?: RowName[];
   out?: string;
   docs?: string;
+  parts?: string;
   kinds?: KindName[];
 };
 const {
@@ -147,10 +150,20 @@ const {
   only = null,
   out = null,
   docs = null,
+  parts = null,
   kinds = null,
   ...flags
 } = program.opts<Given>();
-const parsed: Flags = { ...flags, only, out, docs, kinds, sizes: parseSizes(sizes), buckets: parseBuckets(buckets) };
+const parsed: Flags = {
+  ...flags,
+  only,
+  out,
+  docs,
+  parts,
+  kinds,
+  sizes: parseSizes(sizes),
+  buckets: parseBuckets(buckets),
+};
 
 const ratios: Record<string, number> = {};
 /** A part of `training`, which can be measured alone. */

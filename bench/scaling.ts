@@ -4,7 +4,8 @@
  * 10,000 requests a second. SIMULATED: how long a token takes, where jobs wait for each other.
  * Engines are assumptions (scaling/assumptions.ts): no vLLM and no SGLang runs here.
  *
- * `--docs docs/scaling` keeps the figures, draws the picture, and fills docs/scaling.md.
+ * `--docs docs/scaling` keeps the figures, draws the picture, and fills docs/scaling.md. With
+ * `--parts docs/scaling/measured.json` nothing is measured again.
  *
  * Written down before measuring: a gate node takes 1 to 2 ms a token, of which the gate is under a
  * tenth, and 0.3 ms more for each 1,000 tokens before it; the edge 0.1 ms a token. The first thing
@@ -20,15 +21,17 @@ import { readResults } from './engine/results.ts';
 import { HTTP_MS, INSIDE, SGLANG, VLLM } from './scaling/assumptions.ts';
 import { bottleneck, capacities, gateMs, workOfRequest } from './scaling/formulae.ts';
 import { measureParts } from './scaling/measure-parts.ts';
-import type { MeasuredParts } from './scaling/measured-parts.ts';
+import { type MeasuredParts, readMeasured } from './scaling/measured-parts.ts';
 import { type Machine, pageParts } from './scaling/page.ts';
 import { scalingPlot } from './scaling/plot.ts';
 import { type Point, simulateAll } from './scaling/simulated.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 
-export async function benchScaling({ rounds, docs }: { rounds: number; docs: string | null }) {
-  const parts = await measureParts({ rounds });
+type Options = { rounds: number; docs: string | null; parts: string | null };
+
+export async function benchScaling({ rounds, docs, parts: kept }: Options) {
+  const parts = kept === null ? await measureParts({ rounds }) : readMeasured(kept);
   const points = simulateAll(parts);
   const texts = pageParts(parts, points, await machineOf());
   for (const text of Object.values(texts)) console.log(`\n${text}`);

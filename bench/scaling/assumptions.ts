@@ -42,7 +42,7 @@ export type EngineModel = {
   /** Milliseconds of a step without rows, and what a question for one next token adds to it. */
   readMs: number;
   questionMs: number;
-  /** The most questions in a step. */
+  /** The most sequences in a step, be they questions or prompts. */
   most: number;
   /** CPU of one question in the process that speaks HTTP, which works on one core. */
   httpMs: number;
@@ -84,5 +84,8 @@ export const INSIDE = (httpMs: number = HTTP_MS): EngineModel => ({
   httpMs: httpMs / 20,
 });
 
-/** A step is planned to take at most this long, so that an answer comes at 20 tokens a second. */
+/**
+ * A step takes at most this long, so that an answer comes at 20 tokens a second: prompts are read in
+ * parts (chunked prefill).
+ */
 export const STEP_MS = 50;

@@ -4,10 +4,12 @@
  *
  *     answer ── gate node ──┬── HTTP ── step of the engine ── HTTP ──┬── gate node ── next token
  *                           └── HTTP ── step of the engine ── HTTP ──┘
+ *
+ * With the gate inside the engine, an answer's two rows stay in the batch, so its next token is in
+ * the next step, and HTTP only carries the token away.
  */
 import { createRandom } from '#training/data/random.ts';
-import { type EngineModel, PROMPT_TOKEN_MS, REQUEST, ROUND_TRIP_MS } from './assumptions.ts';
-import { stepMs } from './formulae.ts';
+import { type EngineModel, PROMPT_TOKEN_MS, REQUEST, ROUND_TRIP_MS, STEP_MS } from './assumptions.ts';
 import { Batcher, Cores, Simulation } from './simulation.ts';
 
 type Cell = {
@@ -23,6 +25,9 @@ type Cell = {
 type CellResult = {
   /** Milliseconds of each token after an answer's first, ascending. */
   tokenMs: number[];
+  /** Tokens drawn in that time, an answer's first included. */
+  tokens: number;
+  longestStepMs: number;
   /** The share of the time that each kind of node was busy. */
   busy: { gateNode: number; http: number; gpu: number };
 };
@@ -34,36 +39,56 @@ export function simulateCell(cell: Cell, { seconds, seed }: { seconds: number; s
   const simulation = new Simulation();
   const gates = Array.from({ length: gateNodes }, () => new Cores(simulation, 1));
   const http = new Cores(simulation, httpProcesses);
-  const gpu = new Batcher(simulation, { stepMs: (questions) => stepMs(engine, questions), most: engine.most });
+  const gpu = new Batcher(simulation, { readMs: engine.readMs, mostSequences: engine.most, mostMs: STEP_MS });
   const [warmMs, endMs] = [200 * seconds, 1200 * seconds];
   const tokenMs: number[] = [];
+  let tokens = 0;
+  const drawn = (index: number, began: number) => {
+    if (simulation.now < warmMs) return;
+    tokens++;
+    if (index > 0 && began >= warmMs) tokenMs.push(simulation.now - began);
+  };
 
-  /** What an engine answers after `questions` of its time: a prompt costs as much as many. */
-  const ask = (questions: number, done: () => void) =>
-    http.serve(engine.httpMs / 2, () => gpu.serve(questions, () => http.serve(engine.httpMs / 2, done)));
+  /** One row for each of so many experts; before an answer's first token, its prompt too. */
+  const jobOf = (index: number, sequences: number) => ({
+    sequences,
+    ms: sequences * (engine.questionMs + (index === 0 ? REQUEST.promptTokens * PROMPT_TOKEN_MS : 0)),
+    isPrompt: index === 0,
+  });
 
-  const answer = () => {
-    const gate = gates[random.int(0, gateNodes - 1)]!;
-    const throughGate = (done: () => void) => (gateMs === null ? done() : gate.serve(gateMs, done));
-    const prompt = Math.ceil((REQUEST.promptTokens * PROMPT_TOKEN_MS) / engine.questionMs);
+  const throughNode = (gate: Cores, nodeMs: number) => {
     const token = (index: number) => {
       if (index === REQUEST.answerTokens) return;
       const began = simulation.now;
       let left = 2;
       const told = () => {
         if (--left > 0) return;
-        simulation.after(gateMs === null ? 0 : ROUND_TRIP_MS / 2, () => {
-          if (index > 0 && began >= warmMs) tokenMs.push(simulation.now - began);
+        simulation.after(ROUND_TRIP_MS / 2, () => {
+          drawn(index, began);
           token(index + 1);
         });
       };
-      throughGate(() =>
-        simulation.after(gateMs === null ? 0 : ROUND_TRIP_MS / 2, () => {
-          for (let expert = 0; expert < 2; expert++) ask(index === 0 ? prompt : 1, told);
+      const ask = () =>
+        http.serve(engine.httpMs / 2, () => gpu.serve(jobOf(index, 1), () => http.serve(engine.httpMs / 2, told)));
+      gate.serve(nodeMs, () =>
+        simulation.after(ROUND_TRIP_MS / 2, () => {
+          for (let expert = 0; expert < 2; expert++) ask();
         }),
       );
     };
     token(0);
+  };
+  const insideEngine = (index: number) => {
+    if (index === REQUEST.answerTokens) return;
+    const began = simulation.now;
+    gpu.serve(jobOf(index, 2), () => {
+      http.serve(2 * engine.httpMs, () => drawn(index, began));
+      insideEngine(index + 1);
+    });
+  };
+  const answer = () => {
+    if (gateMs === null) insideEngine(0);
+    else throughNode(gates[random.int(0, gateNodes - 1)]!, gateMs);
   };
   const arrive = () => {
     answer();
@@ -78,6 +103,8 @@ export function simulateCell(cell: Cell, { seconds, seed }: { seconds: number; s
   const [gate, https, gpus] = busyMs().map((ms, i) => (ms - before[i]!) / (endMs - warmMs)) as [number, number, number];
   return {
     tokenMs: tokenMs.sort((a, b) => a - b),
+    tokens,
+    longestStepMs: gpu.longestMs,
     busy: { gateNode: gate / gateNodes, http: https / httpProcesses, gpu: gpus },
   };
 }

@@ -23,7 +23,7 @@ export function readSimulated(file = path.join(DOCS, 'simulated.json')): Point[]
   return z.array(Point).parse(JSON.parse(readFileSync(file, 'utf8')));
 }
 
-const SECONDS = 40;
+const SECONDS = 120;
 const LOADS = [0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, BUSY, 0.8, 0.9];
 
 /** The shapes that are simulated: an engine, and as many gate nodes and processes as it fills. */
@@ -47,16 +47,17 @@ export function cellOf({ engine, hasGateNodes }: (typeof SHAPES)[number], parts:
 }
 
 export function simulateAll(parts: MeasuredParts): Point[] {
-  return SHAPES.flatMap((shape) =>
-    LOADS.map((load): Point => {
-      const cell = cellOf(shape, parts, load);
-      const { tokenMs, busy } = simulateCell(cell, { seconds: SECONDS, seed: `${shape.name} ${load}` });
-      const round = (value: number) => Number(value.toPrecision(4));
-      return {
-        ...{ shape: shape.name, load, requestsPerSecond: round(cell.requestsPerSecond) },
-        ...{ p50: round(quantile(tokenMs, 0.5)), p99: round(quantile(tokenMs, 0.99)) },
-        busy: { gateNode: round(busy.gateNode), http: round(busy.http), gpu: round(busy.gpu) },
-      };
-    }),
-  );
+  return SHAPES.flatMap((shape) => LOADS.map((load) => simulatePoint(shape, parts, load)));
+}
+
+/** The seed follows from shape and load, so the same parts give the same figures. */
+export function simulatePoint(shape: (typeof SHAPES)[number], parts: MeasuredParts, load: number): Point {
+  const cell = cellOf(shape, parts, load);
+  const { tokenMs, busy } = simulateCell(cell, { seconds: SECONDS, seed: `${shape.name} ${load}` });
+  const round = (value: number) => Number(value.toPrecision(4));
+  return {
+    ...{ shape: shape.name, load, requestsPerSecond: round(cell.requestsPerSecond) },
+    ...{ p50: round(quantile(tokenMs, 0.5)), p99: round(quantile(tokenMs, 0.99)) },
+    busy: { gateNode: round(busy.gateNode), http: round(busy.http), gpu: round(busy.gpu) },
+  };
 }

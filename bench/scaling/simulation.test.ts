@@ -5,6 +5,8 @@ import { Batcher, Cores, Simulation } from './simulation.ts';
 /** Times until the next of a Poisson process, or a service without memory. */
 const exponential = (uniform: () => number, mean: number) => -Math.log(1 - uniform()) * mean;
 
+const UNBOUNDED = { mostSequences: Number.POSITIVE_INFINITY, mostMs: Number.POSITIVE_INFINITY };
+
 /** The mean time in the station, of jobs that come at random with `rate` a millisecond. */
 function meanStay(
   { rate, jobs, seed }: { rate: number; jobs: number; seed: string },
@@ -87,8 +89,8 @@ test.each([0.3, 2, 20])('an engine whose steps take all that waits, at %f jobs a
   const ms = 5;
   const rate = jobsAStep / ms;
   const stay = meanStay({ rate, jobs: 200_000, seed: `bulk ${jobsAStep}` }, (simulation) => {
-    const engine = new Batcher(simulation, { stepMs: () => ms, most: Number.POSITIVE_INFINITY });
-    return (done) => engine.serve(1, done);
+    const engine = new Batcher(simulation, { readMs: ms, ...UNBOUNDED });
+    return (done) => engine.serve({ sequences: 1, ms: 0, isPrompt: false }, done);
   });
   // A busy period is e^(rate ms) steps in the mean, after an idle one of 1 / rate. A job that comes
   // while a step runs, anywhere in it, waits for its end.
@@ -97,24 +99,65 @@ test.each([0.3, 2, 20])('an engine whose steps take all that waits, at %f jobs a
   expect(stay / exact).toBeCloseTo(1, 2);
 });
 
-test('a step takes as many units as it may, keeps a job together, and pays for units', () => {
+/** When each job of an engine ended, and how long its longest step was. */
+function ends(
+  limits: { mostSequences: number; mostMs: number },
+  jobs: readonly (readonly [name: string, ms: number, sequences?: number])[],
+) {
   const simulation = new Simulation();
-  const engine = new Batcher(simulation, { stepMs: (units) => 10 + units, most: 4 });
+  const engine = new Batcher(simulation, { readMs: 10, ...limits });
   const ended: [string, number][] = [];
-  for (const [name, units] of [
-    ['first', 1],
-    ['pair', 2],
-    ['second pair', 2],
-    ['large', 9],
-  ] as const) {
-    engine.serve(units, () => ended.push([name, simulation.now]));
+  for (const [name, ms, sequences = 1] of jobs) {
+    const isPrompt = name.startsWith('prompt');
+    engine.serve({ sequences, ms, isPrompt }, () => ended.push([name, simulation.now]));
   }
   simulation.runUntil(1000);
+  return { ended, longest: engine.longestMs, busy: engine.busyMs };
+}
+
+test('a step takes as many sequences as it may, keeps those of a job together, and pays for milliseconds', () => {
+  const jobs = [
+    ['first', 1],
+    ['pair', 2, 2],
+    ['second pair', 2, 2],
+    ['last', 3],
+  ] as const;
+  const { ended, busy } = ends({ ...UNBOUNDED, mostSequences: 4 }, jobs);
   expect(ended).toEqual([
-    ['first', 11],
-    ['pair', 25],
-    ['second pair', 25],
-    ['large', 44],
+    ['first', 13],
+    ['pair', 13],
+    ['second pair', 28],
+    ['last', 28],
   ]);
-  expect(engine.busyMs).toBe(44);
+  expect(busy).toBe(28);
+});
+
+test('a prompt is one sequence, however long: two of them share a step with the questions behind them', () => {
+  const jobs = [
+    ['prompt 1', 15],
+    ['prompt 2', 15],
+    ['question', 1],
+  ] as const;
+  const { ended } = ends({ mostSequences: 3, mostMs: 50 }, jobs);
+  expect(ended).toEqual(jobs.map(([name]) => [name, 41]));
+});
+
+test('a prompt that would make a step too long is read in parts, and a question is not', () => {
+  const jobs = [
+    ['question 1', 4],
+    ['prompt', 100],
+    ['question 2', 15],
+    ['question 3', 20],
+    ['question 4', 6],
+  ] as const;
+  const { ended, longest } = ends({ ...UNBOUNDED, mostMs: 50 }, jobs);
+  // 36 of the prompt, 40, and the last 24 with the second question; the third one has no room.
+  expect(ended).toEqual([
+    ['question 1', 50],
+    ['prompt', 149],
+    ['question 2', 149],
+    ['question 3', 185],
+    ['question 4', 185],
+  ]);
+  expect(longest).toBe(50);
 });

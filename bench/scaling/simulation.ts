@@ -107,52 +107,78 @@ export class Cores {
 }
 
 /**
- * One engine that works in steps. A step takes everything that waits, up to `most` units, and takes
- * `stepMs(units)`. A job is one unit or several, which stay together.
+ * What a step of an engine works at: a question for one next token, or a prompt, which may be read
+ * in parts.
+ */
+type Job = { sequences: number; ms: number; isPrompt: boolean };
+
+/**
+ * One engine that works in steps. A step takes `readMs` and the milliseconds of its jobs. It takes
+ * what waits, first come, first served, up to `mostSequences` sequences and `mostMs` milliseconds.
+ * Of a prompt that would make it longer it reads a part, and the next step begins with the rest.
+ * Jobs that come at the same moment may be in the same step.
  */
 export class Batcher {
-  readonly #waiting: { units: number; done: () => void }[] = [];
+  #waiting: (Job & { done: () => void })[] = [];
   #running = false;
   #busyMs = 0;
+  #longestMs = 0;
   readonly #simulation: Simulation;
-  readonly #stepMs: (units: number) => number;
-  readonly #most: number;
+  readonly #limits: { readMs: number; mostSequences: number; mostMs: number };
 
-  constructor(simulation: Simulation, options: { stepMs: (units: number) => number; most: number }) {
+  constructor(simulation: Simulation, limits: { readMs: number; mostSequences: number; mostMs: number }) {
     this.#simulation = simulation;
-    this.#stepMs = options.stepMs;
-    this.#most = options.most;
+    this.#limits = limits;
   }
 
   get busyMs(): number {
     return this.#busyMs;
   }
 
-  serve(units: number, done: () => void): void {
-    this.#waiting.push({ units, done });
-    if (!this.#running) this.#step();
+  /** Milliseconds of the longest step so far. */
+  get longestMs(): number {
+    return this.#longestMs;
+  }
+
+  serve(job: Job, done: () => void): void {
+    this.#waiting.push({ ...job, done });
+    if (this.#running) return;
+    this.#running = true;
+    this.#simulation.after(0, () => this.#step());
   }
 
   #step(): void {
-    let units = 0;
-    let count = 0;
-    for (const job of this.#waiting) {
-      if (count > 0 && units + job.units > this.#most) break;
-      units += job.units;
-      count++;
-    }
-    if (count === 0) {
+    if (this.#waiting.length === 0) {
       this.#running = false;
       return;
     }
-    this.#running = true;
-    const batch = this.#waiting.splice(0, count);
-    const ms = this.#stepMs(units);
+    const { ms, ended } = this.#take();
     this.#busyMs += ms;
+    this.#longestMs = Math.max(this.#longestMs, ms);
     this.#simulation.after(ms, () => {
       // What these jobs bring back at once is in the next step.
-      for (const { done } of batch) done();
+      for (const { done } of ended) done();
       this.#step();
     });
+  }
+
+  /** Takes the jobs of one step from those that wait. A part of a prompt ends no job. */
+  #take() {
+    const { readMs, mostSequences, mostMs } = this.#limits;
+    let [ms, sequences, count] = [readMs, 0, 0];
+    for (const job of this.#waiting) {
+      if (count > 0 && sequences + job.sequences > mostSequences) break;
+      const room = mostMs - ms;
+      if (job.ms > room && job.isPrompt && room > 0) {
+        job.ms -= room;
+        ms = mostMs;
+        break;
+      }
+      if (job.ms > room && count > 0) break;
+      ms += job.ms;
+      sequences += job.sequences;
+      count++;
+    }
+    return { ms, ended: this.#waiting.splice(0, count) };
   }
 }
