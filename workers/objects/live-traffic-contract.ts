@@ -12,7 +12,7 @@ export const WEIGHT_BARS = 10;
 
 /** A request that is over. */
 export const LiveRequest = z.strictObject({
-  seq: z.int().describe('counts requests as they came in here'),
+  seq: z.int().describe('counts the requests of what is watched, one tenant or all, as they came in'),
   request: z.string(),
   at: z.string().describe('when it began: ISO 8601, in UTC'),
   tenant: z.string(),
@@ -53,6 +53,8 @@ export type TrafficBatch = {
   isolate: string;
   /** By tenant, in the order of their ends; `lost` is how many more there were. */
   tenants: { tenant: string; requests: OverRequest[]; lost: number }[];
+  /** How many more there were, of tenants that are not among these. */
+  lost: number;
 };
 
 export type LivePage = {
@@ -69,9 +71,11 @@ export type LivePage = {
 export interface LiveTrafficContract {
   /** Returns in how many ms the same isolate should tell again. */
   tell(batch: TrafficBatch): Promise<number>;
+  /** Forgets a tenant that is erased, with what is still on its way from before. */
+  forget(tenant: string): Promise<void>;
   /**
-   * What came in after a cursor, the latest `limit` of it. A cursor of another life of the object
-   * is none. Whoever asks watches, so isolates tell sooner for a while.
+   * What came in after a cursor, the latest `limit` of it. A cursor of another life of the object,
+   * or of another tenant's, is none. Whoever asks watches, so isolates tell sooner for a while.
    *
    * @param options.tenant null: of all
    */
@@ -85,5 +89,9 @@ export function liveTraffic({ LIVE_TRAFFIC: namespace }: LiveTrafficBinding): Li
   if (namespace === undefined) return null;
   // Once its object has crashed, a stub fails for ever. So each call takes a new one.
   const traffic = () => namespace.getByName('traffic');
-  return { tell: (batch) => traffic().tell(batch), read: (options) => traffic().read(options) };
+  return {
+    tell: (batch) => traffic().tell(batch),
+    forget: (tenant) => traffic().forget(tenant),
+    read: (options) => traffic().read(options),
+  };
 }

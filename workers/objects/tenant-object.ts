@@ -25,6 +25,7 @@ import { AUDIT_PAGE, auditHead, auditPage, latestAudit, readAudit, writeAudit } 
 import { refusalOfClaim } from './claim-refusal.ts';
 import { createExclusive } from './exclusive.ts';
 import { type IfMatch, mismatch } from './if-match.ts';
+import { type LiveTrafficBinding, liveTraffic } from './live-traffic-contract.ts';
 import { migrate } from './migrate.ts';
 import { adoptStaged, clearStaged, readStaged, writeStaged } from './staged-history.ts';
 import { type TenantAccountBinding, tenantAccount } from './tenant-account-contract.ts';
@@ -53,6 +54,7 @@ type ObjectEnv = TenantIndexBinding &
   TenantStoreBinding &
   TenantAccountBinding &
   TenantTrafficBinding &
+  LiveTrafficBinding &
   TenantResponsesBinding;
 
 export class TenantObject extends DurableObject<ObjectEnv> implements TenantObjectContract {
@@ -356,6 +358,7 @@ export class TenantObject extends DurableObject<ObjectEnv> implements TenantObje
       for (const table of DATA_TABLES) this.#sql.exec(`DELETE FROM ${table}`);
     });
     await this.#eraseKept(tenant);
+    await liveTraffic(this.env)?.forget(tenant);
     await tenantAccount(this.env, tenant)?.erase(tenant);
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();

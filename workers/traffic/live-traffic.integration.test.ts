@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => under.dispose());
 
 const admin = (path: string, { key = OPERATOR_KEY, ...init }: RequestInit & { key?: string } = {}) =>
-  fetch(`${under.edge.url}/admin/v1${path}`, { ...init, headers: { authorization: `Bearer ${key}` } });
+  fetch(`${under.edge.url}/admin/v1${path}`, { ...init, headers: { authorization: `Bearer ${key}`, 'if-match': '*' } });
 const read = async (path = '/traffic', key = OPERATOR_KEY) => (await (await admin(path, { key })).json()) as Traffic;
 const chat = async (body: object, key: string) => (await post(under.edge, '/v1/chat/completions', body, key)).text();
 /** Waits for as many requests as that. */
@@ -69,6 +69,28 @@ test('a tenant’s key sees its own requests and nobody else’s', async () => {
   expect((await admin('/tenants/demo-strict/traffic', { key: reader })).status).toBe(404);
   expect((await admin('/tenants/demo-open/traffic', { key: 'pk-demo-open' })).status).toBe(403);
   expect((await admin('/traffic?after=1')).status).toBe(400);
+});
+
+test('a tenant’s key sees no number that grows with what the others ask', async () => {
+  const path = '/tenants/demo-open/traffic';
+  const { cursor: mine, data } = await read(path, reader);
+  const { cursor } = await read();
+  await chat(ask('Hi'), 'pk-demo-balanced');
+  await seen(1, `/traffic?after=${cursor}`);
+  expect(await read(path, reader)).toMatchObject({ cursor: mine, data });
+  expect(data.map(({ seq }) => seq)).toEqual(data.map((_, index) => index + 1));
+});
+
+test('a tenant that is erased is gone from the traffic too', async () => {
+  const tenant = '/tenants/erased';
+  const keys = [{ id: 'web', sha256: sha256('pk-erased') }];
+  const body = JSON.stringify({ name: 'Erased', policy: { floor: 0, budget: null }, keys });
+  expect((await admin(tenant, { method: 'PUT', body })).ok).toBe(true);
+  await chat(ask('Hi'), 'pk-erased');
+  await seen(1, '/traffic?tenant=erased');
+  expect((await admin(`${tenant}?data=erase`, { method: 'DELETE' })).status).toBe(200);
+  expect((await read('/traffic?tenant=erased')).data).toEqual([]);
+  expect((await read()).data.filter((each) => each.tenant === 'erased')).toEqual([]);
 });
 
 test('a request tells whether the canary has decided, also with a key that has a policy of its own', async () => {

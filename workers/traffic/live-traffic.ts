@@ -1,7 +1,8 @@
 /**
  * The latest requests of the whole deployment, for whoever watches: one object, because an isolate
- * knows only its own. It keeps them in memory for an hour at most, so they are gone when the object
- * is. An isolate tells of many requests at once, and seldom while nobody watches.
+ * knows only its own. It keeps them in memory alone, so they are gone when the object is, and lets
+ * go of what is older than an hour whenever it is called. An isolate tells of many requests at
+ * once, and seldom while nobody watches.
  */
 import { DurableObject } from 'cloudflare:workers';
 import type { LivePage, LiveTrafficContract, TrafficBatch } from '../objects/live-traffic-contract.ts';
@@ -16,14 +17,15 @@ const WATCHES_MS = 15_000;
 const PER_ISOLATE_MS = 4;
 
 export class LiveTraffic extends DurableObject implements LiveTrafficContract {
-  readonly #latest = createLatestRequests({ epoch: crypto.randomUUID().slice(0, 8) });
+  readonly #latest = createLatestRequests();
   /** When each was last heard. */
   readonly #isolates = new Map<string, number>();
   #watchedAt = Number.NEGATIVE_INFINITY;
 
-  async tell({ isolate, tenants }: TrafficBatch): Promise<number> {
+  async tell({ isolate, tenants, lost }: TrafficBatch): Promise<number> {
     const now = Date.now();
     for (const each of tenants) this.#latest.add(each);
+    this.#latest.lose(lost);
     this.#isolates.delete(isolate);
     this.#isolates.set(isolate, now);
     for (const [name, heardAt] of this.#isolates) {
@@ -32,6 +34,10 @@ export class LiveTraffic extends DurableObject implements LiveTrafficContract {
     }
     const isWatched = now - this.#watchedAt < WATCHES_MS;
     return Math.max(isWatched ? WATCHED_MS : IDLE_MS, this.#isolates.size * PER_ISOLATE_MS);
+  }
+
+  async forget(tenant: string): Promise<void> {
+    this.#latest.forget(tenant);
   }
 
   async read(options: { tenant: string | null; after: string | null; limit: number }): Promise<LivePage> {
