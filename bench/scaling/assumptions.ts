@@ -85,7 +85,7 @@ export const INSIDE = (httpMs: number = HTTP_MS): EngineModel => ({
 });
 
 /**
- * A step takes at most this long, so that an answer comes at 20 tokens a second: prompts are read in
- * parts (chunked prefill).
+ * A step takes at most this long, so that an answer comes at 20 tokens a second: prompts are read
+ * in parts (chunked prefill).
  */
 export const STEP_MS = 50;
