@@ -178,6 +178,7 @@ test('SentencePiece’s merges become scores that mean the same', async () => {
   const gguf = await openGguf(base);
   const { json } = ggufTokenizer(gguf);
   await gguf.close();
+  // The cast: a tokenizer of this kind has these fields, and a missing one fails the test.
   const { model, normalizer } = sentencePiece() as unknown as { model: { merges: string[] }; normalizer: unknown };
   expect(json).toMatchObject({ normalizer, model: { merges: model.merges, byte_fallback: true, unk_token: '<unk>' } });
 });

@@ -1,3 +1,5 @@
+import { interleavedRow } from './unpermute-rows.ts';
+
 /**
  * What llama.cpp's converter does to q and k, the inverse of unpermute-rows.ts: it interleaves the
  * two halves of every head, so that the partners of a rotation are neighbours. A row may have any
@@ -11,9 +13,7 @@ export function permuteRows<Rows extends Float32Array | Uint8Array>(
   const headSize = rows / heads;
   const out = data.slice();
   for (let row = 0; row < rows; row++) {
-    const inHead = row % headSize;
-    const to = row - inHead + (inHead % (headSize / 2)) * 2 + Math.floor(inHead / (headSize / 2));
-    out.set(data.subarray(row * width, (row + 1) * width), to * width);
+    out.set(data.subarray(row * width, (row + 1) * width), interleavedRow(row, headSize) * width);
   }
   // `slice` returns the same kind of array.
   return out as Rows;

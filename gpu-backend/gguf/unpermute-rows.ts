@@ -13,9 +13,15 @@ export function unpermuteRows<Rows extends Float32Array | Uint8Array>(
   const headSize = rows / heads;
   const out = data.slice();
   for (let row = 0; row < rows; row++) {
-    const inHead = row % headSize;
-    const from = row - inHead + (inHead % (headSize / 2)) * 2 + Math.floor(inHead / (headSize / 2));
+    const from = interleavedRow(row, headSize);
     out.set(data.subarray(from * width, (from + 1) * width), row * width);
   }
+  // `slice` returns the same kind of array.
   return out as Rows;
+}
+
+/** Where llama.cpp has a row of Hugging Face's layout. `headSize` is in rows. */
+export function interleavedRow(row: number, headSize: number): number {
+  const inHead = row % headSize;
+  return row - inHead + (inHead % (headSize / 2)) * 2 + Math.floor(inHead / (headSize / 2));
 }

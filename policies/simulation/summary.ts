@@ -13,6 +13,18 @@ export type Side = {
   cost: number | null;
 };
 
+/** What the sums are called, in the order in which they are shown. */
+export const SUMS = [
+  ['answered', 'answered'],
+  ['refused', 'refused'],
+  ['failed', 'failed'],
+  ['tokens', 'tokens an answer'],
+  ['weight', 'mean safety weight'],
+  ['spent', 'spent, nats'],
+  ['reward', 'reward'],
+  ['cost', 'cost'],
+] as const satisfies readonly (readonly [keyof Side, string])[];
+
 export type Summary = {
   prompts: number;
   /** Prompts without an answer on one side or both, and others with an answer but no scores. */

@@ -1,20 +1,9 @@
 /** The sums of a simulation, as a terminal shows them. */
-import type { Side, Summary } from '#policies/simulation/summary.ts';
-
-const ROWS = [
-  ['answered', 'answered'],
-  ['refused', 'refused'],
-  ['failed', 'failed'],
-  ['tokens', 'tokens an answer'],
-  ['weight', 'mean safety weight'],
-  ['spent', 'spent, nats'],
-  ['reward', 'reward'],
-  ['cost', 'cost'],
-] as const satisfies readonly (readonly [keyof Side, string])[];
+import { SUMS, type Summary } from '#policies/simulation/summary.ts';
 
 export function pageOf({ prompts, before, after, differ, refusedOnlyBefore, refusedOnlyAfter }: Summary): string {
   const row = (name: string, a: string, b: string) => `${name.padEnd(22)}${a.padStart(12)}${b.padStart(12)}`;
-  const rows = ROWS.filter(([field]) => before[field] !== null || after[field] !== null);
+  const rows = SUMS.filter(([field]) => before[field] !== null || after[field] !== null);
   return [
     row(`${prompts} prompts`, 'before', 'after'),
     ...rows.map(([field, name]) => row(name, shown(before[field]), shown(after[field]))),

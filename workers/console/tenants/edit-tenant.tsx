@@ -6,6 +6,7 @@ import { useAnswer } from '../net/use-answer.ts';
 import { useAct } from '../parts/act.ts';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { Sheet } from '../parts/sheet.tsx';
+import { NameField } from './name-field.tsx';
 
 export function EditTenant({
   tenant,
@@ -37,16 +38,7 @@ export function EditTenant({
           void save();
         }}
       >
-        <label>
-          Name
-          <input
-            required
-            maxLength={200}
-            dir="auto"
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-        </label>
+        <NameField name={name} onName={setName} />
         <label>
           Plan
           <select value={plan} onChange={(event) => setPlan(event.currentTarget.value)}>

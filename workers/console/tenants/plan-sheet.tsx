@@ -7,6 +7,7 @@ import { callJson } from '../net/api.ts';
 import { useAct } from '../parts/act.ts';
 import { ErrorNotice } from '../parts/notice.tsx';
 import { Sheet } from '../parts/sheet.tsx';
+import { NameField } from './name-field.tsx';
 
 const EXAMPLE = { limits: { max_tokens: 256, requests_per_minute: 60, tokens_per_day: 200_000 } };
 
@@ -44,16 +45,7 @@ export function PlanSheet({
           void save();
         }}
       >
-        <label>
-          Name
-          <input
-            required
-            maxLength={200}
-            dir="auto"
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-        </label>
+        <NameField name={name} onName={setName} />
         <label>
           Id
           <input

@@ -10,6 +10,7 @@ import { useAct } from '../parts/act.ts';
 import { Empty, ErrorNotice, Waiting } from '../parts/notice.tsx';
 import { Scroll } from '../parts/scroll.tsx';
 import { Sheet } from '../parts/sheet.tsx';
+import { NameField } from './name-field.tsx';
 import { TenantDetail } from './tenant-detail.tsx';
 
 export function TenantsPage({ path: [named] }: { path: string[] }) {
@@ -120,16 +121,7 @@ function NewTenant({ onClose }: { onClose: () => void }) {
           void create();
         }}
       >
-        <label>
-          Name
-          <input
-            required
-            maxLength={200}
-            dir="auto"
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-        </label>
+        <NameField name={name} onName={setName} />
         <label>
           Id
           <input

@@ -1,22 +1,11 @@
 /** How the two versions differ over all prompts. */
-import type { Side, Summary } from '#policies/simulation/summary.ts';
+import { SUMS, type Summary } from '#policies/simulation/summary.ts';
 import { inShort, inWhole } from '../../net/words.ts';
 import { Scroll } from '../../parts/scroll.tsx';
 
-const ROWS = [
-  ['answered', 'answered'],
-  ['refused', 'refused'],
-  ['failed', 'failed'],
-  ['tokens', 'tokens an answer'],
-  ['weight', 'mean safety weight'],
-  ['spent', 'spent, nats'],
-  ['reward', 'reward'],
-  ['cost', 'cost'],
-] as const satisfies readonly (readonly [keyof Side, string])[];
-
 export function Sums({ summary, names }: { summary: Summary; names: readonly [string, string] }) {
   const { before, after, prompts, differ, refusedOnlyBefore, refusedOnlyAfter } = summary;
-  const rows = ROWS.filter(([field]) => (before[field] ?? 0) !== 0 || (after[field] ?? 0) !== 0);
+  const rows = SUMS.filter(([field]) => (before[field] ?? 0) !== 0 || (after[field] ?? 0) !== 0);
   return (
     <section class="stack" aria-labelledby="sums">
       <h2 id="sums">In the sum</h2>
