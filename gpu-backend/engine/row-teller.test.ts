@@ -4,6 +4,7 @@ import { seedKey } from '#shared/gate/index.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
 import type { ExpertRow } from '#shared/protocol/expert-messages.ts';
 import type { Engine, EngineRequest, RowsWish, TakenToken } from './engine.ts';
+import { RowTeller } from './row-teller.ts';
 import { until } from './testing/engine-contract.ts';
 import { babble, startScriptedEngine } from './testing/scripted-engine.ts';
 
@@ -113,6 +114,33 @@ test('a wrong guess is taken back, and what follows is about the text that was d
     expect(told).toMatchObject({ position: 1, epoch: 1, logits: logitsAfter([other]) });
     break;
   }
+});
+
+test('nothing was drawn after a guess whose own row is still to come', () => {
+  const teller = new RowTeller(
+    {
+      promptIds: PROMPT,
+      maxTokens: 12,
+      stop: [],
+      sampling: { key: seedKey(1), temperature: 1, topP: 1 },
+      line: { ...OPEN_LINE, mode: 'edge' },
+      rows: { expert: 'safety', topK: null, ahead: 1 },
+    },
+    { vocabulary: { eos: [0], banned: [], bytesOf: (id) => Uint8Array.of(id) }, halfOf: undefined, said: [] },
+  );
+  const ids: number[] = [];
+  const tell = () => teller.tell(ids, { row: { logits: logitsAfter(ids) }, hidden: null, alpha: null }, { most: 12 });
+  expect(() => teller.take(ids, { at: 0, id: 99, epoch: 0 })).toThrow('A token was drawn at 0');
+  tell();
+  expect(ids).toHaveLength(1);
+  // The sequence has not read the guess, so a token after it would leave a gap in what it reads.
+  expect(() => teller.take(ids, { at: 1, id: 99, epoch: 0 })).toThrow('the next row is that of 1');
+  tell();
+  expect(teller.take(ids, { at: 1, id: 99, epoch: 0 })).toBe(false);
+  // One that was taken back has no row any more, either.
+  expect(teller.take(ids, { at: 0, id: 98, epoch: 1 })).toBe(true);
+  expect(() => teller.take(ids, { at: 1, id: 99, epoch: 1 })).toThrow('the next row is that of 1');
+  expect(ids).toEqual([98]);
 });
 
 test('a request for rows needs the mode, and the mode needs rows', async () => {

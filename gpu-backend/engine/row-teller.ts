@@ -43,6 +43,8 @@ export class RowTeller {
   #epoch = 0;
   /** How many tokens have been drawn, as far as we were told. */
   #known: number;
+  /** Of the next row to tell. Nobody can have drawn there yet, though a guess may stand before it. */
+  #next: number;
 
   /** @param said the tokens that the answer has already */
   constructor(
@@ -58,6 +60,7 @@ export class RowTeller {
     this.#sampling = new AnswerSampling({ promptIds, sampling }, { key: sampling.key, vocabulary, mask });
     this.#ends = new Set(vocabulary.eos);
     this.#known = said.length;
+    this.#next = said.length;
   }
 
   /**
@@ -67,6 +70,7 @@ export class RowTeller {
    */
   tell(ids: number[], { row, hidden }: Prediction, { most }: { most: number }): ExpertRow {
     const position = ids.length;
+    this.#next = position + 1;
     const { expert, ahead } = this.#wish;
     const mayGoOn = position < this.#known + ahead && position + 1 < most;
     const draft = mayGoOn ? this.#guess(row, position) : null;
@@ -79,8 +83,8 @@ export class RowTeller {
 
   /** See `Answer.take`. */
   take(ids: number[], { at, id, epoch }: TakenToken): boolean {
-    if (at > ids.length) {
-      const message = `A token was drawn at ${at}, and the expert has come to ${ids.length}.`;
+    if (at >= this.#next) {
+      const message = `A token was drawn at ${at}, and the next row is that of ${this.#next}.`;
       throw new PlimsollError('invalid_request', message);
     }
     this.#known = Math.max(this.#known, at + 1);
@@ -88,6 +92,7 @@ export class RowTeller {
     const isNext = at === ids.length;
     ids.length = at;
     ids.push(id);
+    this.#next = at + 1;
     this.#epoch = epoch;
     this.pauses = false;
     return !isNext;
