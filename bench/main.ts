@@ -9,6 +9,7 @@ import { benchQueue } from './chaos-queue.ts';
 import { benchChaosStack } from './chaos-stack.ts';
 import { benchClassifier } from './classifier.ts';
 import { benchClassifierEdge } from './classifier-edge.ts';
+import { benchChangeSpread } from './edge/change-spread.ts';
 import { benchEdge } from './edge.ts';
 import { benchEdgeLatency } from './edge-latency.ts';
 import { benchEdgeMixing } from './edge-mixing.ts';
@@ -68,7 +69,8 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
   grammar: (flags) => benchGrammar({ ...flags, bundleDir: flags.bundle }),
   'learned-routers': (flags) => benchLearnedRouters({ ...flags, bundleDir: flags.bundle }),
   classifier: async (flags) => ({ ...(await benchClassifier(flags)), ...(await benchClassifierEdge()) }),
-  edge: benchEdge,
+  edge: async (flags) => ({ ...(await benchEdge(flags)), ...(await benchChangeSpread(flags)) }),
+  'change-spread': benchChangeSpread,
   'edge-latency': benchEdgeLatency,
   'edge-mixing': benchEdgeMixing,
   'equal-answers': benchEqualAnswers,
@@ -98,7 +100,7 @@ const BENCHES: Record<string, (flags: Flags) => Promise<Record<string, number>>>
 
 const program = new Command('bench')
   .description(
-    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, its classifier, mixing at the edge, many tenants, ten cities, what a deployment costs as it grows, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, several positions a round trip, cached decisions and answers, a real model’s memory and start, drafts, and experts on llama.cpp; prints medians and raw values',
+    'measures speed and behaviour: the second expert, the gate, learned routers, the edge beside other gateways, how soon a change reaches it, its classifier, mixing at the edge, many tenants, ten cities, what a deployment costs as it grows, training, the engine against llama.cpp, memory over many requests, equal answers, a second look at the prompt, kept prefixes and what affinity buys, a full queue, crashes, inputs at random, what limits cost, several positions a round trip, cached decisions and answers, a real model’s memory and start, drafts, and experts on llama.cpp; prints medians and raw values',
   )
   .addArgument(new Argument('[names...]', 'which to run, or all').choices(Object.keys(BENCHES)))
   .option('--rounds <n>', 'rounds of each measurement', positiveInteger, 9)
@@ -166,9 +168,9 @@ const parsed: Flags = {
 };
 
 const ratios: Record<string, number> = {};
-/** A part of `training`, which can be measured alone. */
-const PART = 'training-on-base';
-const names = program.args.length > 0 ? program.args : Object.keys(BENCHES).filter((name) => name !== PART);
+/** Parts of `training` and of `edge`, which can be measured alone. */
+const PARTS = ['training-on-base', 'change-spread'];
+const names = program.args.length > 0 ? program.args : Object.keys(BENCHES).filter((name) => !PARTS.includes(name));
 for (const name of names) Object.assign(ratios, await BENCHES[name]!(parsed));
 console.log('\nmedians of the rounds');
 for (const [name, ratio] of Object.entries(ratios)) console.log(`  ${ratio.toFixed(2).padStart(7)}  ${name}`);

@@ -23,6 +23,7 @@ import { validJson } from '../request/valid-json.ts';
 import { listAudit, listTenantAudit, verifyAudit, verifyTenantAudit } from './audit.ts';
 import { exportTenants, importTenants } from './backup.ts';
 import { readBudgets } from './budgets.ts';
+import { edgeMetrics } from './edge-metrics.ts';
 import { ExplainBody, explainPrompt } from './explain.ts';
 import { createKey, rotateKey } from './keys.ts';
 import { deletePlan, listPlans, putPlan, readPlan } from './plans.ts';
@@ -240,6 +241,8 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
       .get('/traffic', operator, validQuery(TrafficQuery), async (c) =>
         c.json(await readTraffic(c.req.valid('query'), c)),
       )
+
+      .get('/metrics', operator, async (c) => edgeMetrics(c, await poolOf(c)))
 
       .get('/pool', operator, async (c) => c.json(await listPool(c, await poolOf(c))))
       .post('/pool/drain', operatorAndBody, validJson(DrainBody), async (c) =>

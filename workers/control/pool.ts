@@ -24,7 +24,7 @@ export type AskedBackend = {
 export const DrainBody = z.strictObject({ url: BackendUrl });
 export type DrainBody = z.infer<typeof DrainBody>;
 
-const States = z.enum(['up', 'loading', 'draining', 'out', 'gone'] satisfies BackendState[]);
+export const States = z.enum(['up', 'loading', 'draining', 'out', 'gone'] satisfies BackendState[]);
 const BackendAnswer = z.looseObject({
   url: z.string(),
   source: z.enum(['settings', 'registered']),

@@ -327,6 +327,7 @@ describe('routes', () => {
     ['/v1/Moderations', /did you mean \/v1\/moderations\?/],
     ['/responses', /did you mean \/v1\/responses\?/],
     ['/completions', /did you mean \/v1\/completions\?/],
+    ['/metrics', /under \/admin\/v1\/metrics, each backend under/],
   ])('%s is a 404 that says where to go', async (route, message) => {
     for (const method of ['GET', 'POST']) {
       const answer = await fetch(under.edge.url + route, { method });

@@ -21,6 +21,7 @@ function feedUnderTest() {
       return done.promise;
     },
     forget: () => Promise.reject(new Error('not asked here')),
+    counts: () => Promise.reject(new Error('not asked here')),
     read: () => Promise.reject(new Error('not asked here')),
   };
   const env = { LIVE_TRAFFIC: { getByName: () => traffic } };

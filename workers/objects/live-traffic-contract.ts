@@ -4,11 +4,14 @@
  * under Node.
  */
 import * as z from 'zod';
-import { CACHE_STATES, CategoryProbability } from '#shared/api/plimsoll-extension.ts';
+import { CACHE_STATES, type CacheState, CategoryProbability } from '#shared/api/plimsoll-extension.ts';
 import { SIGNALS } from '#shared/line/categories.ts';
 
 /** How many bars a histogram of weights has. The last one includes 1. */
 export const WEIGHT_BARS = 10;
+
+/** How a request may end. */
+export const OUTCOMES = ['answered', 'refused', 'failed', 'left'] as const;
 
 /** A request that is over. */
 export const LiveRequest = z.strictObject({
@@ -19,9 +22,7 @@ export const LiveRequest = z.strictObject({
   key: z.string().describe('the id of the key'),
   route: z.string(),
   model: z.string().nullable(),
-  outcome: z
-    .enum(['answered', 'refused', 'failed', 'left'])
-    .describe('refused: by the policy. failed: any other error. left: the client went away'),
+  outcome: z.enum(OUTCOMES).describe('refused: by the policy. failed: any other error. left: the client went away'),
   status: z.int(),
   code: z.string().nullable().describe('of the error, if there was one'),
   ms: z.int().describe('from its beginning to its end'),
@@ -68,6 +69,20 @@ export type LivePage = {
   lost: number;
 };
 
+/** What the object was told of since `sinceMs`, in Unix milliseconds. */
+export type TrafficCounts = {
+  sinceMs: number;
+  outcomes: Map<LiveRequest['outcome'], number>;
+  /** By the code of the error, of the requests that had one. */
+  codes: Map<string, number>;
+  /** Of the answers that began. */
+  caches: Map<CacheState, number>;
+  promptTokens: number;
+  completionTokens: number;
+  /** How many requests nobody could tell of. They are in none of the other counts. */
+  lost: number;
+};
+
 export interface LiveTrafficContract {
   /** Returns in how many ms the same isolate should tell again. */
   tell(batch: TrafficBatch): Promise<number>;
@@ -80,6 +95,8 @@ export interface LiveTrafficContract {
    * @param options.tenant null: of all
    */
   read(options: { tenant: string | null; after: string | null; limit: number }): Promise<LivePage>;
+  /** Of the whole deployment. Whoever asks does not watch: isolates tell no sooner. */
+  counts(): Promise<TrafficCounts>;
 }
 
 export type LiveTrafficBinding = { LIVE_TRAFFIC?: { getByName(name: string): LiveTrafficContract } };
@@ -93,5 +110,6 @@ export function liveTraffic({ LIVE_TRAFFIC: namespace }: LiveTrafficBinding): Li
     tell: (batch) => traffic().tell(batch),
     forget: (tenant) => traffic().forget(tenant),
     read: (options) => traffic().read(options),
+    counts: () => traffic().counts(),
   };
 }

@@ -247,6 +247,11 @@ export const CONTROL_PLANE: Operations = {
     query: TrafficQuery,
     answers: json(TrafficAnswer),
   },
+  'GET /admin/v1/metrics': {
+    summary: 'Counts of requests and the state of each backend, in Prometheus’ text format',
+    access: 'operator',
+    answers: { 'text/plain': z.string() },
+  },
   'GET /admin/v1/pool': { summary: 'The backends and how they are', access: 'operator', answers: json(PoolAnswer) },
   'POST /admin/v1/pool/drain': {
     summary: 'Send a backend nothing new',

@@ -21,7 +21,9 @@ function hint(path: string, paths: readonly string[]): string {
   const candidates = [asked, `/v1${asked}`, asked.replace(/^.*\/v1(?=\/)/, '/v1')];
   const meant = candidates.find((each) => paths.includes(each));
   if (meant !== undefined) return `did you mean ${meant}?`;
-  if (asked === '/metrics') return 'each backend has its own, under the URL that it prints when it starts.';
+  if (asked === '/metrics') {
+    return 'the edge has its own under /admin/v1/metrics, each backend under the URL that it prints when it starts.';
+  }
   return 'the API is under /v1, as in POST /v1/chat/completions and GET /v1/models.';
 }
 

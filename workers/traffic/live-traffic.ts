@@ -5,8 +5,9 @@
  * once, and seldom while nobody watches.
  */
 import { DurableObject } from 'cloudflare:workers';
-import type { LivePage, LiveTrafficContract, TrafficBatch } from '../objects/live-traffic-contract.ts';
+import type { LivePage, LiveTrafficContract, TrafficBatch, TrafficCounts } from '../objects/live-traffic-contract.ts';
 import { createLatestRequests } from './latest-requests.ts';
+import { createTrafficCounts } from './traffic-counts.ts';
 
 /** How often an isolate tells while nobody watches, and while somebody does. */
 const IDLE_MS = 10_000;
@@ -18,12 +19,14 @@ const PER_ISOLATE_MS = 4;
 
 export class LiveTraffic extends DurableObject implements LiveTrafficContract {
   readonly #latest = createLatestRequests();
+  readonly #counts = createTrafficCounts();
   /** When each was last heard. */
   readonly #isolates = new Map<string, number>();
   #watchedAt = Number.NEGATIVE_INFINITY;
 
   async tell({ isolate, tenants, lost }: TrafficBatch): Promise<number> {
     const now = Date.now();
+    this.#counts.add({ tenants, lost });
     for (const each of tenants) this.#latest.add(each);
     this.#latest.lose(lost);
     this.#isolates.delete(isolate);
@@ -43,5 +46,9 @@ export class LiveTraffic extends DurableObject implements LiveTrafficContract {
   async read(options: { tenant: string | null; after: string | null; limit: number }): Promise<LivePage> {
     this.#watchedAt = Date.now();
     return this.#latest.page(options);
+  }
+
+  async counts(): Promise<TrafficCounts> {
+    return this.#counts.counts();
   }
 }
