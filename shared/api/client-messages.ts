@@ -9,7 +9,7 @@ export const ClientMessage = z.strictObject({
   tool_calls: z.array(ToolCall).min(1).exactOptional().describe('what an assistant called, beside what it said'),
   tool_call_id: z.string().exactOptional().describe("of which call a tool's message is the result"),
 });
-export type ClientMessage = z.infer<typeof ClientMessage>;
+type ClientMessage = z.infer<typeof ClientMessage>;
 
 /** What a chat request may say, so that it is linked to the same message again. */
 export function clientMessage({ role, content, tool_calls, tool_call_id }: LinkedMessage): ClientMessage {
