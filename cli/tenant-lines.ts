@@ -8,6 +8,7 @@ import { compile, refusalWords, secondLookOf } from '#policies/compile.ts';
 import { Policy } from '#policies/schema.ts';
 import { type Classifier, createClassifier } from '#shared/classify/classify.ts';
 import type { Message } from '#shared/protocol/generate.ts';
+import { promptTexts } from '#shared/protocol/prompt-texts.ts';
 import { refusalText } from '#workers/gateway/refusal-text.ts';
 
 const ROOT = new URL('../', import.meta.url);
@@ -27,7 +28,7 @@ async function demoPolicy(tenant: TenantId): Promise<Policy> {
 function linesOf(policy: Policy, classifier: Pick<Classifier, 'classify'>) {
   return (messages: readonly Message[]): TenantLine => {
     // The text of every role, as workers/gateway/decide.ts reads it.
-    const verdict = compile(policy, classifier.classify(messages.map(({ content }) => content).join('\n')));
+    const verdict = compile(policy, classifier.classify(promptTexts({ messages }).join('\n')));
     if (verdict.action === 'answer') {
       const rules = secondLookOf(policy);
       if (rules === null) return { line: verdict.line };

@@ -218,3 +218,51 @@ test('takes what clients have asked of late, where the tenant lets the edge keep
     { messages: [{ content: 'Thank you' }] },
   ]);
 });
+
+test('takes conversations with calls of tools as clients have sent them', async () => {
+  const operator = { authorization: `Bearer ${OPERATOR_KEY}` };
+  const agent = `${under.edge.url}/admin/v1/tenants/agent`;
+  const lenient = { floor: 0.2, budget: null, retention: { traffic: true, share: 1 } };
+  const body = JSON.stringify({ name: 'Agent', policy: lenient, keys: [{ id: 'web', sha256: sha256('pk-agent') }] });
+  expect((await fetch(agent, { method: 'PUT', headers: operator, body })).status).toBe(200);
+  const policy = {
+    floor: 0.2,
+    budget: null,
+    categories: { hate: { action: 'refuse', ramp: { from: 0.5, full: 0.9 } } },
+  };
+  const drafted = await post(under.edge, '/admin/v1/tenants/agent/policies', { policy }, OPERATOR_KEY);
+  const { version } = (await drafted.json()) as { version: string };
+
+  const call = { name: 'write', arguments: '{"text":"[[hate=0.95]]"}' };
+  const messages = [
+    ...ask('Hi').messages,
+    { role: 'assistant', content: null, tool_calls: [{ id: 'mine', type: 'function', function: call }] },
+    { role: 'tool', tool_call_id: 'mine', content: 'done' },
+    ...ask('Go on').messages,
+  ];
+  const latest = async () => (await fetch(`${agent}/samples`, { headers: operator })).text();
+  for (const asked of [ask('Plain'), { ...ask(''), messages }]) {
+    const content = asked.messages.at(-1)!.content!;
+    expect((await post(under.edge, '/v1/chat/completions', asked, 'pk-agent')).status).toBe(200);
+    while (!(await latest()).includes(content)) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const { code, stdout, stderr } = await runPlimsoll(
+    [
+      ...['policy', 'simulate', 'active', version, '--tenant', 'agent', '--model', 'scripted', '--url', under.edge.url],
+      ...['--recent', '2', '--out', 'agent.jsonl', '--json'],
+    ],
+    options(),
+  );
+  expect([code, stderr]).toMatchObject([0, expect.any(String)]);
+  expect(JSON.parse(stdout.slice(stdout.indexOf('{\n')))).toMatchObject({
+    before: { answered: 2, failed: 0, reward: 1.5 },
+    after: { answered: 1, refused: 1 },
+    // The newest comes first, and what was called is what is refused.
+    refusedOnlyAfter: [0],
+  });
+  const [kept] = (await linesOf('agent.recent-2.jsonl')).map((line) => JSON.parse(line) as { messages: object[] });
+  expect(kept!.messages.slice(1, 3)).toEqual([
+    { role: 'assistant', content: '', tool_calls: [{ id: 'call00000', type: 'function', function: call }] },
+    { role: 'tool', content: 'done', tool_call_id: 'call00000' },
+  ]);
+});

@@ -26,3 +26,26 @@ describe('prompts that people paste', () => {
 test('a file of prompts has at least one', () => {
   expect(() => readPrompts('\n', 'empty.jsonl')).toThrow(/^empty.jsonl: found no prompts/);
 });
+
+test('a conversation keeps its calls of tools and their results', () => {
+  const called = (id: string) => ({ id, type: 'function', function: { name: 'write', arguments: '{"x":1}' } });
+  const chat = [
+    ...user('Hi'),
+    { role: 'assistant', content: '', tool_calls: [called('a')] },
+    { role: 'tool', content: 'done', tool_call_id: 'a' },
+    ...user('Go on'),
+  ];
+  const line = (messages: object[]) => JSON.stringify({ messages });
+  expect(readPrompts(line(chat), 'kept.jsonl')).toEqual([chat]);
+  // OpenAI writes null where an assistant said nothing beside its calls.
+  const sparse = chat.map((message) => (message.content === '' ? { ...message, content: null } : message));
+  expect(readPrompts(line(sparse), 'kept.jsonl')).toEqual([chat]);
+  const unread: object[] = [
+    { role: 'assistant', content: null },
+    { role: 'assistant', content: '', tool_calls: [{ id: 'a', name: 'write', arguments: '{}' }] },
+    { role: 'assistant', content: '', function_call: { name: 'write', arguments: '{}' } },
+  ];
+  for (const message of unread) {
+    expect(() => readPrompts(line([message]), 'kept.jsonl'), JSON.stringify(message)).toThrow(/^kept.jsonl:1: found/);
+  }
+});

@@ -1,9 +1,35 @@
 /** The prompts of a simulation: JSON Lines, each a prompt or the messages of a chat. */
 import * as z from 'zod';
+import { ToolCall } from '#shared/api/tool-calls.ts';
+import { textOfMessage } from '#shared/protocol/prompt-texts.ts';
 
-export const Messages = z
-  .array(z.object({ role: z.enum(['system', 'developer', 'user', 'assistant']), content: z.string() }))
-  .min(1);
+/** Other fields may be there, as data sets have them. */
+const Call = z.object({ ...ToolCall.shape, function: z.object(ToolCall.shape.function.shape) });
+
+/** As clients send it. What would make it another conversation is kept or refused. */
+const Turn = z
+  .object({
+    role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
+    content: z.string().nullish(),
+    tool_calls: z.array(Call).nullish(),
+    tool_call_id: z.string().nullish(),
+    function_call: z.null().optional(),
+  })
+  .transform(({ role, content, tool_calls, tool_call_id }, { issues }) => {
+    const calls = tool_calls ?? [];
+    const said = content ?? (calls.length > 0 ? '' : null);
+    if (said === null) {
+      issues.push({ code: 'invalid_type', expected: 'string', input: content, path: ['content'] });
+      return z.NEVER;
+    }
+    return {
+      ...{ role, content: said },
+      ...(calls.length > 0 && { tool_calls: calls }),
+      ...(tool_call_id != null && { tool_call_id }),
+    };
+  });
+
+export const Messages = z.array(Turn).min(1);
 export type Messages = z.infer<typeof Messages>;
 
 const WANTED = '{"prompt": TEXT} or {"messages": [{"role": "user", "content": TEXT}]}';
@@ -31,6 +57,13 @@ export function readPastedPrompts(text: string, name: string): Messages[] {
   const lines = text.split('\n').map((line) => line.trim());
   return lines.filter((line) => line !== '').map(userSays);
 }
+
+/** All that a message says, its calls of tools too, as the edge's classifier reads it. */
+export function textOfTurn({ content, tool_calls = [] }: Pick<Messages[number], 'content' | 'tool_calls'>): string {
+  return textOfMessage({ content, tool_calls: tool_calls.map(({ id, function: called }) => ({ id, ...called })) });
+}
+
+export const textOfTurns = (messages: Messages): string => messages.map(textOfTurn).join('\n');
 
 const userSays = (content: string): Messages => [{ role: 'user', content }];
 

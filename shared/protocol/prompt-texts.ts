@@ -17,7 +17,7 @@ export function promptTexts({ messages, tools = [] }: Prompt): string[] {
   return [...messages.map(textOfMessage), ...tools.map(textOfTool)];
 }
 
-export function textOfMessage({ content, tool_calls = [] }: Message): string {
+export function textOfMessage({ content, tool_calls = [] }: Pick<Message, 'content' | 'tool_calls'>): string {
   if (tool_calls.length === 0) return content;
   return [content, ...tool_calls.flatMap(({ name, arguments: json }) => [name, wordsOf(json)])].join('\n');
 }

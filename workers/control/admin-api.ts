@@ -228,7 +228,7 @@ export function createAdminApi({ bodyPatience, poolOf, complete, score, ...admin
       .put('/plans/:id', operatorAndBody, validPlanId(), validJson(PlanDocument), async (c) => {
         const { id } = c.req.valid('param');
         const ifMatch = ifMatchOf(c.req.header('if-match'));
-        const plan = await putPlan({ id, document: c.req.valid('json'), ifMatch }, c);
+        const plan = await putPlan({ id, document: c.req.valid('json'), ifMatch }, { c, admin });
         return c.json(plan, 200, { etag: etagOf(plan.revision) });
       })
       .delete('/plans/:id', operator, validPlanId(), async (c) => {

@@ -7,10 +7,12 @@ import { effectivePolicy, type Level } from '#policies/effective.ts';
 import { explain } from '#policies/explain.ts';
 import { LOOSEST } from '#policies/schema.ts';
 import { ChatRequest } from '#shared/api/chat-request.ts';
+import { clientMessage } from '#shared/api/client-messages.ts';
 import { ERROR_CODES, type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
 import { LookReport, RequestExtension } from '#shared/api/plimsoll-extension.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import { JUDGEMENTS, SIGNALS } from '#shared/line/categories.ts';
+import { promptTexts } from '#shared/protocol/prompt-texts.ts';
 import { lookCategories } from '#shared/protocol/second-look.ts';
 import { classifyText, rounded, WORK_BETWEEN_PAUSES } from '../gateway/classify-text.ts';
 import { createPacer } from '../gateway/pace.ts';
@@ -66,7 +68,7 @@ export async function explainPrompt(
     ...c.var.levels,
     ...(isAsked ? [{ level: 'request', version: null, policy: asked, problem: null } as const] : []),
   ];
-  const text = messages.map(({ content }) => content).join('\n');
+  const text = promptTexts({ messages }).join('\n');
   const { signals } = await classifyText(classifier, text, createPacer({ most: WORK_BETWEEN_PAUSES }));
   if (model !== undefined) demandInference(c);
   const report = model === undefined ? null : await askForLook({ model, messages, plimsoll }, { c, complete });
@@ -92,13 +94,14 @@ const Looked = z.union([
 
 /** A backend says what it has found with the first token, so one is drawn. */
 async function askForLook(
-  { plimsoll, ...asked }: Pick<z.infer<typeof ExplainBody>, 'messages' | 'plimsoll'> & { model: string },
+  { plimsoll, messages, model }: Pick<z.infer<typeof ExplainBody>, 'messages' | 'plimsoll'> & { model: string },
   { c, complete }: { c: AppContext<TrialEnv>; complete: Complete },
 ): Promise<z.infer<typeof LookReport> | null> {
   const { policy } = c.var.caller;
   // The policy may keep it from clients. Whoever may change the policy may see it.
   c.set('caller', { ...c.var.caller, policy: { ...policy, trace: 'tokens' } });
-  c.set('body', JSON.stringify({ ...asked, max_tokens: 1, temperature: 0, ...(plimsoll != null && { plimsoll }) }));
+  const asked = { model, messages: messages.map(clientMessage), ...(plimsoll != null && { plimsoll }) };
+  c.set('body', JSON.stringify({ ...asked, max_tokens: 1, temperature: 0 }));
   const answer = await complete(c).catch((thrown: unknown) => {
     // The edge refuses by its own look, so no backend takes a second one.
     if (thrown instanceof PlimsollError && ['policy_refused', 'permission_denied'].includes(thrown.code)) return null;

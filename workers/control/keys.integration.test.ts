@@ -120,6 +120,66 @@ describe('a key', () => {
   });
 });
 
+describe('a policy’s own tests', () => {
+  const harmless = [{ prompt: 'Hi', expect: { action: 'mix' as const, floor_at_least: 0.5 } }];
+  const failing = [{ prompt: 'Hi', expect: { action: 'refuse' as const } }];
+
+  test('have to pass before a plan holds, and then nothing has changed', async () => {
+    const put = (tests: typeof harmless | typeof failing, floor = 0.5) =>
+      admin.plans[':id'].$put({ param: { id: 'tested' }, json: { name: 'T', policy: { floor, tests } } }, any);
+    const refused = await put(failing);
+    expect([refused.status, await refused.json()]).toMatchObject([
+      400,
+      { error: { code: 'invalid_value', param: 'policy.tests', message: expect.stringContaining("'Hi'") } },
+    ]);
+    expect((await admin.plans[':id'].$get({ param: { id: 'tested' } })).status).toBe(404);
+    expect((await put(harmless)).status).toBe(200);
+    expect((await put(harmless, 0)).status).toBe(400);
+    const kept = await (await admin.plans[':id'].$get({ param: { id: 'tested' } })).json();
+    expect(kept).toMatchObject({ policy: { floor: 0.5 } });
+  });
+
+  test('have to pass before a key opens anything, under the policies of its plan and its tenant', async () => {
+    await admin.plans[':id'].$put({ param: { id: 'short' }, json: { name: 'S', policy: { budget: 4 } } }, any);
+    await make('tested');
+    await admin.tenants[':id'].$patch({ param: { id: 'tested' }, json: { plan: 'short' } }, any);
+    const post = (tests: object[]) =>
+      // The cast: so that one function can send what the schema takes and what fails.
+      admin.tenants[':id'].keys.$post({ param: { id: 'tested' }, json: { policy: { tests } } as KeyJson });
+    const refused = await post(failing);
+    expect([refused.status, await refused.json()]).toMatchObject([
+      400,
+      { error: { code: 'invalid_value', param: 'policy.tests' } },
+    ]);
+    // The key's own policy restricts nothing, so what passes is what the levels above it give.
+    expect((await post([{ prompt: 'Hi', expect: { floor_at_least: 0.5, budget_at_most: 4 } }])).status).toBe(201);
+    expect((await post([{ prompt: 'Hi', expect: { floor_at_least: 0.6 } }])).status).toBe(400);
+    const { keys } = await (await admin.tenants[':id'].$get({ param: { id: 'tested' } })).json();
+    expect(keys).toHaveLength(1);
+  });
+
+  test('of the keys in a whole tenant have to pass too, and the error says of which key', async () => {
+    const put = (tests: typeof harmless | typeof failing) =>
+      admin.tenants[':id'].$put({
+        param: { id: 'whole' },
+        json: {
+          name: 'Whole',
+          policy: { floor: 0.5, budget: null },
+          keys: [
+            { id: 'plain', sha256: sha256('pk-plain-of-whole') },
+            { id: 'tested', sha256: sha256('pk-tested-of-whole'), policy: { tests } },
+          ],
+        },
+      });
+    const refused = await put(failing);
+    expect([refused.status, await refused.json()]).toMatchObject([
+      400,
+      { error: { code: 'invalid_value', param: 'keys[1].policy.tests' } },
+    ]);
+    expect((await put(harmless)).status).toBe(200);
+  });
+});
+
 describe('scopes', () => {
   test('say which part of the API a key opens, and only for its own tenant', async () => {
     await Promise.all([make('scoped'), make('stranger')]);

@@ -8,7 +8,16 @@ import { type TenantView, tenantObject } from '../objects/tenant-contracts.ts';
 import type { NewKey, Rotation } from '../objects/tenant-record.ts';
 import { makeKey } from '../request/key-form.ts';
 import type { KeyAnswer, NewKeyAnswer, RotationAnswer } from './admin-answers.ts';
-import { type Admin, asking, changeOwnTenant, keyDraft, policyText, type TenantContext, viewOf } from './tenants.ts';
+import {
+  type Admin,
+  asking,
+  changeOwnTenant,
+  demandTests,
+  keyDraft,
+  policyText,
+  type TenantContext,
+  viewOf,
+} from './tenants.ts';
 
 export async function createKey(
   { id = newId(), scopes, expires_at, policy }: NewKey,
@@ -18,7 +27,9 @@ export async function createKey(
   const { key, sha256 } = await newSecret();
   const maker = await makerOf(c);
   const joined = maker.policy === null ? policy : tightenedBy(maker.policy, policy ?? LOOSEST);
+  // First its size is checked: its tests run on everybody's thread.
   const draft = await keyDraft({ id, sha256, scopes, expires_at, policy: joined });
+  if (joined !== null) await demandTests({ ...(await levelsOver(maker.tenant)), policy: joined }, { c, admin });
   const { tenant } = await changeOwnTenant({ type: 'key-create', key: draft, under: maker.version }, { c, admin });
   return { ...keyOf(tenant, id), key };
 }
@@ -47,10 +58,16 @@ export async function rotateKey(
  * Who makes a key: the tenant's keys, and the policy of the one that asks. The operator has none.
  */
 async function makerOf(c: TenantContext) {
-  const { keys } = await viewOf(c);
+  const tenant = await viewOf(c);
+  const { keys } = tenant;
   const maker = keys.find(({ id }) => `key:${id}` === c.var.access.actor);
   const version = maker?.policy_version ?? null;
-  return { keys, version, policy: await keyPolicy(version, c) };
+  return { tenant, keys, version, policy: await keyPolicy(version, c) };
+}
+
+/** The plan over a tenant's keys, and its policy in force. */
+async function levelsOver({ plan, policy, policy_version }: TenantView) {
+  return { plan, tenants: (await readLevel('tenant', policy, policy_version)).policy };
 }
 
 /** A key's own policy, as it counts: the strictest if its text is lost or broken. */

@@ -4,7 +4,8 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { etagOf, type IfMatch } from '../objects/if-match.ts';
 import { type PlanRecord, tenantIndex } from '../objects/tenant-contracts.ts';
 import type { PlanDocument } from '../objects/tenant-record.ts';
-import { asking, type OperatorContext, policyText } from './tenants.ts';
+import { demandPolicyTests } from './policy-tests.ts';
+import { type Admin, asking, type OperatorContext, policyText } from './tenants.ts';
 
 export async function listPlans(c: OperatorContext) {
   return Promise.all((await asking(() => tenantIndex(c.env).listPlans())).map(describePlan));
@@ -19,9 +20,10 @@ export async function readPlan(id: string, c: OperatorContext) {
 /** Its tenants get a changed policy as the copies of their keys grow old. */
 export async function putPlan(
   { id, document, ifMatch }: { id: string; document: PlanDocument; ifMatch: IfMatch },
-  c: OperatorContext,
+  { c, admin: { classifier, operatorPolicy } }: { c: OperatorContext; admin: Admin },
 ) {
   const plan = { id, name: document.name, policy: await policyText(document.policy) };
+  await demandPolicyTests(document.policy, { classifier, above: [operatorPolicy] });
   const result = await asking(() => tenantIndex(c.env).putPlan(plan, { actor: c.var.operator, ifMatch }));
   if (result.refused !== null) {
     const { code, message, param } = result.refused;

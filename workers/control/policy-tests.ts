@@ -42,15 +42,18 @@ export async function testPolicy(
   return { object: 'policy.tests', version, passed: data.every(({ passed }) => passed), data };
 }
 
-/** Throws an error that names the first test that fails. */
-export async function demandPolicyTests(policy: Policy, under: Under): Promise<void> {
+/** Throws an error that names the first test that fails; `param` is where they stand. */
+export async function demandPolicyTests(
+  policy: Policy,
+  { param = 'policy.tests', ...under }: Under & { param?: string | undefined },
+): Promise<void> {
   const failed = (await testsOf(policy, under)).filter(({ failures }) => failures.length > 0);
   const [first] = failed;
   if (first === undefined) return;
   throw new PlimsollError(
     'invalid_value',
     `${failed.length} of the policy's own tests fail${failed.length > 1 ? ', the first of them' : ''}: '${first.name}': ${first.failures.join('; ')}.`,
-    { param: 'policy.tests' },
+    { param },
   );
 }
 

@@ -6,8 +6,9 @@ import * as z from 'zod';
 import { type Level, readLevel } from '#policies/effective.ts';
 import { keepsPrompts, type Retention } from '#policies/retention.ts';
 import { tightenAll } from '#policies/tighten.ts';
+import type { LinkedMessage } from '#shared/api/chat-messages.ts';
+import { ClientMessage, clientMessage } from '#shared/api/client-messages.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { Message } from '#shared/protocol/generate.ts';
 import type { TenantView } from '../objects/tenant-contracts.ts';
 import { type TenantTrafficContract, tenantTraffic } from '../objects/tenant-traffic-contract.ts';
 import { jsonLines } from './json-lines.ts';
@@ -17,7 +18,7 @@ import { type Admin, asking, levelOfPlan, noteOwnTenant, type TenantContext, vie
 /** One line for each prompt, as `plimsoll policy simulate --prompts` reads it. */
 export const KeptPrompt = z.strictObject({
   kept_at: z.string().describe('ISO 8601, in UTC'),
-  messages: z.array(Message).min(1),
+  messages: z.array(ClientMessage).min(1),
 });
 type KeptPrompt = z.infer<typeof KeptPrompt>;
 
@@ -107,7 +108,8 @@ async function* linesOf(
     const rows = await traffic.page({ days, before, limit: Math.min(left, PAGE) });
     for (const { kept_at, messages } of rows) {
       // Our own text, so it parses.
-      yield { kept_at: new Date(kept_at).toISOString(), messages: JSON.parse(messages) as KeptPrompt['messages'] };
+      const linked = JSON.parse(messages) as LinkedMessage[];
+      yield { kept_at: new Date(kept_at).toISOString(), messages: linked.map(clientMessage) };
     }
     // Some may have come to their end meanwhile.
     if (rows.length === 0) return;

@@ -39,13 +39,19 @@ export async function putTenant(
 ) {
   const { tenant: id, actor } = c.var.access;
   const policy = await policyText(document.policy);
+  const keys = await Promise.all(document.keys.map(keyDraft));
   await demandTests(document, { c, admin });
+  for (const [index, { policy: own }] of document.keys.entries()) {
+    if (own === null) continue;
+    const { plan, policy: tenants } = document;
+    await demandTests({ plan, policy: own, tenants }, { c, admin, param: `keys[${index}].policy.tests` });
+  }
   const change: TenantChange = {
     type: 'put',
     name: document.name,
     plan: document.plan,
     policy,
-    keys: await Promise.all(document.keys.map(keyDraft)),
+    keys,
     onlyNew,
   };
   const { tenant, changed } = await changeTenant(id, change, { c, admin, actor, ifMatch });
@@ -259,13 +265,17 @@ async function describe(
   };
 }
 
-/** Throws unless a policy that is to go live passes its own tests, under the levels above it. */
+/**
+ * Throws unless a policy that is to go live passes its own tests, under the levels above it. A
+ * key's has its tenant's policy there too, `tenants`.
+ */
 export async function demandTests(
-  { plan: id, policy }: { plan: string | null; policy: Policy },
-  { c, admin: { operatorPolicy, classifier } }: { c: Pick<AppContext, 'env'>; admin: Admin },
+  { plan: id, policy, tenants }: { plan: string | null; policy: Policy; tenants?: Policy },
+  { c, admin: { operatorPolicy, classifier }, param }: { c: Pick<AppContext, 'env'>; admin: Admin; param?: string },
 ): Promise<void> {
   if (policy.tests.length === 0) return;
-  await demandPolicyTests(policy, { classifier, above: await policiesAbove(id, { c, operatorPolicy }) });
+  const above = [...(await policiesAbove(id, { c, operatorPolicy })), ...(tenants === undefined ? [] : [tenants])];
+  await demandPolicyTests(policy, { classifier, above, param });
 }
 
 /** What holds above a tenant's own policy: the operator's and the plan's. */

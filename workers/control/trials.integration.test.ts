@@ -203,6 +203,24 @@ test('with a model, a backend is asked for its second look, even if the policy t
   expect(backend.seen).toHaveLength(1);
 });
 
+test('an explanation reads calls of tools as the gateway does, and a backend is asked about them', async () => {
+  const messages = (text: string) => {
+    const call = { name: 'write', arguments: JSON.stringify({ text }) };
+    const tool_calls = [{ id: 'a', type: 'function', function: call }];
+    const called = { role: 'assistant', content: null, tool_calls };
+    return [...ask('Hi').messages, called, { role: 'tool', tool_call_id: 'a', content: 'done' }, ...ask('Go').messages];
+  };
+  const refused = { messages: messages('[[hate=0.95]]') };
+  expect((await trial('try', { ...ask(''), ...refused })).body.error.code).toBe('policy_refused');
+  expect((await trial('explain', refused)).body).toMatchObject({ verdict: { action: 'refuse', because: 'hate' } });
+  const asked = { messages: messages('[[violence=0.95]]'), model: 'scripted' };
+  const { status, body } = await trial('explain', asked);
+  expect([status, body]).toMatchObject([200, { verdict: { line: { floor: 0.9 } }, second_look: { tightened: false } }]);
+  expect(backend.seen.at(-1)!.request.messages).toMatchObject([
+    ...[{}, { tool_calls: [{ name: 'write', arguments: '{"text":"[[violence=0.95]]"}' }] }, { content: 'done' }, {}],
+  ]);
+});
+
 test('a look that is given stands in for a backend’s, and both at once are refused', async () => {
   const { messages } = ask('Hi');
   const { body } = await trial('explain', { messages, look: { hate: 0.99 } });

@@ -4,6 +4,7 @@
  */
 import { useState } from 'preact/hooks';
 import type * as z from 'zod';
+import { textOfTurn } from '#policies/simulation/read-prompts.ts';
 import type { TenantAnswer } from '../../control/admin-answers.ts';
 import type { KeptPrompt } from '../../control/samples.ts';
 import { call, callJson } from '../net/api.ts';
@@ -88,10 +89,10 @@ export function KeptPrompts({ tenant }: { tenant: string }) {
                 {inTime(kept_at)}
               </time>
               <div>
-                {messages.map(({ role, content }, turn) => (
+                {messages.map((message, turn) => (
                   <p key={turn} class="wrap" dir="auto">
-                    <span class="small">{role} </span>
-                    {content}
+                    <span class="small">{message.role} </span>
+                    {textOfTurn(message)}
                   </p>
                 ))}
               </div>

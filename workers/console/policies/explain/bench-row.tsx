@@ -1,4 +1,5 @@
 /** One prompt of the bench: what comes of it, what fired, and who set each bound. */
+import { textOfTurns } from '#policies/simulation/read-prompts.ts';
 import { inPercent, inTwo, nats } from '../../net/words.ts';
 import { BoundsTable } from '../../parts/bounds-table.tsx';
 import { CopyButton } from '../../parts/copy-button.tsx';
@@ -17,7 +18,7 @@ export function BenchRow({ row, waiting }: { row: Benched; waiting: boolean }) {
   return (
     <li class="stack tight">
       <p class="prompt wrap" dir="auto">
-        {messages.map(({ content }) => content).join('\n')}
+        {textOfTurns(messages)}
       </p>
       {error !== null && <ErrorNotice error={error} />}
       {found === null && error === null && <p class="small">{waiting ? 'Waiting …' : 'Not asked'}</p>}

@@ -2,7 +2,7 @@
 import { useRef, useState } from 'preact/hooks';
 import type * as z from 'zod';
 import type { Explanation } from '#policies/explain.ts';
-import type { Messages } from '#policies/simulation/read-prompts.ts';
+import { type Messages, textOfTurns } from '#policies/simulation/read-prompts.ts';
 import type { ExplainAnswer } from '../../../control/explain.ts';
 import { type ApiError, callJson } from '../../net/api.ts';
 import { asApiError } from '../../net/use-answer.ts';
@@ -81,5 +81,5 @@ export function testOf({ messages, found }: Benched): string | null {
     ...(action === 'mix' ? { floor_at_least: floor, ...(budget !== null && { budget_at_most: budget }) } : { action }),
     ...(fires.length > 0 && { fires }),
   };
-  return JSON.stringify({ prompt: messages.map(({ content }) => content).join('\n'), expect }, null, 2);
+  return JSON.stringify({ prompt: textOfTurns(messages), expect }, null, 2);
 }

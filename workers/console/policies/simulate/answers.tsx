@@ -1,7 +1,7 @@
 /** Both answers to each prompt, side by side. What they begin with alike is paler. */
 import { useState } from 'preact/hooks';
 import type { Compared, Outcome } from '#policies/simulation/outcome.ts';
-import type { Messages } from '#policies/simulation/read-prompts.ts';
+import { type Messages, textOfTurns } from '#policies/simulation/read-prompts.ts';
 import { inTwo, inWhole } from '../../net/words.ts';
 
 const FILTERS = {
@@ -61,8 +61,7 @@ export function Answers({
           return (
             <li key={index}>
               <p class="prompt wrap" dir="auto">
-                <span class="seq">{inWhole(index + 1)}</span>{' '}
-                {(prompts[index] ?? []).map(({ content }) => content).join('\n')}
+                <span class="seq">{inWhole(index + 1)}</span> {textOfTurns(prompts[index] ?? [])}
               </p>
               <div class="two">
                 <Answer name={`before, ${names[0]}`} outcome={before} parting={parting} />
