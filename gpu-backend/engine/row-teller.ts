@@ -43,7 +43,7 @@ export class RowTeller {
   #epoch = 0;
   /** How many tokens have been drawn, as far as we were told. */
   #known: number;
-  /** Of the next row to tell. Nobody can have drawn there yet, though a guess may stand before it. */
+  /** Where the next row is told. Nothing was drawn there yet, though a guess may stand before. */
   #next: number;
 
   /** @param said the tokens that the answer has already */
