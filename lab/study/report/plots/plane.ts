@@ -8,6 +8,7 @@ import { MEASURES, type MeasureId } from '../../analysis/measures.ts';
 import { sidesOf } from '../../analysis/sides.ts';
 import type { Study } from '../../analysis/study.ts';
 import type { MethodInfo, StudyKind } from '../../results/results.ts';
+import { isShipped, servedLearnedMore } from '../caveats.ts';
 import { FAMILIES } from './families.ts';
 import { type Placed, placeLabels } from './place-labels.ts';
 
@@ -89,6 +90,7 @@ export function planePlot(study: Study): TopLevelSpec | null {
         `Up and to the right is better. ${SUBTITLES[study.results.study]}`,
         'Bars: 95 % intervals over questions, and over training runs where there are several. Hollow: one training run.',
         'A label that is a number alone belongs to the curve it lies on.',
+        ...(methods.some((method) => isShipped(study, method)) ? [servedLearnedMore(study).trim()] : []),
       ],
     },
     layer: [

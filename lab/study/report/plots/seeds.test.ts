@@ -4,6 +4,15 @@ import { createStudy } from '../../analysis/study.ts';
 import { madeUpResults, manyMethods } from '../../testing/made-up-results.ts';
 import { PLOTS } from './plots.ts';
 
+test('the plane says so where what ships stands on it', () => {
+  const made = madeUpResults({ methods: manyMethods(), questions: 12 });
+  const from = { learnedFrom: '`train smollm2` at 0.125 of its size', shippedFrom: 'train smollm2 --scale 0.5' };
+  const said = /learned from 4 times as much as any of these methods/;
+  const plane = (shipped: string | null) => JSON.stringify(PLOTS.plane(createStudy({ ...made, ...from, shipped })));
+  expect(plane('c'.repeat(64))).toMatch(said);
+  expect(plane(null)).not.toMatch(said);
+});
+
 test('a method with one seed is a hollow point, and the bars say what they cover', () => {
   const study = createStudy(madeUpResults({ methods: manyMethods(), questions: 30 }));
   const spec = PLOTS.plane(study) as {
