@@ -3,10 +3,10 @@
  * that decide, who read the answers, and which rows do not compare methods.
  */
 import type { Outcome } from '../analysis/hypotheses.ts';
+import { isShipped, timesAsMuch } from '../analysis/learned-more.ts';
 import { sidesOf } from '../analysis/sides.ts';
 import type { Study } from '../analysis/study.ts';
 import type { Design } from '../results/registration.ts';
-import type { MethodInfo } from '../results/results.ts';
 import { fixed, plain } from './format.ts';
 
 /** What readers have added to the figures of a judge. */
@@ -49,27 +49,6 @@ export function readerWords({ results: { judges } }: Study): string {
 /** A figure of a judge, as the table of judges names it. */
 export const judgeFigure = (name: string): string =>
   HAND.test(name) ? name.replace(HAND, "reader's labels").replace('by hand', 'by the reader') : name;
-
-/** Whether a method is the bundle that ships, which no run of this study has made. */
-export const isShipped = ({ results: { shipped } }: Study, { family, frontier }: MethodInfo): boolean =>
-  shipped !== null && (family === 'served' || frontier !== undefined);
-
-/** `4 times as much`, as far as the commands say it; null if they do not. */
-function timesAsMuch({ results: { shippedFrom = '', learnedFrom } }: Study): string | null {
-  if (!shippedFrom.includes('train smollm2') || !learnedFrom.includes('train smollm2')) return null;
-  const ships = Number(/--scale ([\d.]+)/.exec(shippedFrom)?.[1] ?? 1);
-  const others = Number(/at ([\d.]+) of its size/.exec(learnedFrom)?.[1] ?? 1);
-  return ships > others ? `${plain(ships / others)} times as much` : null;
-}
-
-/** What a sentence about what is served has to add. Empty if nothing that ships was asked. */
-export function servedLearnedMore(study: Study): string {
-  const times = timesAsMuch(study);
-  if (study.results.shipped === null) return '';
-  return times === null
-    ? ' What is served was trained apart, so this does not compare methods.'
-    : ` What is served learned from ${times} as any of these methods, so this does not compare methods.`;
-}
 
 /** A paragraph on the rows of what ships. Empty if there are none. */
 export function shippedWords(study: Study): string {

@@ -5,11 +5,11 @@
 
 import { differenceOf, gainOf, type Outcome, verdictOf } from '../analysis/hypotheses.ts';
 import type { Hypothesis } from '../analysis/hypotheses-file.ts';
+import { servedLearnedMore } from '../analysis/learned-more.ts';
 import { MEASURES } from '../analysis/measures.ts';
 import { type Sides, sidesOf } from '../analysis/sides.ts';
 import { type Study, sharedSeeds } from '../analysis/study.ts';
 import type { MethodInfo } from '../results/results.ts';
-import { servedLearnedMore } from './caveats.ts';
 import { fixed, formatDifference, formatInterval } from './format.ts';
 
 /**

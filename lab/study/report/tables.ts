@@ -3,10 +3,11 @@
 import { budgetName, HEADLINE, lineMethods } from '../analysis/contenders.ts';
 import { budgetWords, frontierMethods, frontierPanels } from '../analysis/frontier.ts';
 import { differenceOf, gainOf, verdictOf } from '../analysis/hypotheses.ts';
+import { isShipped } from '../analysis/learned-more.ts';
 import { MEASURES, type MeasureId } from '../analysis/measures.ts';
 import type { Study } from '../analysis/study.ts';
 import type { MethodInfo, SetInfo, TrainedRun } from '../results/results.ts';
-import { isShipped, judgeFigure } from './caveats.ts';
+import { judgeFigure } from './caveats.ts';
 import { fixed, formatDifference, formatInterval, MISSING, NONE, plain, short, table } from './format.ts';
 import { prefillRows } from './plots/prefill.ts';
 

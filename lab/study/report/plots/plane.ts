@@ -4,11 +4,11 @@ import { niceDomain, pixels } from '../../../plots/render.ts';
 import { INK, MUTED } from '../../../plots/theme.ts';
 import type { Interval } from '../../analysis/bootstrap.ts';
 import { curvesOf } from '../../analysis/curves.ts';
+import { isShipped, servedLearnedMore } from '../../analysis/learned-more.ts';
 import { MEASURES, type MeasureId } from '../../analysis/measures.ts';
 import { sidesOf } from '../../analysis/sides.ts';
 import type { Study } from '../../analysis/study.ts';
 import type { MethodInfo, StudyKind } from '../../results/results.ts';
-import { isShipped, servedLearnedMore } from '../caveats.ts';
 import { FAMILIES } from './families.ts';
 import { type Placed, placeLabels } from './place-labels.ts';
 
