@@ -99,6 +99,7 @@ test('a study on a recipe asks about topics that the recipe never saw, and repor
   for (const text of texts('strict')) expect(text).toContain('"text":"Refused after a look.","tokens":0');
   for (const text of texts('open')) expect(text).not.toContain('"tokens":0');
   expect(results.shipped).toMatch(/^[0-9a-f]{64}$/);
+  expect(results.shippedFrom).toMatch(/^npx plimsoll train smollm2[^,]*$/);
 
   // What was to be asked of whom is registered, and answers to test questions are not replaced.
   await expect(runStudy({ ...options, share: 0.06 })).rejects.toThrow(
@@ -132,6 +133,7 @@ test('a study whose answers and runs are lost goes on from its results, and asks
   expect(registration).toEqual(before.registration);
   expect(results.seeds).toEqual(before.results.seeds);
   expect(results.runs).toEqual(before.results.runs);
+  expect(results.shippedFrom).toBe(before.results.shippedFrom);
   expect(results.cells.slice(0, before.results.cells.length)).toEqual(before.results.cells);
   expect(results.missing).toContain('seed 7: all else of MidPO corrected: its runs are not at hand');
   // What was measured is not asked again.

@@ -48,6 +48,7 @@ export async function collectResults(
   return {
     study,
     shipped: shipped?.digest ?? null,
+    ...(shipped?.madeBy && { shippedFrom: shipped.madeBy }),
     methods: infos,
     sets: [world, attackSet(world), ...real].map(({ questions, depths: _, ...set }) => ({
       ...set,

@@ -96,7 +96,13 @@ test('the frontier goes from a budget of 0 to 20, with earned budgets, and answe
 
 test('the frontier is of the bundle that ships, at its own weight, where one is asked', () => {
   const shipped = {
-    ...{ dir: 'bundle', digest: 'd'.repeat(64), looks: true, encode: () => ({ promptIds: [], rowPrompts: {} }) },
+    ...{
+      dir: 'bundle',
+      digest: 'd'.repeat(64),
+      madeBy: null,
+      looks: true,
+      encode: () => ({ promptIds: [], rowPrompts: {} }),
+    },
     ...{ served: { defaultWeight: 0.6, routers: [] }, sampling: { temperature: 1, topP: 1 } },
   };
   const frontier = methodsOf({ defaultWeight: 0.3, routers: [], study: 'recipes', shipped }).filter(

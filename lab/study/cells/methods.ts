@@ -142,7 +142,7 @@ function constant(id: string, { shipped, ...built }: Ships, { label, line, front
     label: `constant ${weight}, ${label}`,
     family: 'mod',
     what: shipped
-      ? `the logits of the experts that ship, SHA-256 ${shipped.digest.slice(0, 12)}, mixed by their default weight, ${weight}, under ${label}`
+      ? `the logits of the experts that ship, SHA-256 ${shipped.digest.slice(0, 12)}${trainedApart(shipped)}, mixed by their default weight, ${weight}, under ${label}`
       : `the SPE experts' logits mixed by the bundle's default weight, ${weight}, under ${label}`,
     bundle: shipped ? { kind: 'shipped', digest: shipped.digest } : { ...MIDPO, routers: [] },
     line: { ...OPEN_LINE, ...line },
@@ -150,6 +150,9 @@ function constant(id: string, { shipped, ...built }: Ships, { label, line, front
   };
 }
 type ConstantLine = { label: string; line: Partial<Line>; frontier?: MethodInfo['frontier'] };
+
+/** The runs of a study may have learned from fewer pairs, so such a row is not one method more. */
+const trainedApart = ({ madeBy }: Shipped): string => (madeBy === null ? ', trained apart' : `, made by \`${madeBy}\``);
 
 const TENANTS: Readonly<Record<TenantId, string>> = {
   strict: 'strict, as served',
@@ -162,7 +165,7 @@ function served(tenant: TenantId, { shipped, ...built }: Ships): Described {
   const { defaultWeight, routers } = shipped?.served ?? built;
   const look = shipped?.looks ? "and tightened by its probe's second look" : 'without a second look';
   const what = shipped
-    ? `the bundle that ships, SHA-256 ${shipped.digest.slice(0, 12)}, at its own sampling`
+    ? `the bundle that ships, SHA-256 ${shipped.digest.slice(0, 12)}${trainedApart(shipped)}, at its own sampling`
     : 'the SPE experts of this seed, built as what ships is';
   const by = routers.includes('logits') ? 'its router over the logits' : `its default weight, ${defaultWeight}`;
   return {

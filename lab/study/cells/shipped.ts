@@ -12,6 +12,8 @@ export type Shipped = {
   dir: string;
   /** SHA-256 over its files, in hex. */
   digest: string;
+  /** The command of `train` that made it; null if it does not name one. */
+  madeBy: string | null;
   /** Whether it has a probe. Without one, its lines are not tightened. */
   looks: boolean;
   served: Served;
@@ -34,6 +36,7 @@ export async function openShipped(dir: string): Promise<Shipped> {
   return {
     dir,
     digest,
+    madeBy: /^npx plimsoll train [^,]+/.exec(manifest.provenance.description)?.[0] ?? null,
     looks: probe !== null,
     served: {
       defaultWeight: default_weight,

@@ -1,6 +1,6 @@
 /**
- * How far the judges agree with somebody who has read the answers: the share, Cohen's kappa, and
- * both errors, for the report's table of judges.
+ * How far the judges agree with the reader of the answers, a large language model: the share,
+ * Cohen's kappa, and both errors, for the report's table of judges.
  */
 import type { AnsweredCell } from '../cells/grid.ts';
 import type { Cell, Figure, JudgedAnswer, StudyResults } from '../results/results.ts';
@@ -96,11 +96,11 @@ export function withHandLabels(
   return [...known, ...fresh.map(([name, judge]) => ({ name, ...judge }))];
 }
 
-/** Two methods that somebody has read side by side, as an entry of the table of judges. */
+/** Two methods that the reader has read side by side, as an entry of the table of judges. */
 function sideBySide({ methods: [one, other], set, first, second, same, p }: PairsResult): Judges[number] {
   return {
     name: `read side by side: ${one}, ${other}`,
-    what: `which answer helps more with a prompt of ${set}, by a reader who did not know whose it was`,
+    what: `which answer helps more with a prompt of ${set}, by a large language model that did not know whose it was`,
     figures: {
       'hand labels: pairs': first + second + same,
       [`hand labels: ${one} helps more`]: first,

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { withHandLabels } from './agreement.ts';
 import { drawPairs, PAIR_FILES, readPairs, signTest, writePairs } from './pairs.ts';
 import type { SheetCell } from './write-sheet.ts';
 
@@ -62,6 +63,8 @@ test('labels say how often each was better, and are never written over', () => {
     ...{ methods: ['base', 'open'], set: 'ordinary', first: 0, second: 16, same: 1 },
     p: 2 * 0.5 ** 16,
   });
+  const [told] = withHandLabels([], { answered: [], judged: [], dir });
+  expect(told!.what).toContain('by a large language model that did not know whose it was');
   expect(() => writePairs(cells, { dir, ...options })).toThrow(/pairs-labels\.jsonl: found labels/);
   writeFileSync(file, `${JSON.stringify({ id: '99', better: 'a', note: '' })}\n`);
   expect(() => readPairs(dir)).toThrow(/found a label for 99/);

@@ -5,6 +5,7 @@ import type { Outcome, Verdict } from '../analysis/hypotheses.ts';
 import type { Study } from '../analysis/study.ts';
 import type { Registration } from '../results/registration.ts';
 import type { SetInfo } from '../results/results.ts';
+import { figureWords, idleRouters, readerWords, samplingWords, shippedWords } from './caveats.ts';
 import { formatDifference, MISSING, NONE, table } from './format.ts';
 import type { PlotName } from './plots/plots.ts';
 import { better, claim, gaps, overServed, place, statement } from './statements.ts';
@@ -38,17 +39,24 @@ export function readme(
   const real = sets.filter(({ world }) => !world);
   const missing = gaps(study);
   const { world } = study;
+  const hasCells = (key: 'method' | 'set') => {
+    const used = new Set(study.results.cells.map((cell) => cell[key]));
+    return ({ id }: { id: string }) => used.has(id);
+  };
+  const [answered, asked] = [methods.filter(hasCells('method')), sets.filter(hasCells('set'))];
   return `# Evaluation
 
 \`npx plimsoll study recompute docs/evaluation/results.jsonl.gz\` writes this page. The file
 [results.jsonl.gz](results.jsonl.gz) holds every figure of every answer. Every number, and every sentence about one,
 comes from [the code](../../lab/study/report). The numbers alone are in [summary.json](summary.json).
 
-${methods.length} methods, ${plural(seeds.length, 'seed')}, ${plural(sets.length, 'set')} of questions.
-Questions by set: ${sets.map(({ label, questions }) => `${label} ${questions}`).join(', ')}.
+${plural(answered.length, 'method')} with answers${ofPlanned(answered, methods)}; ${plural(seeds.length, 'seed')}; ${plural(asked.length, 'set')} of questions${ofPlanned(asked, sets)}.
+Questions by set: ${asked.map(({ label, questions }) => `${label} ${questions}`).join(', ')}.
 ${baseSentence(study)} Every run learned from ${learnedFrom}. Training took ${formatSeconds(seconds.training)}, answering
 ${formatSeconds(seconds.generating)}.
-${retrainedSentences(study)}
+${shippedWords(study)}${retrainedSentences(study)}
+${samplingWords(registration.design)}
+
 **Intervals** cover 95 % and take in the luck of the questions and of the training runs. We draw whole topics with
 their questions 4,000 times, and add the spread of the seeds by Student's t
 ([bootstrap.ts](../../lab/study/analysis/bootstrap.ts) says why). Two methods are compared on the same questions and the
@@ -61,18 +69,14 @@ ${registration.commit === null ? 'not in git' : `commit \`${registration.commit.
 and with them what was to be asked of whom: part ${registration.design.part}, the questions, how answers are drawn, and what each seed learns from.
 Each of them may be wrong one time in twenty: of ${outcomes.length}, about ${(0.05 * outcomes.length).toFixed(1)}.
 
-**Figures.** *Unsafe*: the oracle found a hazard in the answer, a dismissal of one, or a caution turned
-round. *Hazard*: it found a hazard. *Recall*: the share of the facts asked for that the
-answer names. *Refuses*: the answer declines. *Unknown sentences*: the share of its sentences that the oracle does not
-know, so it cannot say whether they are safe. *Cut by the limit*: the answer had no end when its tokens were used up. A
-cut answer is judged as it stands, but for *unknown*, which leaves out the sentence that was cut.
+**Figures.** ${figureWords(study)}
 
 ## In short
 
 Of ${outcomes.length} hypotheses, ${count('confirmed')} were confirmed, ${count('refuted')} refuted, ${count('not decided')} not decided, and ${count('missing')} could not be tested.
 ${better(study)}
 ${overServed(study) ?? ''}
-
+${idleRouters(study, outcomes)}
 ${plot('plane', 'Safety against helpfulness of every method, with intervals', 'no method has both figures.')}
 
 ## What was confirmed
@@ -138,7 +142,7 @@ served looks better than it is.
 
 ${real.length > 0 ? 'Answers judged by models.' : `${MISSING}: no set of real prompts.`}
 
-${judges.length > 0 ? `How far the judges can be trusted:\n\n${judgesTable(study)}` : `${MISSING}: no judge. The figures below need none.`}
+${judges.length > 0 ? `How far the judges can be trusted:\n\n${readerWords(study)}${judgesTable(study)}` : `${MISSING}: no judge. The figures below need none.`}
 
 ${real.map((set) => `### ${set.label}\n\n${set.what}\n\n${realTable(study, set)}`).join('\n\n')}
 
@@ -213,6 +217,9 @@ function baseSentence(study: Study): string {
   const trained = steps === null ? 'taken from a bundle' : `whose last run took ${steps.toLocaleString('en-US')} steps`;
   return `All methods share one base of ${(parameters / 1e6).toFixed(1)} million parameters, ${trained}.`;
 }
+
+const ofPlanned = (some: readonly unknown[], all: readonly unknown[]) =>
+  some.length === all.length ? '' : `, of ${all.length} planned`;
 
 const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;
 

@@ -5,11 +5,12 @@
 
 import { differenceOf, gainOf, type Outcome, verdictOf } from '../analysis/hypotheses.ts';
 import type { Hypothesis } from '../analysis/hypotheses-file.ts';
+import { servedLearnedMore } from '../analysis/learned-more.ts';
 import { MEASURES } from '../analysis/measures.ts';
 import { type Sides, sidesOf } from '../analysis/sides.ts';
-import type { Study } from '../analysis/study.ts';
+import { type Study, sharedSeeds } from '../analysis/study.ts';
 import type { MethodInfo } from '../results/results.ts';
-import { fixed, formatDifference } from './format.ts';
+import { fixed, formatDifference, formatInterval } from './format.ts';
 
 /**
  * Which methods are both safer and more helpful than another, in a sentence: both intervals exclude
@@ -46,9 +47,11 @@ export function overServed(study: Study): string | null {
   );
   const { safer, helpful } = sides;
   const where = capital(least === 1 ? `${sides.where}, with the first seed of each method,` : sides.where);
-  return over.length === 0
-    ? `${where} no other method is both ${safer} and ${helpful} than every line that is served (${lines}), as far as intervals can tell.`
-    : `${where.replace(/,$/, '')}, both ${safer} and ${helpful} than every line that is served (${lines}): ${over.map(({ label }) => label).join('; ')}.`;
+  const said =
+    over.length === 0
+      ? `${where} no other method is both ${safer} and ${helpful} than every line that is served (${lines}), as far as intervals can tell.`
+      : `${where.replace(/,$/, '')}, both ${safer} and ${helpful} than every line that is served (${lines}): ${over.map(({ label }) => label).join('; ')}.`;
+  return said + servedLearnedMore(study);
 }
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
@@ -102,7 +105,42 @@ export function statement(study: Study, outcome: Outcome): string {
   const of = unit === '%' ? 'percentage points' : unit;
   const seeds = bySeed.length > 1 ? ` By seed: ${bySeed.map((gap) => signed(gap, digits)).join(', ')}.` : '';
   const { questions, topics } = difference;
-  return `${says} ${formatDifference(difference, hypothesis.measure)} ${of} on ${questions} questions of ${topics} topics: ${because}.${seeds}`;
+  return `${says} ${formatDifference(difference, hypothesis.measure)} ${of} on ${questions} questions of ${topics} topics: ${because}.${seeds}${sameAnswers(study, outcome)}${otherDraws(study, outcome)}`;
+}
+
+/**
+ * Where no answer tells two methods apart, a verdict says nothing about them. Empty if one does.
+ */
+function sameAnswers(study: Study, { hypothesis }: Outcome): string {
+  const { first, second, set, depth, measure, times } = hypothesis;
+  if (times !== 1) return '';
+  const at = ({ question, seed }: { question: string; seed: number }) => `${seed} ${question}`;
+  const seeds = sharedSeeds(study, { methods: [first, second], set, depth });
+  const other = new Map(
+    study.values({ method: second, set, depth, seeds }, measure).map((one) => [at(one), one.value]),
+  );
+  const pairs = study.values({ method: first, set, depth, seeds }, measure).filter((one) => other.has(at(one)));
+  if (pairs.length === 0 || pairs.some((one) => one.value !== other.get(at(one)))) return '';
+  return ` In ${pairs.length} of ${pairs.length} answers the two do not differ at all, so this tells nothing about either.`;
+}
+
+/**
+ * A claim about what is served rests on one draw of what it is compared with. Says where that draw
+ * lies among the others.
+ */
+function otherDraws(study: Study, { hypothesis }: Outcome): string {
+  const { first, second, set, depth, measure, about } = hypothesis;
+  if (about !== 'bundle') return '';
+  const { digits } = MEASURES[measure];
+  return [first, second]
+    .map((method) => {
+      const [one, all] = [study.results.seeds.slice(0, 1), undefined].map((seeds) =>
+        study.interval({ method, set, depth, seeds }, measure),
+      );
+      if (!one || !all || all.seeds < 2) return '';
+      return ` In the draw that both share ${study.method(method)?.label ?? method} is at ${fixed(one.mean, digits)}, over its ${all.seeds} seeds at ${formatInterval(all, measure)}.`;
+    })
+    .join('');
 }
 
 const signed = (value: number, digits: number) => (value > 0 ? '+' : '') + fixed(value, digits);
@@ -113,6 +151,24 @@ function bySubject(missing: readonly string[]): string[] {
   return [...Map.groupBy(missing, subjectOf)].map(([subject, [first, ...others]]) =>
     [first!, ...others.map((text) => text.slice(`${subject} on `.length))].join('; '),
   );
+}
+
+/**
+ * `seed 7: base (not trained: dpo-both)`: a run that these results have was trained, and its
+ * weights are lost. The method may have answers from before.
+ */
+function withLost({ results: { runs, methods, cells } }: Study, text: string): string {
+  const [, seed, names, unmade] = /^seed (\d+): (.+) \(not trained: ([^)]+)\)$/.exec(text) ?? [];
+  if (seed === undefined || names === undefined || unmade === undefined) return text;
+  const wanted = methods.filter(({ label }) => `, ${names}, `.includes(`, ${label}, `));
+  const answered = wanted.some(({ id }) => cells.some((cell) => cell.method === id && cell.seed === Number(seed)));
+  const own = unmade.split(', ');
+  const isTrained = (run: string) => answered || runs.some(({ name, seed: of }) => name === run && of === Number(seed));
+  const [lost, never] = [own.filter(isTrained), own.filter((run) => !isTrained(run))];
+  if (lost.length === 0) return text;
+  const gone = `the weights of ${lost.join(', ')} are lost`;
+  if (never.length > 0) return `seed ${seed}: ${names} (not trained: ${never.join(', ')}; ${gone})`;
+  return `seed ${seed}: ${names} (${answered ? 'in part: ' : ''}${gone})`;
 }
 
 const but = (names: string) => (names === '' ? '' : ` but ${names}`);
@@ -133,7 +189,7 @@ export function gaps(study: Study): string[] {
     return [`Not answered, ${label}: ${who}.`];
   });
   return [
-    ...bySubject(missing).map((text) => `Of the grid: ${text}.`),
+    ...bySubject(missing.map((text) => withLost(study, text))).map((text) => `Of the grid: ${text}.`),
     ...unanswered,
     ...study.notFinite().map((text) => `${text}.`),
   ];

@@ -3,9 +3,11 @@
 import { budgetName, HEADLINE, lineMethods } from '../analysis/contenders.ts';
 import { budgetWords, frontierMethods, frontierPanels } from '../analysis/frontier.ts';
 import { differenceOf, gainOf, verdictOf } from '../analysis/hypotheses.ts';
+import { isShipped } from '../analysis/learned-more.ts';
 import { MEASURES, type MeasureId } from '../analysis/measures.ts';
 import type { Study } from '../analysis/study.ts';
 import type { MethodInfo, SetInfo, TrainedRun } from '../results/results.ts';
+import { judgeFigure } from './caveats.ts';
 import { fixed, formatDifference, formatInterval, MISSING, NONE, plain, short, table } from './format.ts';
 import { prefillRows } from './plots/prefill.ts';
 
@@ -68,12 +70,13 @@ export function methodList(study: Study): string {
     ['method', 'what it is', 'tokens trained on'],
     study.results.methods
       .filter(({ id }) => answered.has(id))
-      .map(({ label, what, trainedTokens }) => [
-        label,
-        what,
-        trainedTokens > 0 ? Math.round(trainedTokens).toLocaleString('en-US') : NONE,
-      ]),
+      .map((method) => [method.label, method.what, trainedOn(study, method)]),
   );
+}
+
+function trainedOn(study: Study, method: MethodInfo): string {
+  if (isShipped(study, method)) return 'as shipped';
+  return method.trainedTokens > 0 ? Math.round(method.trainedTokens).toLocaleString('en-US') : NONE;
 }
 
 /**
@@ -212,7 +215,7 @@ export function judgesTable(study: Study): string {
       name,
       what,
       Object.entries(figures)
-        .map(([figure, value]) => `${figure}: ${plain(value)}`)
+        .map(([figure, value]) => `${judgeFigure(figure)}: ${plain(value)}`)
         .join('; '),
     ]),
   );

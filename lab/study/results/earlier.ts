@@ -122,6 +122,7 @@ export function withEarlier(
       trainedTokens: tokens.get(method.id) || method.trainedTokens,
     })),
     learnedFrom: earlier.learnedFrom,
+    shippedFrom: later.shippedFrom ?? earlier.shippedFrom,
     retrained: retrainedCells(earlier, { digests, cells: later.cells }),
     cells: [...earlier.cells, ...later.cells],
     runs: [...earlier.runs, ...fresh],

@@ -23,6 +23,7 @@ const Head = z.strictObject({
   registration: Registration.nullable(),
   study: z.enum(STUDY_KINDS),
   shipped: z.string().nullable(),
+  shippedFrom: z.string().optional(),
   methods: z.array(
     z.strictObject({
       id: z.string(),

@@ -125,6 +125,8 @@ export type StudyResults = {
   study: StudyKind;
   /** SHA-256 of the bundle that ships, in hex. null: each seed's own bundle was asked instead. */
   shipped: string | null;
+  /** The command that made the bundle that ships; left out if the bundle does not name it. */
+  shippedFrom?: string | undefined;
   methods: MethodInfo[];
   sets: SetInfo[];
   seeds: number[];

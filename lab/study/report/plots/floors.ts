@@ -55,7 +55,7 @@ export function floorsPlot(study: Study): TopLevelSpec | null {
       text: 'The logits router under floors',
       subtitle: [
         'One curve per budget; the number is the floor of the safety weight. Up and to the right is better.',
-        'Bars: 95 % intervals over questions.',
+        'Bars: 95 % intervals over questions, and over training runs where there are several.',
       ],
     },
     layer: [

@@ -4,6 +4,7 @@ import { niceDomain, pixels } from '../../../plots/render.ts';
 import { INK, MUTED } from '../../../plots/theme.ts';
 import type { Interval } from '../../analysis/bootstrap.ts';
 import { curvesOf } from '../../analysis/curves.ts';
+import { isShipped, servedLearnedMore } from '../../analysis/learned-more.ts';
 import { MEASURES, type MeasureId } from '../../analysis/measures.ts';
 import { sidesOf } from '../../analysis/sides.ts';
 import type { Study } from '../../analysis/study.ts';
@@ -19,6 +20,8 @@ export type PlanePoint = {
   y: number;
   yLow: number;
   yHigh: number;
+  /** Training runs behind the point: the fewer of the two sides. */
+  seeds: number;
 };
 
 /** The title of an axis on which more is better. */
@@ -37,12 +40,17 @@ export function planePoint(study: Study, { id, label }: MethodInfo, seeds?: read
     return found && upwards(found, measure);
   });
   if (!x || !y) return null;
-  return { label, x: x.mean, xLow: x.low, xHigh: x.high, y: y.mean, yLow: y.low, yHigh: y.high };
+  return {
+    ...{ label, x: x.mean, xLow: x.low, xHigh: x.high, y: y.mean, yLow: y.low, yHigh: y.high },
+    seeds: Math.min(x.seeds, y.seeds),
+  };
 }
 
 /** Turns a share of what is bad into the share of what is not. */
-const upwards = ({ mean, low, high }: Interval, measure: MeasureId) =>
-  MEASURES[measure].better === 'lower' ? { mean: 100 - mean, low: 100 - high, high: 100 - low } : { mean, low, high };
+const upwards = ({ mean, low, high, seeds }: Interval, measure: MeasureId) =>
+  MEASURES[measure].better === 'lower'
+    ? { mean: 100 - mean, low: 100 - high, high: 100 - low, seeds }
+    : { mean, low, high, seeds };
 
 const SIZE = { width: 900, height: 640 } as const;
 const FONT_PX = 11.5;
@@ -70,13 +78,19 @@ export function planePlot(study: Study): TopLevelSpec | null {
     scale: { domain: families.map(({ label }) => label), range: families.map((family) => family.color) },
     legend: { orient: 'top', title: null, symbolSize: 110 },
   } as const;
+  const shape = {
+    ...color,
+    scale: { domain: families.map(({ label }) => label), range: families.map((family) => family.shape) },
+  };
   return {
     ...SIZE,
     title: {
       text: 'Safety and helpfulness',
       subtitle: [
         `Up and to the right is better. ${SUBTITLES[study.results.study]}`,
-        'Bars: 95 % intervals over questions. A label that is a number alone belongs to the curve it lies on.',
+        'Bars: 95 % intervals over questions, and over training runs where there are several. Hollow: one training run.',
+        'A label that is a number alone belongs to the curve it lies on.',
+        ...(methods.some((method) => isShipped(study, method)) ? [servedLearnedMore(study).trim()] : []),
       ],
     },
     layer: [
@@ -86,18 +100,16 @@ export function planePlot(study: Study): TopLevelSpec | null {
         encoding: { ...axes(domains), detail: { field: 'curve' }, order: { field: 'order' }, color: color },
       },
       ...crosses(rows, domains, color),
-      {
-        data: { values: rows },
-        mark: { type: 'point', filled: true, size: 75, opacity: 1, stroke: 'white', strokeWidth: 0.8 },
-        encoding: {
-          ...axes(domains),
-          color,
-          shape: {
-            ...color,
-            scale: { domain: families.map(({ label }) => label), range: families.map(({ shape }) => shape) },
-          },
+      ...[
+        {
+          data: { values: rows.filter(({ seeds }) => seeds > 1) },
+          mark: { type: 'point', filled: true, size: 75, opacity: 1, stroke: 'white', strokeWidth: 0.8 },
         },
-      },
+        {
+          data: { values: rows.filter(({ seeds }) => seeds === 1) },
+          mark: { type: 'point', filled: false, fill: 'white', size: 60, opacity: 1, strokeWidth: 1.8 },
+        },
+      ].map((layer) => ({ ...layer, encoding: { ...axes(domains), color, shape } })),
       ...labelLayers(labels, color),
     ],
   } as TopLevelSpec;

@@ -93,7 +93,10 @@ export function prefillPlot(study: Study): TopLevelSpec | null {
     ...SIZE,
     title: {
       text: 'Prefill attacks',
-      subtitle: 'Bars: 95 % intervals over questions. Points of one depth stand side by side only to be readable.',
+      subtitle: [
+        'Bars: 95 % intervals over questions, and over training runs where there are several.',
+        'Points of one depth stand side by side only to be readable.',
+      ],
     },
     layer: [
       {

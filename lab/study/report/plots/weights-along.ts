@@ -72,7 +72,7 @@ export function weightsAlongPlot(study: Study): TopLevelSpec | null {
   return {
     title: {
       text: 'Safety weight along the answer',
-      subtitle: `Bands: 95 % intervals over questions. A token's mean is of the answers that are that long; a line ends where fewer than ${100 * STILL_RUNNING} % are.`,
+      subtitle: `Bands: 95 % intervals over questions, and over training runs where there are several. A token's mean is of the answers that are that long; a line ends where fewer than ${100 * STILL_RUNNING} % are.`,
     },
     data: { values: rows },
     facet: { column: { field: 'panel', type: 'nominal', sort: Object.values(PANELS), header: { title: null } } },

@@ -51,7 +51,7 @@ export function weightsByCategoryPlot(study: Study): TopLevelSpec | null {
       text: 'Safety weight by the kind of harm',
       subtitle: [
         'Borderline and harmful questions of a category together, their number in brackets.',
-        'Bars end at the mean; lines: 95 % intervals over questions.',
+        'Bars end at the mean; lines: 95 % intervals over questions, and over training runs where there are several.',
       ],
     },
     data: { values: rows.map((row) => ({ ...row, category: named(row.group) })) },
