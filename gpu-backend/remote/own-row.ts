@@ -7,6 +7,9 @@ export class RowError extends Error {
   override readonly name = 'RowError';
 }
 
+/** It names a token by a text that may be another one's, or none's. Of other prompts it may not. */
+export class UnknownTextError extends RowError {}
+
 /** How far above 0 a log-probability may be, and above 1 a sum: engines round to bfloat16. */
 const ROUNDING = 1e-3;
 
