@@ -5,9 +5,9 @@
  * drawn from an answer that is not here.
  *
  * - A server that fails is passed over for the next one. For a while it is asked last, so that a
- *   dead server does not cost every token its time-out. Not so where the question itself is at fault
- *   (it is too long), or where all fail alike: that says nothing about which of them is better, and
- *   the first to answer again would get the questions of all.
+ *   dead server does not cost every token its time-out. Not so where the question is at fault (it
+ *   is too long), or where all fail alike: that says nothing about which of them is better, and the
+ *   first to answer again would get the questions of all.
  * - If all have failed, and at least one in a way that may pass (it hangs up, it is overloaded),
  *   they are asked again after a pause, twice. A server whose time was up is not.
  * - One server has so many questions at a time; the others wait here, in their order.

@@ -25,7 +25,7 @@ const Said = z.object({ output_ids: z.array(z.int()).min(1), meta_info: Meta });
 
 const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
 
-/** What is left out comes from the server's --preferred-sampling-params, and would act on drafts. */
+/** What is left out comes from --preferred-sampling-params, and would act on drafts. */
 const GREEDY = { temperature: 0, repetition_penalty: 1, presence_penalty: 0, frequency_penalty: 0 };
 
 const body = (
