@@ -3,7 +3,7 @@
  * of ours that speak their HTTP over the demo's experts; everything else is what an operator runs.
  */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -36,10 +36,13 @@ async function serve(protocol: Protocol): Promise<string> {
 }
 
 /** What the check prints, and its exit code. */
-function check(...options: string[]): Promise<{ code: number; out: string; err: string }> {
-  const args = [CHECK, '--model', DEMO, '--tokens', '6', '--context', '256', ...options];
+function check(...options: string[]) {
+  return run(CHECK, ['--model', DEMO, '--tokens', '6', '--context', '256', ...options]);
+}
+
+function run(script: string, args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
   return new Promise((resolve) => {
-    execFile(process.execPath, args, (error, out, err) => {
+    execFile(process.execPath, [script, ...args], (error, out, err) => {
       resolve({ code: error === null ? 0 : Number(error.code), out, err });
     });
   });
@@ -55,6 +58,14 @@ test('over vLLM’s protocol every law is kept, and the table says what came bac
   const [, known, tokens] = /^(\d+) of (\d+) tokens were among/m.exec(out)!;
   expect(known).toBe(tokens);
   expect(Number(tokens)).toBeGreaterThan(60);
+});
+
+test('in a fresh clone, where nothing is installed, it reads its options before it needs a package', async () => {
+  const clone = path.join(folder, 'clone');
+  await cp(path.dirname(CHECK), path.join(clone, 'examples/vllm'), { recursive: true });
+  const { code, err } = await run(path.join(clone, 'examples/vllm/check.mjs'), []);
+  expect(err).toBe('check: --model is missing: the folder with config.json and tokenizer.json\n');
+  expect(code).toBe(1);
 });
 
 test('over SGLang’s protocol too, with a system prompt of the safety expert’s own', async () => {

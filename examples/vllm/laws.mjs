@@ -17,10 +17,11 @@ const BATCH = 0.1;
 /**
  * @param answer the body of `POST /v1/chat/completions`, with the trace of tokens
  * @param request that got it, as its digest has it
+ * @param floor, budget that the receipt may not be looser than
  * @param askSafety (ids of the answer so far) => the safety expert's k likeliest next tokens, by id
  * @returns what came of it. `problems` is empty if every law was kept
  */
-export async function checkAnswer(answer, { request, jwks, budget, topK, askSafety }) {
+export async function checkAnswer(answer, { request, jwks, floor, budget, topK, askSafety }) {
   const problems = [];
   const law = (holds, problem) => holds || problems.push(problem);
   const { message, finish_reason } = answer.choices[0];
@@ -36,15 +37,23 @@ export async function checkAnswer(answer, { request, jwks, budget, topK, askSafe
     law(receipt.answer_digest === sha256(text), 'the receipt is for another answer');
     law(receipt.prompt_digest === sha256(JSON.stringify(request)), 'the receipt is for another request');
     law(receipt.top_k === topK, `the receipt says k = ${receipt.top_k}, wanted ${topK}`);
-    law(receipt.line.budget <= budget, `the receipt says a budget of ${receipt.line.budget}, wanted ${budget}`);
+    const { line } = receipt;
+    // null would be no budget, and no floor.
+    law(isWithin(0, line.budget, budget), `the receipt says a budget of ${line.budget}, wanted ${budget}`);
+    law(isWithin(floor, line.floor, 1), `the receipt says a floor of ${line.floor}, wanted ${floor}`);
     law(Math.abs(receipt.spent - spent) <= ROUNDING, `the receipt says ${receipt.spent} nats, the trace ${spent}`);
   }
 
   const ids = [];
   let [known, farthest, recomputed] = [0, 0, 0];
-  for (const [i, { id, weight, floor, lp, lp_s: told, spent: soFar }] of tokens.entries()) {
-    law(soFar <= budget + ROUNDING, `${soFar} nats were spent after ${i + 1} tokens, allowed were ${budget}`);
-    law(weight >= floor - ROUNDING, `token ${i} has the weight ${weight} below the floor ${floor}`);
+  for (const [i, { id, weight, floor: own, lp, lp_s: told, spent: soFar }] of tokens.entries()) {
+    law(
+      isWithin(-Infinity, soFar, budget + ROUNDING),
+      `${soFar} nats were spent after ${i + 1} tokens, allowed were ${budget}`,
+    );
+    const least = receipt === null ? floor : leastWeight(receipt.line, i);
+    law(isWithin(least - ROUNDING, own, 1), `token ${i} has the floor ${own} below the receipt's ${least}`);
+    law(isWithin(own - ROUNDING, weight, 1 + ROUNDING), `token ${i} has the weight ${weight} below the floor ${own}`);
     law(told !== null, `token ${id} was drawn, and the safety expert gave it nothing`);
     const row = await askSafety(ids);
     const logTotal = Math.log([...row.values()].reduce((sum, each) => sum + Math.exp(each), 0));
@@ -63,6 +72,14 @@ export async function checkAnswer(answer, { request, jwks, budget, topK, askSafe
   }
   law(farthest <= BATCH, `asked again, the account differs by ${farthest.toFixed(3)} nats a token`);
   return { problems, tokens: tokens.length, known, spent, farthest };
+}
+
+/** Whether it is a number, and not outside of these. */
+const isWithin = (least, value, most) => typeof value === 'number' && value >= least && value <= most;
+
+/** The floor at a position: raised for an answer's first tokens. */
+function leastWeight({ floor, opening }, position) {
+  return position < opening.tokens ? Math.max(floor, opening.floor) : floor;
 }
 
 async function readReceipt(token, jwks) {

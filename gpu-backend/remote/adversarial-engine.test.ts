@@ -69,7 +69,10 @@ function chance(text: string): number {
   return ((hash ^ (hash >>> 13)) >>> 0) / 2 ** 32;
 }
 
-/** What an engine of this kind tells in the place of the truth, likeliest first. */
+/**
+ * What an engine of this kind tells in the place of the truth, likeliest first. A safety engine's
+ * rows can be ones: an answer would end at others, and test nothing.
+ */
 function distort(
   truth: readonly Told[],
   { seed, k, role, ids }: { seed: number; k: number; role: ExpertRole; ids: readonly number[] },
@@ -77,17 +80,32 @@ function distort(
   const about = `${seed} ${role} ${ids}`;
   const shuffled = truth.toSorted(([a], [b]) => chance(`${about} ${a}`) - chance(`${about} ${b}`));
   const kind = Math.floor(chance(about) * 6);
+  const rest = chance(`${about} rest`);
+  const unlikely = truth.slice(0, k).map(([id, lp]): Told => [id, 3 * lp - 2]);
   // Any k tokens, in any order.
-  if (kind === 0) return shuffled.slice(0, k);
+  if (kind === 0) return possible(shuffled.slice(0, k), rest);
   // Without its favourite.
-  if (kind === 1) return truth.slice(1, k + 1);
+  if (kind === 1) return possible(truth.slice(1, k + 1), rest);
   // All alike.
   if (kind === 2) return shuffled.slice(0, k).map(([id]) => [id, Math.log(1 / SIZE)]);
-  // Far too unlikely.
-  if (kind === 3) return truth.slice(0, k).map(([id, lp]) => [id, 3 * lp - 2]);
-  // Too few: counts as none. The safety expert's would end the answer.
+  // Far surer of its favourite than it is.
+  if (kind === 3) return possible(unlikely, rest);
+  // Too few, or far too unlikely: counts as none. The safety expert's would end the answer.
   if (kind === 4 && role === 'helpfulness' && chance(`${about} few`) < 0.3) return truth.slice(0, k - 1);
+  if (kind === 4 && role === 'helpfulness' && chance(`${about} few`) < 0.6) return unlikely;
   return truth.slice(0, k);
+}
+
+/**
+ * These tokens as the likeliest of a distribution in which all others have one probability.
+ *
+ * @param rest that probability, as a share of the least likely one's
+ */
+function possible(told: readonly Told[], rest: number): Told[] {
+  const weights = told.map(([, lp]) => Math.exp(lp));
+  const others = (SIZE - told.length) * rest * Math.min(...weights);
+  const total = weights.reduce((sum, weight) => sum + weight, others);
+  return told.map(([id], i) => [id, Math.log(weights[i]! / total)]);
 }
 
 test('q(y) <= e^K * p_s~(y) for every answer, where p_s~ is what the safety engine tells', async () => {
@@ -174,5 +192,5 @@ test('q(y) <= e^K * p_s~(y) for every answer, where p_s~ is what the safety engi
   for (const { close } of Object.values(servers)) await close();
   // Some answers do reach the budget, and most are drawn to their end.
   expect(tightest).toBeGreaterThan(1 - 1e-9);
-  expect(drawn).toBeGreaterThan(600);
+  expect(drawn).toBeGreaterThan(1200);
 });

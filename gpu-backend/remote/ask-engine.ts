@@ -5,9 +5,11 @@
  * drawn from an answer that is not here.
  *
  * - A server that fails is passed over for the next one. For a while it is asked last, so that a
- *   dead server does not cost every token its time-out.
+ *   dead server does not cost every token its time-out. Not so where the question is at fault (it
+ *   is too long), or where all fail alike: that says nothing about which of them is better, and the
+ *   first to answer again would get the questions of all.
  * - If all have failed, and at least one in a way that may pass (it hangs up, it is overloaded),
- *   they are asked again after a pause, twice.
+ *   they are asked again after a pause, twice. A server whose time was up is not.
  * - One server has so many questions at a time; the others wait here, in their order.
  */
 import { createHash } from 'node:crypto';
@@ -15,7 +17,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import * as z from 'zod';
 import type { OwnRow } from '#shared/gate/pair-rows.ts';
 import { asError } from '../engine/turns.ts';
-import { ownRow, RowError } from './own-row.ts';
+import { ownRow, RowError, UnknownTextError } from './own-row.ts';
 import { postJson, StatusError } from './post-json.ts';
 import type { Dialect } from './remote-engine.ts';
 import { Slots } from './slots.ts';
@@ -81,6 +83,8 @@ export class RemoteEngine {
   readonly #guests = new Map<string, number>();
   /** Until when a server that failed is asked last, by the clock of `performance.now`. */
   readonly #resting = new Map<string, number>();
+  /** Until when no more is said of a server's failures, by the same clock. */
+  readonly #told = new Map<string, number>();
 
   constructor(options: EngineOptions) {
     if (options.urls.length === 0) throw new Error('an engine needs the URL of at least one server');
@@ -190,22 +194,26 @@ export class RemoteEngine {
   }
 
   async #insist<T>({ signal, insists = true, ...asking }: Asking, ask: (url: string) => Promise<T>): Promise<T> {
+    const failures = new Map<string, Error>();
     for (let round = 0; ; round++) {
-      const failures: { url: string; error: Error }[] = [];
-      for (const url of this.#inOrder(asking)) {
+      const urls = this.#inOrder(asking).filter((url) => !timeWasUp(failures.get(url)));
+      for (const url of urls) {
         try {
           const answer = await ask(url);
           this.#resting.delete(url);
           return answer;
         } catch (thrown) {
           signal.throwIfAborted();
-          failures.push({ url, error: asError(thrown) });
-          this.#rest(url, asError(thrown));
+          const error = asError(thrown);
+          failures.set(url, error);
+          this.#tell(url, error);
+          if (!isOfQuestion(error)) this.#resting.set(url, performance.now() + REST_MS);
         }
       }
+      if (areAlike([...failures.values()])) for (const url of failures.keys()) this.#resting.delete(url);
       const pauseMs = PAUSES_MS[round];
-      if (!insists || pauseMs === undefined || !failures.some(({ error }) => mayPass(error))) {
-        const reasons = failures.map(({ url, error }) => `${url}: ${reasonOf(error)}`);
+      if (!insists || pauseMs === undefined || !urls.some((url) => mayPass(failures.get(url)))) {
+        const reasons = Array.from(failures, ([url, error]) => `${url}: ${reasonOf(error)}`);
         throw new EngineError(`no ${this.#options.dialect.name} server gave a row. ${reasons.join('; ')}`);
       }
       await pause(pauseMs * (1 + Math.random()), undefined, { signal });
@@ -229,11 +237,11 @@ export class RemoteEngine {
       .map(({ url }) => url);
   }
 
-  #rest(url: string, error: Error): void {
+  #tell(url: string, error: Error): void {
     const now = performance.now();
-    const isNews = (this.#resting.get(url) ?? 0) <= now;
-    this.#resting.set(url, now + REST_MS);
-    if (isNews) this.#options.warn?.(`${this.#options.dialect.name} at ${url} failed: ${reasonOf(error)}`);
+    if ((this.#told.get(url) ?? 0) > now) return;
+    this.#told.set(url, now + REST_MS);
+    this.#options.warn?.(`${this.#options.dialect.name} at ${url} failed: ${reasonOf(error)}`);
   }
 
   #post(url: string, question: { path: string; body: unknown }, signal: AbortSignal): Promise<unknown> {
@@ -251,10 +259,27 @@ const REST_MS = 10_000;
 const PAUSES_MS = [100, 400];
 
 /** Whether asking the same again may help: not if the answer made no sense, or time was up. */
-function mayPass(error: Error): boolean {
+function mayPass(error: Error | undefined): boolean {
   if (error instanceof StatusError) return error.status === 408 || error.status === 429 || error.status >= 500;
   // `fetch` rejects with a TypeError if there is no connection, or it ends too early.
-  return error instanceof TypeError;
+  return error instanceof TypeError && !timeWasUp(error);
+}
+
+/** Ours, or the time that `fetch` has for a connection. */
+function timeWasUp(error: Error | undefined): boolean {
+  const cause = error?.cause instanceof Error ? error.cause : error;
+  return /Timeout/.test(cause?.name ?? '');
+}
+
+/** Whether it is the question that the server cannot answer; it answers others. */
+function isOfQuestion(error: Error): boolean {
+  if (error instanceof StatusError) return [400, 413, 422].includes(error.status);
+  return error instanceof UnknownTextError;
+}
+
+function areAlike(errors: readonly Error[]): boolean {
+  const kinds = errors.map((error) => (error instanceof StatusError ? `${error.status}` : error.name));
+  return new Set(kinds).size === 1;
 }
 
 function reasonOf(error: Error): string {

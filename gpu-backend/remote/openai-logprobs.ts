@@ -12,7 +12,7 @@
  * which token it draws does not matter.
  */
 import * as z from 'zod';
-import { RowError } from './own-row.ts';
+import { UnknownTextError } from './own-row.ts';
 import { type Asked, type Dialect, type IdLogprob, inOrder, prefixesOf } from './remote-engine.ts';
 
 const Logprob = z.number().nullable();
@@ -40,7 +40,7 @@ export function openaiLogprobs(idOfText: IdOfText): Dialect {
     const [, id] = TOKEN_ID.exec(text) ?? [];
     const found = id === undefined ? idOfText(text) : Number(id);
     if (found !== undefined) return found;
-    throw new RowError(`it tells ${JSON.stringify(text)}, which is not one token of the bundle and no other`);
+    throw new UnknownTextError(`it tells ${JSON.stringify(text)}, which is not one token of the bundle and no other`);
   };
   const pair = (id: number, logprob: number | null): IdLogprob => [
     id,

@@ -34,6 +34,18 @@ test('is the k likeliest tokens, in whatever order and however many more an engi
   );
 });
 
+test.each([SIZE, 49_152])('takes a row of %i equal tokens in bfloat16', (vocabSize) => {
+  const flat = Array.from({ length: 10 }, (_, id): IdLogprob => [id, bfloat16(-Math.log(vocabSize))]);
+  expect(ownRow(flat, { topK: 10, vocabSize }).left).toBeCloseTo(1 - 10 / vocabSize, 1);
+});
+
+function bfloat16(value: number): number {
+  const bits = new DataView(new ArrayBuffer(4));
+  bits.setFloat32(0, value);
+  bits.setUint16(2, 0);
+  return bits.getFloat32(0);
+}
+
 const HALF = Math.log(0.5);
 test.each<[string, IdLogprob[], RegExp]>([
   [
@@ -92,6 +104,22 @@ test.each<[string, IdLogprob[], RegExp]>([
       [1, -Infinity],
     ],
     /every token the probability 0/,
+  ],
+  [
+    'logits in the place of log-probabilities',
+    [
+      [0, -20],
+      [1, -21],
+    ],
+    /leaves 0\.999999\S* to 10 tokens, each of them at most as likely as \S+e-10/,
+  ],
+  [
+    'less than everything',
+    [
+      [0, -0.1],
+      [1, -20],
+    ],
+    /leaves 0\.09/,
   ],
 ])('refuses %s', (_, told, message) => {
   const read = () => ownRow(told, { topK: 2, vocabSize: SIZE });

@@ -7,8 +7,13 @@ export class RowError extends Error {
   override readonly name = 'RowError';
 }
 
+/** It names a token by a text that may be another one's, or none's. Of other prompts it may not. */
+export class UnknownTextError extends RowError {}
+
 /** How far above 0 a log-probability may be, and above 1 a sum: engines round to bfloat16. */
 const ROUNDING = 1e-3;
+/** How far off a log-probability in bfloat16 is, as a share of it. */
+const BFLOAT16 = 2 ** -8;
 
 /**
  * The k likeliest of these tokens; among equals, the lowest ids.
@@ -38,5 +43,12 @@ export function ownRow(pairs: readonly IdLogprob[], { topK, vocabSize }: { topK:
     .sort(([a], [b]) => a - b);
   const logprobs = Float64Array.from(kept, ([, logprob]) => Math.min(0, logprob));
   const told = logprobs.reduce((total, logprob) => total + Math.exp(logprob), 0);
-  return { ids: Int32Array.from(kept, ([id]) => id), logprobs, left: Math.max(0, 1 - told) };
+  const left = Math.max(0, 1 - told);
+  // The others are no likelier than the k-th. So logits that pass for log-probabilities are found.
+  const most = Math.exp(Math.min(...logprobs) * (1 - BFLOAT16));
+  const others = vocabSize - wanted;
+  if (left > others * most + ROUNDING) {
+    throw new RowError(`it leaves ${left} to ${others} tokens, each of them at most as likely as ${most}`);
+  }
+  return { ids: Int32Array.from(kept, ([id]) => id), logprobs, left };
 }

@@ -3,6 +3,7 @@
  */
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterEach, expect, test } from 'vitest';
 import { type EngineOptions, RemoteEngine } from './ask-engine.ts';
 import { SGLANG } from './sglang.ts';
@@ -23,7 +24,8 @@ async function serve(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-const GOOD = JSON.stringify({ meta_info: { output_top_logprobs: [[[-0.1, 7, null]]] } });
+const rowOf = (id: number) => JSON.stringify({ meta_info: { output_top_logprobs: [[[-0.1, id, null]]] } });
+const GOOD = rowOf(7);
 const answer = (response: ServerResponse) => void response.writeHead(200).end(GOOD);
 
 const engine = (urls: string[], options: Partial<EngineOptions> = {}) =>
@@ -81,6 +83,71 @@ test('a server that failed is asked last for a while, and the log names it once'
   expect(counts[1 - down]).toBe(5);
   expect(log).toHaveLength(1);
   expect(log[0]).toMatch(new RegExp(`^sglang at ${urls[down]} failed: `));
+});
+
+/** Three servers that answer as `listener` says, and how often each was asked. */
+async function threeOf(listener: (response: ServerResponse, body: string) => void) {
+  const counts = [0, 0, 0];
+  const urls = await Promise.all(
+    counts.map((_, i) =>
+      serve(async (request, response) => {
+        counts[i]!++;
+        listener(response, await text(request));
+      }),
+    ),
+  );
+  return { counts, urls };
+}
+
+test.each<[string, (response: ServerResponse) => void, RegExp]>([
+  ['too long', (response) => void response.writeHead(400).end('maximum context length'), /status 400/],
+  ['too large', (response) => void response.writeHead(413).end(), /status 413/],
+  ['not as they want it', (response) => void response.writeHead(422).end(), /status 422/],
+  ['for a model that none of them has', (response) => void response.writeHead(404).end(), /status 404/],
+  ['answered with another vocabulary by all', (response) => void response.end(rowOf(10)), /token 10/],
+  ['for a moment too many', (response) => void response.writeHead(503).end(), /status 503/],
+])('a question that is %s moves no other question', async (_, refuse, message) => {
+  const { counts, urls } = await threeOf((response, body) => (body.includes('[9]') ? refuse : answer)(response));
+  const pool = engine(urls);
+  const homes = Array.from({ length: 12 }, (_, i) => ({ affinity: `${i}`, home: pool.stayAt(urls[i % 3]!).url }));
+  const { signal } = new AbortController();
+  const refused = pool.rows([9], { affinity: 'a', cacheSalt: null, signal, insists: false });
+  await expect(refused).rejects.toThrow(message);
+  expect(counts).toEqual([1, 1, 1]);
+  for (const home of homes) await pool.rows([1], { ...home, cacheSalt: null, signal });
+  expect(counts).toEqual([5, 5, 5]);
+});
+
+test('a server that refuses what another one answers keeps its questions, and is named once', async () => {
+  const counts = [0, 0];
+  const refusing = await serve((_, response) => {
+    counts[0]!++;
+    response.writeHead(400).end('too long');
+  });
+  const good = await serve((_, response) => {
+    counts[1]!++;
+    answer(response);
+  });
+  const log: string[] = [];
+  const pool = engine([refusing, good], { warn: (message) => log.push(message) });
+  const { signal } = new AbortController();
+  for (let i = 0; i < 3; i++) await pool.rows([1], { affinity: 'a', home: refusing, cacheSalt: null, signal });
+  expect(counts).toEqual([3, 3]);
+  expect(log).toEqual([`sglang at ${refusing} failed: status 400: too long`]);
+});
+
+test('a server whose time was up is not asked again when the others are', async () => {
+  const counts = [0, 0];
+  const silent = await serve(() => void counts[0]!++);
+  const busy = await serve((_, response) => {
+    counts[1]!++;
+    response.writeHead(503).end();
+  });
+  const pool = engine([silent, busy], { timeoutMs: 1500 });
+  const { signal } = new AbortController();
+  const asked = pool.rows([1], { affinity: 'a', home: silent, cacheSalt: null, signal });
+  await expect(asked).rejects.toThrow(/timeout.*; .*status 503/);
+  expect(counts).toEqual([1, 3]);
 });
 
 test('a message of the server that repeats the question is cut before it', async () => {

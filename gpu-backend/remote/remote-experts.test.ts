@@ -114,6 +114,26 @@ test('more log-probabilities than vLLM allows is an error that says so', async (
   await expect(asked).rejects.toThrow(/status 400: .*greater than max allowed: 20/);
 });
 
+// vLLM fills in what a request leaves out from the model's own generation_config.json, SGLang from
+// --preferred-sampling-params. Temperature 0 makes the rest of them idle.
+const NEUTRAL = { temperature: 0, repetition_penalty: 1, presence_penalty: 0, frequency_penalty: 0 };
+const penalties = (fields: object) =>
+  Object.fromEntries(Object.entries(fields).filter(([name]) => name in NEUTRAL)) as unknown;
+test.each([
+  ['vllm', VLLM, (body: object) => penalties(body)],
+  ['sglang', SGLANG, (body: object) => penalties('sampling_params' in body ? Object(body.sampling_params) : {})],
+] as const)('%s is told that no penalty acts, on rows and on drafts', async (name, dialect, sampling) => {
+  const server = await serveEngine(behind, PROTOCOLS[name]());
+  open.push(server.close);
+  const engine = new RemoteEngine({ ...common, dialect, urls: [server.url], model: 'safety' });
+  const asking = { affinity: '', cacheSalt: null, signal: new AbortController().signal };
+  await engine.rows([1, 2, 3], asking);
+  await engine.rows([1, 2, 3], { ...asking, positions: 2 });
+  await engine.goOn([1, 2, 3], { ...asking, count: 2 });
+  // What our dialects send are objects.
+  expect(server.asked.map((body) => sampling(body as object))).toEqual([NEUTRAL, NEUTRAL, NEUTRAL]);
+});
+
 test.each([
   ['vllm', VLLM, 'cache_salt'],
   ['sglang', SGLANG, 'extra_key'],

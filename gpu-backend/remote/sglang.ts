@@ -25,13 +25,16 @@ const Said = z.object({ output_ids: z.array(z.int()).min(1), meta_info: Meta });
 
 const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
 
+/** What is left out comes from --preferred-sampling-params, and would act on drafts. */
+const GREEDY = { temperature: 0, repetition_penalty: 1, presence_penalty: 0, frequency_penalty: 0 };
+
 const body = (
   ids: readonly number[],
   { model, topK, cacheSalt }: Asked,
   { start, ...sampling }: { max_new_tokens: number; ignore_eos?: true; start?: number },
 ) => ({
   input_ids: ids,
-  sampling_params: { ...sampling, temperature: 0 },
+  sampling_params: { ...sampling, ...GREEDY },
   return_logprob: true,
   top_logprobs_num: topK,
   ...(start !== undefined && { logprob_start_len: start }),

@@ -37,6 +37,10 @@ const body = (prompt: unknown, { model, topK, cacheSalt }: Asked, more: { max_to
   prompt,
   ...more,
   temperature: 0,
+  // What is left out comes from the model's own generation_config.json, and would act on drafts.
+  repetition_penalty: 1,
+  presence_penalty: 0,
+  frequency_penalty: 0,
   logprobs: topK,
   return_tokens_as_token_ids: true,
   add_special_tokens: false,

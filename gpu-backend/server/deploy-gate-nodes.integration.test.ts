@@ -25,7 +25,7 @@ type Engine = {
   name: string;
   replicaCount: number;
   enableLoRA: boolean;
-  vllmConfig: { enablePrefixCaching: boolean; maxLoras: number; extraArgs: string[] };
+  vllmConfig: { enablePrefixCaching: boolean; maxModelLen: number; maxLoras: number; extraArgs: string[] };
 };
 type Values = {
   servingEngineSpec: {
@@ -89,6 +89,8 @@ test('a gate node has settings that a backend takes, and every secret that they 
     }),
   );
   const config = readConfig(env);
+  // With more, an answer would begin that its engines refuse to end.
+  for (const { vllmConfig } of engines.modelSpec) expect(config.context).toBe(vllmConfig.maxModelLen);
   const [generated] = kustomization.configMapGenerator;
   expect(generated!.files.map((file) => path.join('/etc/plimsoll', file))).toEqual([config.engines]);
   for (const of of [gateNode, job]) {
