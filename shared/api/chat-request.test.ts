@@ -2,7 +2,9 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { GenerateRequest } from '#shared/protocol/generate.ts';
 import { ChatRequest, ignoredInChat, parseChatRequest } from './chat-request.ts';
+import { parseCompletionRequest } from './completion-request.ts';
 import { ERROR_CODES, PlimsollError } from './errors.ts';
+import { parseExactly } from './parse-exactly.ts';
 
 /** Requests that are nearly right: each known field may hold any JSON value. */
 const message = fc.record(
@@ -49,6 +51,30 @@ test('accepts any 64-bit seed unchanged, and refuses a larger one', () => {
   expect(seedOf(-(2n ** 63n))).toBe('-9223372036854775808');
   expect(() => seedOf(2n ** 63n)).toThrow(/'seed': expected .*at most 9223372036854775807, found 9223372036854775808/);
   expect(() => seedOf('9223372036854775807')).toThrow(/'seed'/);
+});
+
+test.each(['modalities', 'verbosity', 'suffix', 'stop_token_ids'])('a seed inside of %s is a plain number', (field) => {
+  const text = (prompt: string) =>
+    `{"model":"m",${prompt},"seed":9223372036854775807,"${field}":{"seed":1234567890123456789}}`;
+  const refused = expect.objectContaining({ code: expect.stringMatching(/^unsupported_/), param: field });
+  const chat = parseExactly(text('"messages":[{"role":"user","content":"?"}]'));
+  expect(chat).toMatchObject({ seed: 9223372036854775807n, [field]: { seed: Number('1234567890123456789') } });
+  expect(() => parseChatRequest(chat)).toThrow(refused);
+  if (field !== 'modalities' && field !== 'verbosity') {
+    expect(() => parseCompletionRequest(parseExactly(text('"prompt":"?"')))).toThrow(refused);
+  }
+});
+
+test.each([
+  [{ content: 'One.', refusal: 'Not two.' }, 'One.\nNot two.'],
+  [{ content: '', refusal: 'Not two.' }, 'Not two.'],
+  [{ content: 'One.', refusal: '' }, 'One.'],
+  [{ content: null, refusal: 'Not two.' }, 'Not two.'],
+  [{ content: [{ type: 'text', text: 'One.' }], refusal: 'Not two.' }, 'One.\nNot two.'],
+  [{ content: '', refusal: '' }, ''],
+])('an assistant has said both its content and its refusal: %j', (said, content) => {
+  const { messages } = parseChatRequest({ model: 'm', messages: [{ role: 'assistant', ...said }] });
+  expect(messages).toEqual([{ role: 'assistant', content }]);
 });
 
 test('refuses a token id that is allowed twice', () => {

@@ -5,6 +5,7 @@
  * misspelt one, so it is an error.
  */
 import { PlimsollError } from './errors.ts';
+import { shortText } from './short-text.ts';
 
 /** Names the fields that were ignored, with commas between them. */
 export const IGNORED_HEADER = 'x-plimsoll-ignored';
@@ -95,11 +96,8 @@ function among(
   });
 }
 
-/** No longer names are quoted: an error is no place for a client's text. */
-const MOST_QUOTED = 64;
-
 function unknownField(name: string, { known, prefix }: { known: readonly string[]; prefix: string }): PlimsollError {
-  const quoted = name.length <= MOST_QUOTED ? name : `${name.slice(0, MOST_QUOTED)}...`;
+  const quoted = shortText(name);
   const near = known.find((other) => isNear(name, other));
   const hint = near === undefined ? '' : ` Did you mean '${prefix}${near}'?`;
   return new PlimsollError(

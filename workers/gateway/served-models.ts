@@ -5,6 +5,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model } from '#shared/api/models.ts';
 import type { Sampling } from '#shared/api/sampling.ts';
+import { shortText } from '#shared/api/short-text.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import { ROLES, type Role } from '#shared/protocol/expert-directive.ts';
 import { isOnlyHelpful, type PoolMember } from './pool-member.ts';
@@ -64,7 +65,7 @@ export function membersServing(members: readonly PoolMember[], model: string): P
   if (members.length === 0 || members.some((member) => member.model === null)) {
     throw new PlimsollError(
       'backend_unavailable',
-      `No backend that answers serves the model '${model}', and some have not answered yet. Please try again.`,
+      `No backend that answers serves the model '${shortText(model)}', and some have not answered yet. Please try again.`,
       { detail: { members } },
     );
   }
@@ -80,7 +81,7 @@ export function unknownModel(model: string, members: readonly PoolMember[]): Pli
   const known = there.length === 0 ? '' : ` There is ${there.join(', ')}.`;
   return new PlimsollError(
     'model_not_found',
-    `The model '${model}' does not exist or you do not have access to it.${known}`,
+    `The model '${shortText(model)}' does not exist or you do not have access to it.${known}`,
     { param: 'model' },
   );
 }
