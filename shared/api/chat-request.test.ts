@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { GenerateRequest } from '#shared/protocol/generate.ts';
 import { ChatRequest, ignoredInChat, parseChatRequest } from './chat-request.ts';
 import { parseCompletionRequest } from './completion-request.ts';
@@ -112,4 +112,72 @@ test('names what it ignores, and only that', () => {
     'stream_options.include_obfuscation',
   ]);
   expect(parseChatRequest(body).messages[0]).toEqual({ role: 'user', content: '?' });
+});
+
+describe('fields inside of fields', () => {
+  const tool = (more: object = {}, inside: object = {}) => ({
+    ...{ type: 'function', function: { name: 'f', parameters: { foo: 1 }, ...inside }, ...more },
+  });
+  const chat = (more: object, message: object = { role: 'user', content: '?' }) => ({
+    ...{ model: 'm', messages: [message], ...more },
+  });
+  const named = (more: object, inside: object = {}) => ({
+    type: 'function',
+    function: { name: 'f', ...inside },
+    ...more,
+  });
+  const choice = (tool_choice: object) => chat({ tools: [tool()], tool_choice });
+
+  test.each<[string, object]>([
+    ['tools[0].function.paramaters', chat({ tools: [tool({}, { paramaters: {} })] })],
+    ['tools[1].strict', chat({ tools: [tool(), tool({ strict: true })] })],
+    ['tool_choice.name', choice(named({ name: 'f' }))],
+    ['tool_choice.function.foo', choice(named({}, { foo: 1 }))],
+    ['tool_choice.mode', choice({ type: 'allowed_tools', mode: 'auto', allowed_tools: { mode: 'auto', tools: [] } })],
+    [
+      'tool_choice.allowed_tools.tools[0].function.foo',
+      choice({ type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [named({}, { foo: 1 })] } }),
+    ],
+    ['messages[0].content[0].a b', chat({}, { role: 'user', content: [{ type: 'text', text: 'a', 'a b': 1 }] })],
+  ])('%s is unknown', (param, body) => {
+    expect(() => parseChatRequest(body)).toThrow(expect.objectContaining({ code: 'unknown_parameter', param }));
+  });
+
+  test('what asks for nothing, and what an answer came with, is no matter', () => {
+    const calls = [
+      { index: 0, id: 'c', type: 'function', function: { name: 'f', arguments: '{}', parsed_arguments: {} } },
+    ];
+    const body = {
+      ...{ model: 'm', tools: [tool({ cache_control: null, defer_loading: false })] },
+      messages: [
+        { role: 'assistant', content: null, tool_calls: calls },
+        { role: 'tool', tool_call_id: 'c', content: [{ type: 'text', text: 'x' }] },
+      ],
+    };
+    expect(ignoredInChat(body)).toEqual([]);
+    expect(parseChatRequest(body).messages).toHaveLength(2);
+  });
+
+  test('what clients of other servers add is ignored, and named once', () => {
+    const part = { type: 'text', text: 'x', cache_control: { type: 'ephemeral' } };
+    const calls = [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content: { a: 1 } }];
+    const body = {
+      ...{ model: 'm', tools: [tool({ cache_control: { type: 'ephemeral' } })] },
+      messages: [
+        { role: 'user', content: [part, part] },
+        { role: 'user', content: [part] },
+        { role: 'assistant', content: null, tool_calls: calls },
+        { role: 'tool', tool_call_id: 'c', content: 'x' },
+      ],
+    };
+    expect(ignoredInChat(body)).toEqual([
+      'tools[].cache_control',
+      'messages[].content[].cache_control',
+      'messages[].tool_calls[].extra_content',
+    ]);
+    expect(parseChatRequest(body).messages).toHaveLength(4);
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`a${i}`, i]));
+    const more = chat({}, { role: 'user', content: [{ ...part, ...many }] });
+    expect(() => parseChatRequest(more)).toThrow(expect.objectContaining({ code: 'unknown_parameter' }));
+  });
 });

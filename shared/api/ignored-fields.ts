@@ -11,7 +11,9 @@ import { shortText } from './short-text.ts';
 export const IGNORED_HEADER = 'x-plimsoll-ignored';
 
 /** For each field, the values that ask for nothing at all. They need no mention. */
-const IGNORED: Readonly<Record<string, readonly unknown[]>> = {
+export type IgnoredFields = Readonly<Record<string, readonly unknown[]>>;
+
+const IGNORED: IgnoredFields = {
   // Who asks, and what for.
   user: [],
   metadata: [],
@@ -35,7 +37,7 @@ const IGNORED: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /** The same for a message of a chat. SDKs send answers back with all that they have come with. */
-const IGNORED_IN_MESSAGES: Readonly<Record<string, readonly unknown[]>> = {
+const IGNORED_IN_MESSAGES: IgnoredFields = {
   name: [],
   annotations: [],
   cache_control: [],
@@ -82,9 +84,10 @@ export function ignoredFields(
   return [...ignored];
 }
 
-function among(
+/** Names which of these are ignored. Throws for one that nobody knows. */
+export function among(
   fields: Fields,
-  { known, table, prefix }: { known: readonly string[]; table: typeof IGNORED; prefix: string },
+  { known, table, prefix }: { known: readonly string[]; table: IgnoredFields; prefix: string },
 ): string[] {
   return Object.keys(fields).filter((name) => {
     const value = fields[name];
@@ -96,7 +99,10 @@ function among(
   });
 }
 
-function unknownField(name: string, { known, prefix }: { known: readonly string[]; prefix: string }): PlimsollError {
+export function unknownField(
+  name: string,
+  { known, prefix }: { known: readonly string[]; prefix: string },
+): PlimsollError {
   const quoted = shortText(name);
   const near = known.find((other) => isNear(name, other));
   const hint = near === undefined ? '' : ` Did you mean '${prefix}${near}'?`;

@@ -86,7 +86,10 @@ function callDelta(event: Exclude<ToolEvent, { type: 'content' }>, idPrefix: str
     : { index, id: `${idPrefix}${index}`, type: 'function', function: { name: event.name, arguments: '' } };
 }
 
-/** An answer that was cut off says so, whatever it has called by then: by its limit, or by a text in `stop`. */
+/**
+ * An answer that was cut off says so, whatever it has called by then: by its limit, or by a text in
+ * `stop`.
+ */
 export function chatFinishReason({ receipt: { finish_reason }, called }: ChoiceEnd): ChatFinishReason {
   const hasWholeCalls = called !== undefined && called.calls > 0 && !called.isCut;
   return finish_reason === 'stop' && hasWholeCalls ? 'tool_calls' : finish_reason;
