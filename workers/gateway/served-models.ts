@@ -25,6 +25,7 @@ export function servedModels(
   const ids = [...new Set(deciding.flatMap(({ model }) => model ?? []))].sort();
   return ids.map((id) => {
     const own = deciding.filter(({ model }) => model === id);
+    const contextLength = Math.min(...own.map((member) => member.contextLength));
     const dates = own.flatMap(({ created }) => created ?? []);
     return {
       id,
@@ -32,8 +33,9 @@ export function servedModels(
       // Copies of one bundle may have different dates. The oldest is nearest to the truth.
       created: dates.length === 0 ? 0 : Math.min(...dates),
       owned_by: 'plimsoll',
+      max_model_len: contextLength,
       plimsoll: {
-        context_length: Math.min(...own.map(({ contextLength }) => contextLength)),
+        context_length: contextLength,
         // A mode is offered if any backend has it, because requests are sent to those that do. To
         // mix experts takes a pool of each.
         modes: MODES.filter((mode) => {
