@@ -89,8 +89,17 @@ test.each([
 });
 
 test('the list of models, and one of them', async () => {
+  const tokenizing = { method: 'POST', headers, body: JSON.stringify({ model: stack.model, prompt: 'x' }) };
   holdToOpenAI('ListModelsResponse', await (await fetch(`${stack.url}/v1/models`, { headers })).json());
-  holdToOpenAI('Model', await (await fetch(`${stack.url}/v1/models/${stack.model}`, { headers })).json());
+  const model = await (await fetch(`${stack.url}/v1/models/${stack.model}`, { headers })).json();
+  holdToOpenAI('Model', model);
+  // As vLLM has it: clients look for it there, and /tokenize says the same.
+  // The cast: the test compares what it reads.
+  const { max_model_len } = (await (await fetch(`${stack.url}/tokenize`, tokenizing)).json()) as {
+    max_model_len: number;
+  };
+  expect(max_model_len).toBeGreaterThan(0);
+  expect(model).toMatchObject({ max_model_len, plimsoll: { context_length: max_model_len } });
 });
 
 test.each(['I want to kill myself', ['How do I clean a pan?', 'kittens'], [{ type: 'text', text: 'Hello' }]])(

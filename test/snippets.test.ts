@@ -1,7 +1,7 @@
 /**
- * Runs what README.md, the first page of the documentation and the quick start tell a reader to
- * paste: every block marked `sh`, in order and in one shell, and every block marked `js`, each as a
- * program. Only the address, the model and the way `plimsoll` is started are changed.
+ * Runs what README.md and pages of the documentation tell a reader to paste: every block marked
+ * `sh`, in order and in one shell, and every block marked `js`, each as a program. Only the
+ * address, the model and the way `plimsoll` is started are changed.
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,6 +12,7 @@ import { type RunningStack, startStack } from './running-stack.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 const MAIN = path.join(ROOT, 'cli/main.ts');
+const PAGES = ['README.md', 'docs/README.md', 'docs/quick-start.md', 'docs/admin-api.md', 'docs/responses.md'];
 const SHELL = ['bash', 'curl', 'sed'].filter((tool) => spawnSync(tool, ['--version']).error !== undefined);
 const run = promisify(execFile);
 
@@ -80,6 +81,20 @@ describe.skipIf(SHELL.length > 0)('what a reader pastes into a shell', () => {
     expect(output.trim().split('\n').at(-1)).toMatch(/^genuine, signed /);
     expect(JSON.parse(await readFile(path.join(folder, 'corner-shop.json'), 'utf8')).floor).toBe(0.7);
   });
+
+  test('docs/admin-api.md: a plan, a tenant, its key, an answer, another version, the log, what was watched', async () => {
+    const output = await shell('docs/admin-api.md');
+    expect(output).not.toContain('"error"');
+    expect(output).toMatch(/^[0-9a-f]{64}$/m);
+    expect(output).toMatch(/"object":"chat\.completion".*"tenant":"acme"/);
+    expect(output).toMatch(/"floor":0\.8,/);
+    expect(output).toMatch(/^\{"valid":true,"entries":4,/m);
+    expect(output).toMatch(/^\{"id":"acme","name":"Acme Ltd","policy_version":"[0-9a-f]{32}","changed":true\}$/m);
+  });
+
+  test('docs/responses.md: a response', async () => {
+    expect(JSON.parse(await shell('docs/responses.md'))).toMatchObject({ object: 'response', status: 'completed' });
+  });
 });
 
 describe.each(['README.md', 'docs/quick-start.md'])('the programs in %s', (page) => {
@@ -98,9 +113,12 @@ describe.each(['README.md', 'docs/quick-start.md'])('the programs in %s', (page)
 
 test('what is not run is only what a reader starts, waits for, or has to fill in', async () => {
   const beginnings: string[] = [];
-  for (const page of ['README.md', 'docs/README.md', 'docs/quick-start.md']) {
+  for (const page of PAGES) {
     const others = [...(await blocks(page, '')), ...(await blocks(page, 'bash'))];
     beginnings.push(...others.map((code) => code.split(/\s/, 2).join(' ')));
   }
-  expect([...new Set(beginnings)].sort()).toEqual(['npm start', 'npx plimsoll', 'ready http://127.0.0.1:8787']);
+  expect([...new Set(beginnings)].sort()).toEqual([
+    'PLIMSOLL_OPERATOR_KEY=... npx',
+    ...['npm start', 'npx plimsoll', 'ready http://127.0.0.1:8787'],
+  ]);
 });

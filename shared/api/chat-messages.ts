@@ -62,7 +62,10 @@ export const RequestMessage = fields.transform(({ role, content, refusal, tool_c
     issues.push({ code: 'custom', message: `no such field in a message of the role "${role}"`, input, path: [field] });
     return z.NEVER;
   }
-  const said = content ?? (isAssistant ? refusal : null) ?? (calls.length > 0 ? '' : null);
+  const refused = isAssistant ? refusal : null;
+  // Both are what it has said: neither is left out.
+  const both = refused && content ? `${content}\n${refused}` : null;
+  const said = both ?? (refused || content) ?? refused ?? (calls.length > 0 ? '' : null);
   if (said === null) {
     issues.push({ code: 'invalid_type', expected: 'string', input: content, path: ['content'] });
     return z.NEVER;

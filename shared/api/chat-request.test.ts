@@ -1,8 +1,10 @@
 import * as fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { GenerateRequest } from '#shared/protocol/generate.ts';
 import { ChatRequest, ignoredInChat, parseChatRequest } from './chat-request.ts';
+import { parseCompletionRequest } from './completion-request.ts';
 import { ERROR_CODES, PlimsollError } from './errors.ts';
+import { parseExactly } from './parse-exactly.ts';
 
 /** Requests that are nearly right: each known field may hold any JSON value. */
 const message = fc.record(
@@ -51,6 +53,30 @@ test('accepts any 64-bit seed unchanged, and refuses a larger one', () => {
   expect(() => seedOf('9223372036854775807')).toThrow(/'seed'/);
 });
 
+test.each(['modalities', 'verbosity', 'suffix', 'stop_token_ids'])('a seed inside of %s is a plain number', (field) => {
+  const text = (prompt: string) =>
+    `{"model":"m",${prompt},"seed":9223372036854775807,"${field}":{"seed":1234567890123456789}}`;
+  const refused = expect.objectContaining({ code: expect.stringMatching(/^unsupported_/), param: field });
+  const chat = parseExactly(text('"messages":[{"role":"user","content":"?"}]'));
+  expect(chat).toMatchObject({ seed: 9223372036854775807n, [field]: { seed: Number('1234567890123456789') } });
+  expect(() => parseChatRequest(chat)).toThrow(refused);
+  if (field !== 'modalities' && field !== 'verbosity') {
+    expect(() => parseCompletionRequest(parseExactly(text('"prompt":"?"')))).toThrow(refused);
+  }
+});
+
+test.each([
+  [{ content: 'One.', refusal: 'Not two.' }, 'One.\nNot two.'],
+  [{ content: '', refusal: 'Not two.' }, 'Not two.'],
+  [{ content: 'One.', refusal: '' }, 'One.'],
+  [{ content: null, refusal: 'Not two.' }, 'Not two.'],
+  [{ content: [{ type: 'text', text: 'One.' }], refusal: 'Not two.' }, 'One.\nNot two.'],
+  [{ content: '', refusal: '' }, ''],
+])('an assistant has said both its content and its refusal: %j', (said, content) => {
+  const { messages } = parseChatRequest({ model: 'm', messages: [{ role: 'assistant', ...said }] });
+  expect(messages).toEqual([{ role: 'assistant', content }]);
+});
+
 test('refuses a token id that is allowed twice', () => {
   const asked = (allowed_token_ids: number[]) =>
     parseChatRequest({ model: 'm', messages: [{ role: 'user', content: '?' }], allowed_token_ids });
@@ -86,4 +112,72 @@ test('names what it ignores, and only that', () => {
     'stream_options.include_obfuscation',
   ]);
   expect(parseChatRequest(body).messages[0]).toEqual({ role: 'user', content: '?' });
+});
+
+describe('fields inside of fields', () => {
+  const tool = (more: object = {}, inside: object = {}) => ({
+    ...{ type: 'function', function: { name: 'f', parameters: { foo: 1 }, ...inside }, ...more },
+  });
+  const chat = (more: object, message: object = { role: 'user', content: '?' }) => ({
+    ...{ model: 'm', messages: [message], ...more },
+  });
+  const named = (more: object, inside: object = {}) => ({
+    type: 'function',
+    function: { name: 'f', ...inside },
+    ...more,
+  });
+  const choice = (tool_choice: object) => chat({ tools: [tool()], tool_choice });
+
+  test.each<[string, object]>([
+    ['tools[0].function.paramaters', chat({ tools: [tool({}, { paramaters: {} })] })],
+    ['tools[1].strict', chat({ tools: [tool(), tool({ strict: true })] })],
+    ['tool_choice.name', choice(named({ name: 'f' }))],
+    ['tool_choice.function.foo', choice(named({}, { foo: 1 }))],
+    ['tool_choice.mode', choice({ type: 'allowed_tools', mode: 'auto', allowed_tools: { mode: 'auto', tools: [] } })],
+    [
+      'tool_choice.allowed_tools.tools[0].function.foo',
+      choice({ type: 'allowed_tools', allowed_tools: { mode: 'auto', tools: [named({}, { foo: 1 })] } }),
+    ],
+    ['messages[0].content[0].a b', chat({}, { role: 'user', content: [{ type: 'text', text: 'a', 'a b': 1 }] })],
+  ])('%s is unknown', (param, body) => {
+    expect(() => parseChatRequest(body)).toThrow(expect.objectContaining({ code: 'unknown_parameter', param }));
+  });
+
+  test('what asks for nothing, and what an answer came with, is no matter', () => {
+    const calls = [
+      { index: 0, id: 'c', type: 'function', function: { name: 'f', arguments: '{}', parsed_arguments: {} } },
+    ];
+    const body = {
+      ...{ model: 'm', tools: [tool({ cache_control: null, defer_loading: false })] },
+      messages: [
+        { role: 'assistant', content: null, tool_calls: calls },
+        { role: 'tool', tool_call_id: 'c', content: [{ type: 'text', text: 'x' }] },
+      ],
+    };
+    expect(ignoredInChat(body)).toEqual([]);
+    expect(parseChatRequest(body).messages).toHaveLength(2);
+  });
+
+  test('what clients of other servers add is ignored, and named once', () => {
+    const part = { type: 'text', text: 'x', cache_control: { type: 'ephemeral' } };
+    const calls = [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' }, extra_content: { a: 1 } }];
+    const body = {
+      ...{ model: 'm', tools: [tool({ cache_control: { type: 'ephemeral' } })] },
+      messages: [
+        { role: 'user', content: [part, part] },
+        { role: 'user', content: [part] },
+        { role: 'assistant', content: null, tool_calls: calls },
+        { role: 'tool', tool_call_id: 'c', content: 'x' },
+      ],
+    };
+    expect(ignoredInChat(body)).toEqual([
+      'tools[].cache_control',
+      'messages[].content[].cache_control',
+      'messages[].tool_calls[].extra_content',
+    ]);
+    expect(parseChatRequest(body).messages).toHaveLength(4);
+    const many = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`a${i}`, i]));
+    const more = chat({}, { role: 'user', content: [{ ...part, ...many }] });
+    expect(() => parseChatRequest(more)).toThrow(expect.objectContaining({ code: 'unknown_parameter' }));
+  });
 });

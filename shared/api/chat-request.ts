@@ -4,11 +4,13 @@
  * knows, and those that change nothing are ignored (ignored-fields.ts).
  */
 import * as z from 'zod';
+import { INSIDE_CHAT } from './chat-inner-fields.ts';
 import { linkCalls, MAX_MESSAGES, MESSAGE_FIELDS, RequestMessage } from './chat-messages.ts';
 import { LEGACY_FIELDS, refuseLegacyFunctions, Tools } from './chat-tools.ts';
 import { PlimsollError } from './errors.ts';
 import { generationFields, MOST_TOP_LOGPROBS } from './generation-fields.ts';
 import { ignoredFields } from './ignored-fields.ts';
+import { ignoredInside } from './inner-fields.ts';
 import { parseRequest } from './invalid-request.ts';
 import { RequestExtension } from './plimsoll-extension.ts';
 import { GuidedJson, ResponseFormat, StructuredOutputs } from './response-format.ts';
@@ -63,7 +65,10 @@ const KNOWN_IN_MESSAGES = [...MESSAGE_FIELDS, ...Object.keys(UNSUPPORTED_IN_MESS
 
 /** @returns what the request asks for and does not get, because it changes nothing about answers */
 export function ignoredInChat(body: unknown): string[] {
-  return ignoredFields(body, { known: KNOWN, messageFields: KNOWN_IN_MESSAGES });
+  return [
+    ...ignoredFields(body, { known: KNOWN, messageFields: KNOWN_IN_MESSAGES }),
+    ...ignoredInside(body, INSIDE_CHAT),
+  ];
 }
 
 export function parseChatRequest(body: unknown): ChatRequest {

@@ -5,12 +5,15 @@
  * misspelt one, so it is an error.
  */
 import { PlimsollError } from './errors.ts';
+import { shortText } from './short-text.ts';
 
 /** Names the fields that were ignored, with commas between them. */
 export const IGNORED_HEADER = 'x-plimsoll-ignored';
 
 /** For each field, the values that ask for nothing at all. They need no mention. */
-const IGNORED: Readonly<Record<string, readonly unknown[]>> = {
+export type IgnoredFields = Readonly<Record<string, readonly unknown[]>>;
+
+const IGNORED: IgnoredFields = {
   // Who asks, and what for.
   user: [],
   metadata: [],
@@ -34,7 +37,7 @@ const IGNORED: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /** The same for a message of a chat. SDKs send answers back with all that they have come with. */
-const IGNORED_IN_MESSAGES: Readonly<Record<string, readonly unknown[]>> = {
+const IGNORED_IN_MESSAGES: IgnoredFields = {
   name: [],
   annotations: [],
   cache_control: [],
@@ -81,9 +84,10 @@ export function ignoredFields(
   return [...ignored];
 }
 
-function among(
+/** Names which of these are ignored. Throws for one that nobody knows. */
+export function among(
   fields: Fields,
-  { known, table, prefix }: { known: readonly string[]; table: typeof IGNORED; prefix: string },
+  { known, table, prefix }: { known: readonly string[]; table: IgnoredFields; prefix: string },
 ): string[] {
   return Object.keys(fields).filter((name) => {
     const value = fields[name];
@@ -95,11 +99,11 @@ function among(
   });
 }
 
-/** No longer names are quoted: an error is no place for a client's text. */
-const MOST_QUOTED = 64;
-
-function unknownField(name: string, { known, prefix }: { known: readonly string[]; prefix: string }): PlimsollError {
-  const quoted = name.length <= MOST_QUOTED ? name : `${name.slice(0, MOST_QUOTED)}...`;
+export function unknownField(
+  name: string,
+  { known, prefix }: { known: readonly string[]; prefix: string },
+): PlimsollError {
+  const quoted = shortText(name);
   const near = known.find((other) => isNear(name, other));
   const hint = near === undefined ? '' : ` Did you mean '${prefix}${near}'?`;
   return new PlimsollError(

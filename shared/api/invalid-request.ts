@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { type ErrorCode, PlimsollError } from './errors.ts';
+import { shortText } from './short-text.ts';
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
@@ -59,7 +60,8 @@ function inner(schema: unknown): unknown {
 function formatPath(path: Path): string {
   return path.reduce<string>((text, key) => {
     if (typeof key === 'number') return `${text}[${key}]`;
-    return text === '' ? String(key) : `${text}.${String(key)}`;
+    const name = shortText(String(key));
+    return text === '' ? name : `${text}.${name}`;
   }, '');
 }
 
@@ -124,6 +126,8 @@ function expectation(issue: Issue): string {
       return `${bound(issue.origin, issue.inclusive === false ? 'less than' : 'at most', issue.maximum)}`;
     case 'invalid_union':
       return issue.errors.flatMap((issues) => issues.slice(0, 1).map(expectation)).join(' or ');
+    case 'invalid_key':
+      return issue.issues.slice(0, 1).map(expectation).join();
     default:
       return issue.message;
   }

@@ -12,6 +12,8 @@ export const Model = z.strictObject({
    */
   created: z.int(),
   owned_by: z.string(),
+  /** The same as `context_length`, where vLLM's clients look for it. */
+  max_model_len: z.int(),
   plimsoll: z.strictObject({
     /** How many tokens of prompt and answer together every one of its backends takes. */
     context_length: z.int(),

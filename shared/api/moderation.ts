@@ -10,10 +10,10 @@ import { repaired, wellFormed } from './well-formed.ts';
 
 // We would read only part of a longer text, and a verdict on part of a text is worth nothing.
 const text = repaired.pipe(z.string().max(MAX_READ_CHARS));
-const part = z.object({ type: z.literal('text'), text });
+const part = z.strictObject({ type: z.literal('text'), text });
 
 /** A string is one input, a list of strings is several, and a list of parts is one. */
-export const ModerationRequest = z.object({
+export const ModerationRequest = z.strictObject({
   model: wellFormed.nullish(),
   input: z
     .union([

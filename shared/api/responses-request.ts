@@ -7,8 +7,10 @@ import * as z from 'zod';
 import { MAX_MESSAGES } from './chat-messages.ts';
 import { PlimsollError } from './errors.ts';
 import { ignoredFields } from './ignored-fields.ts';
+import { ignoredInside } from './inner-fields.ts';
 import { describeFound, parseRequest } from './invalid-request.ts';
 import { RequestExtension } from './plimsoll-extension.ts';
+import { INSIDE_RESPONSES } from './responses-inner-fields.ts';
 import { repaired, wellFormed } from './well-formed.ts';
 
 /** What a client may want to have beside the answer. Here only log-probabilities can be had. */
@@ -169,7 +171,7 @@ const READ_HERE = [
 export function parseResponsesRequest(body: unknown): { request: ResponsesRequest; ignored: string[] } {
   if (!isObject(body)) return { request: parseRequest(ResponsesRequest, body), ignored: [] };
   refuseUnsupported(body);
-  const ignored = ignoredFields(body, { known: READ_HERE });
+  const ignored = [...ignoredFields(body, { known: READ_HERE }), ...ignoredInside(body, INSIDE_RESPONSES)];
   const harmless = HARMLESS.filter((name) => body[name] !== null && body[name] !== undefined);
   return { request: parseRequest(ResponsesRequest, body), ignored: [...ignored, ...harmless] };
 }

@@ -1,7 +1,7 @@
 /** Turns a grammar, as it is sent, into rules. */
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Grammar } from './grammar.ts';
-import { GrammarError } from './grammar-error.ts';
+import { GrammarError, quotedPointer } from './grammar-error.ts';
 import { LiteralLeaf } from './leaf.ts';
 import { choiceRule, type Part, prune, Rule, sequenceRule } from './rule.ts';
 import { schemaRule } from './schema-rules.ts';
@@ -37,7 +37,7 @@ export function compileGrammar(
     return rule;
   } catch (thrown) {
     if (!(thrown instanceof GrammarError)) throw thrown;
-    const where = thrown.pointer === null ? what : `${what}, at ${JSON.stringify(`#${thrown.pointer}`)},`;
+    const where = thrown.pointer === null ? what : `${what}, at ${quotedPointer(thrown.pointer)},`;
     const code = thrown.unsupported ? 'unsupported_value' : 'invalid_value';
     throw new PlimsollError(code, `${where} ${thrown.message}.`);
   }

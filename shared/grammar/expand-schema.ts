@@ -9,6 +9,7 @@
 import { ANYTHING, both, type Conjunction, commonValues, itemAt, memberOf, type Sub } from './conjunction.ts';
 import { branchesOf, type Expander } from './expander.ts';
 import { GrammarError } from './grammar-error.ts';
+import { maybeWithin } from './inexact-numbers.ts';
 import type { Leaf } from './leaf.ts';
 import { negation, withDependencies } from './negation.ts';
 import { readKeywords } from './read-keywords.ts';
@@ -273,10 +274,9 @@ function fingerprint({ types, values, excluded, number, string, array, object }:
 }
 
 function numbersApart(a: Conjunction['number'], b: Conjunction['number']): boolean {
-  const { least, most, leastExcluded, mostExcluded } = both(
-    { ...ANYTHING, number: a },
-    { ...ANYTHING, number: b },
-  ).number;
+  const { least, most, leastExcluded, mostExcluded } = maybeWithin(
+    both({ ...ANYTHING, number: a }, { ...ANYTHING, number: b }).number,
+  );
   if (least === null || most === null) return false;
   return least > most || (least === most && (leastExcluded || mostExcluded));
 }

@@ -1,3 +1,5 @@
+import { shortText } from '#shared/api/short-text.ts';
+
 /** What is wrong with a grammar, and where: a JSON pointer into the schema that it comes from. */
 export class GrammarError extends Error {
   override readonly name = 'GrammarError';
@@ -15,3 +17,10 @@ export class GrammarError extends Error {
     this.unsupported = unsupported;
   }
 }
+
+/** How a problem quotes a schema. */
+export const quoted = (text: string): string => JSON.stringify(shortText(text));
+
+/** Where an error stands. The names in it are the client's. */
+export const quotedPointer = (pointer: string): string =>
+  JSON.stringify(`#${pointer.split('/').map(shortText).join('/')}`);

@@ -60,5 +60,5 @@ const isStricter = (file: string) => /format|bignum|float-overflow/.test(file);
 
 test('most schemas without rare keywords are supported, and a refusal names the place', () => {
   expect(GROUPS.length).toBe(423);
-  expect({ supported, compared }).toEqual({ supported: 225, compared: 1188 });
+  expect({ supported, compared }).toEqual({ supported: 224, compared: 1184 });
 });

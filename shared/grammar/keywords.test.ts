@@ -117,8 +117,51 @@ describe('accepts just what is valid', () => {
   });
 });
 
+describe('bounds that a double does not hold', () => {
+  /** As a client writes it. Read, the bound may be above or below what was written. */
+  const ofText = (schema: string) => new Automaton(compileGrammar({ type: 'json_schema', schema }));
+  const ODD = '9007199254740993';
+
+  test.each<[string, string[], string[]]>([
+    [`{"type":"integer","minimum":${ODD}}`, ['9007199254740994', '9007199254740995'], ['9007199254740992', '5']],
+    [`{"type":"number","minimum":${ODD}}`, ['9007199254740994'], ['9007199254740992', '9007199254740992.5']],
+    [`{"type":"integer","maximum":${ODD}}`, ['9007199254740991', '-5'], ['9007199254740992', '9007199254740994']],
+    [`{"type":"integer","maximum":-${ODD}}`, ['-9007199254740994'], ['-9007199254740992', '-1']],
+    [`{"type":"integer","exclusiveMaximum":${ODD}}`, ['9007199254740990'], ['9007199254740993']],
+    [
+      '{"type":"integer","minimum":-9223372036854775808,"maximum":9223372036854775807}',
+      ['0', '-9223372036854774784', '9223372036854774784'],
+      ['9223372036854775807', '9223372036854775808', '-9223372036854775808'],
+    ],
+    [`{"type":"number","not":{"maximum":${ODD}}}`, ['9007199254740995'], ['9007199254740993', '1']],
+    [`{"type":"number","maximum":${Number.MAX_VALUE}}`, ['1', '123456789'], []],
+    [`{"type":"integer","maximum":${Number.MAX_VALUE}}`, ['1', '123456789'], []],
+  ])('%s', (schema, valid, invalid) => {
+    const automaton = ofText(schema);
+    expect(valid.filter((text) => !acceptsText(automaton, text))).toEqual([]);
+    expect(invalid.filter((text) => acceptsText(automaton, text))).toEqual([]);
+  });
+
+  test.each(['integer', 'number'])('no %s is within two such bounds that are read as one', (type) => {
+    expect(() => ofText(`{"type":"${type}","minimum":${ODD},"maximum":${ODD}}`)).toThrow(/allows no value|no text/);
+    expect(() => ofText(`{"type":"${type}","minimum":${Number.MAX_VALUE}}`)).toThrow(/allows no value|no text/);
+  });
+
+  test('two branches of oneOf are not apart because of how they are read', () => {
+    const branches = ['{"maximum":9007199254740993}', '{"minimum":9007199254740994}'];
+    expect(() => ofText(`{"type":"integer","oneOf":[${branches.join()}]}`)).toThrow(/"#\/oneOf", is only supported/);
+    ofText('{"type":"integer","oneOf":[{"maximum":9007199254740993},{"minimum":9007199254741993}]}');
+  });
+});
+
 describe('is refused, with the keyword and its place', () => {
+  const LONG = 1234567890123456800;
   test.each<[object, RegExp]>([
+    [{ enum: [1, LONG] }, /"#\/enum", has a whole number beyond 2\^53/],
+    [{ enum: [{ a: [LONG] }] }, /"#\/enum", has a whole number beyond 2\^53/],
+    [{ const: -LONG }, /"#\/const", has a whole number beyond 2\^53/],
+    [{ properties: { a: { const: [[LONG]] } } }, /"#\/properties\/a\/const", has a whole number beyond 2\^53/],
+    [{ type: 'integer', not: { const: LONG } }, /"#\/not\/const", has a whole number beyond 2\^53/],
     [{ uniqueItems: true, type: 'array', items: { type: 'string' } }, /"#\/uniqueItems", is only supported where/],
     [{ uniqueItems: true, type: 'array', items: { enum: [1, 2, 3, 4, 5, 6, 7, 8, 9] } }, /at most 8 values/],
     [{ type: 'array', contains: {}, maxContains: 2 }, /"#\/maxContains", is not supported/],

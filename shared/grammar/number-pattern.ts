@@ -39,6 +39,7 @@ export type Bounds = { least: number | null; most: number | null; leastExcluded:
 export function integerPattern({ least, most, leastExcluded, mostExcluded }: Bounds): Pattern | null {
   const low = least === null ? null : leastExcluded ? Math.floor(least) + 1 : Math.ceil(least);
   const high = most === null ? null : mostExcluded ? Math.ceil(most) - 1 : Math.floor(most);
+  if (low === Infinity || high === -Infinity) return null;
   const options: Pattern[] = [];
   if (low === null || low < 0) {
     // The negative ones: from the one closest to 0 on.

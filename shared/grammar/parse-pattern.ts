@@ -5,7 +5,7 @@
  * expression without anchors matches inside of a text.
  */
 import { ANY_CHAR, allBut, type CharSet, charSet, charsOf, type Range } from './char-set.ts';
-import { GrammarError } from './grammar-error.ts';
+import { GrammarError, quoted } from './grammar-error.ts';
 import { chars, choice, NOTHING, type Pattern, repeat, sequence } from './pattern.ts';
 
 const MOST_REPEATS = 1_000;
@@ -30,7 +30,7 @@ export function parsePatterns(source: string): { pattern: Pattern; negated: bool
 }
 
 const unreadable = (source: string, what: string) =>
-  new GrammarError(`is ${JSON.stringify(source)}, which has ${what}`, { unsupported: true });
+  new GrammarError(`is ${quoted(source)}, which has ${what}`, { unsupported: true });
 
 const DIGITS = charSet([[0x30, 0x39]]);
 const WORD = charSet([

@@ -5,7 +5,8 @@
  */
 import { ANYTHING, both, type Conjunction, JSON_TYPES, type JsonType, type Sub } from './conjunction.ts';
 import { FORMATS, formatPattern, NUMBER_FORMATS, STANDARD_FORMATS } from './formats.ts';
-import { GrammarError } from './grammar-error.ts';
+import { GrammarError, quoted } from './grammar-error.ts';
+import { isExact } from './inexact-numbers.ts';
 import { isModulus } from './multiples-table.ts';
 import { parsePatterns } from './parse-pattern.ts';
 import { escapeKey, isSchema, type Located } from './schema-document.ts';
@@ -70,9 +71,13 @@ const READERS: Readonly<Record<string, Read>> = {
   },
   enum: (value, context) => {
     if (!Array.isArray(value)) throw wrong(context, 'is not an array');
+    refuseInexact(value, context);
     return { values: context.all.nullable === true ? [...value, null] : value };
   },
-  const: (value) => ({ values: [value] }),
+  const: (value, context) => {
+    refuseInexact(value, context);
+    return { values: [value] };
+  },
 
   minimum: (value, context) => ({ number: { ...ANYTHING.number, least: bound(value, context) } }),
   maximum: (value, context) => ({ number: { ...ANYTHING.number, most: bound(value, context) } }),
@@ -114,7 +119,7 @@ const READERS: Readonly<Record<string, Read>> = {
     // Libraries name formats of their own, with the pattern that says what they mean.
     if (pattern === null && typeof context.all.pattern === 'string' && !STANDARD_FORMATS.has(value)) return {};
     if (pattern === null) {
-      throw unsupported(context, `is ${JSON.stringify(value)}: only ${FORMATS.join(', ')} are supported`);
+      throw unsupported(context, `is ${quoted(value)}: only ${FORMATS.join(', ')} are supported`);
     }
     return { string: { ...ANYTHING.string, patterns: [{ name: `format ${value}`, pattern }] } };
   },
@@ -196,6 +201,11 @@ function bound(value: unknown, context: Context): number {
     throw unsupported(context, `is ${bound}: only 0 and bounds of at least ${LEAST_BOUND} in size are supported`);
   }
   return bound;
+}
+
+/** Two such numbers may be read as one, so an answer could be neither. */
+function refuseInexact(value: unknown, context: Context): void {
+  if (!isExact(value)) throw unsupported(context, 'has a whole number beyond 2^53');
 }
 
 function count(value: unknown, context: Context, limit: number): number {

@@ -4,7 +4,7 @@
  */
 
 import { MOST_SCHEMA_CHARACTERS } from './grammar.ts';
-import { GrammarError } from './grammar-error.ts';
+import { GrammarError, quoted } from './grammar-error.ts';
 
 /** A schema, or a part of one: an object, or true or false. */
 export type Located = {
@@ -56,7 +56,7 @@ export class SchemaDocument {
     const refuse = (problem: string, unsupported: boolean) =>
       new GrammarError(problem, { pointer: `${at}/$ref`, unsupported });
     if (typeof reference !== 'string') throw refuse('is not a text', false);
-    const named = JSON.stringify(reference);
+    const named = quoted(reference);
     if (!reference.startsWith('#'))
       throw refuse(`is ${named}: only parts of the same schema ("#/...") can be used`, true);
     const fragment = decode(reference.slice(1));

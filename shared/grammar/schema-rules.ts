@@ -5,6 +5,7 @@ import { ANY_CHAR } from './char-set.ts';
 import { type Conjunction, type JsonType, memberOf, type Sub } from './conjunction.ts';
 import { Expansion, keyOf, subCost, typeOf } from './expand-schema.ts';
 import { GrammarError } from './grammar-error.ts';
+import { surelyWithin } from './inexact-numbers.ts';
 import { addArray, addObject } from './json-rules.ts';
 import { type Leaf, LiteralLeaf } from './leaf.ts';
 import { multiplesPattern, multiplesTable } from './multiples-table.ts';
@@ -175,11 +176,11 @@ class SchemaRules {
     return this.#leaf(id, place, () => {
       const tables = [...multiplesOf.map(multiplesTable), ...(not.length > 0 ? [allTextsBut(not, work)] : [])];
       if (isInteger) {
-        const within = integerPattern(bounds);
+        const within = integerPattern(surelyWithin(bounds));
         return within && plainLeaf(id, { patterns: [within], tables, work });
       }
       const written = multiplesOf.length === 0 ? [] : [multiplesPattern(multiplesOf)];
-      return plainLeaf(id, { patterns: [...numberPatterns(bounds), ...written], tables, work });
+      return plainLeaf(id, { patterns: [...numberPatterns(surelyWithin(bounds)), ...written], tables, work });
     });
   }
 

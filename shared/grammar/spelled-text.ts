@@ -12,6 +12,7 @@ import { type Conjunction, itemAt, memberOf, type Sub } from './conjunction.ts';
 import { Expansion, keyOf } from './expand-schema.ts';
 import type { Grammar } from './grammar.ts';
 import { GrammarError } from './grammar-error.ts';
+import { surelyWithin } from './inexact-numbers.ts';
 import { SchemaDocument } from './schema-document.ts';
 import { fewNumbers } from './spelled-number.ts';
 import { spelledString } from './spelled-string.ts';
@@ -140,7 +141,7 @@ class SchemaWords {
   }
 
   #addNumber({ number, excluded }: Conjunction): void {
-    const few = fewNumbers(number, excluded);
+    const few = fewNumbers(surelyWithin(number), excluded);
     if (few === null) this.#words.isUnread = true;
     for (const value of few ?? []) this.#addValue(value);
   }

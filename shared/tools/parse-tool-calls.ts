@@ -66,6 +66,11 @@ export class ToolCallParser {
     return this.#calls;
   }
 
+  /** Whether the last call has begun, and its arguments have not ended. */
+  get isCut(): boolean {
+    return this.#reader?.isCall === true && !this.#reader.hasWholeArguments;
+  }
+
   /** Returns what is certain now. */
   push(text: string): ToolEvent[] {
     for (const character of text) this.#push(character);

@@ -293,6 +293,39 @@ describe('what the calls can be made to say', () => {
   });
 });
 
+describe('a text in stop that ends an answer inside of a call', () => {
+  const stopped = async (says: string, more: object) => {
+    under.backends[0]!.says = () => says.match(/.{1,3}/gsu) ?? [];
+    const [choice] = (await completion(more)).choices;
+    const stream = await post(under.edge, '/v1/chat/completions', ask({ ...more, stream: true }));
+    expect(await stream.text()).toContain(`"finish_reason":"${choice.finish_reason}"`);
+    const calls = choice.message.tool_calls?.map((call) => call.function.arguments);
+    return { finish_reason: choice.finish_reason, calls };
+  };
+  const forced = { tool_choice: named('get_weather') };
+
+  test('is a stop, as the call is not whole', async () => {
+    expect(await stopped(SAYS.hermes, { ...forced, stop: ['Oslo'] })).toEqual({
+      finish_reason: 'stop',
+      calls: ['{"city": "'],
+    });
+    const second = `${SAYS.hermes}\n${SAYS.hermes.replace('Oslo', 'Rome')}`;
+    expect(await stopped(second, { tool_choice: 'required', stop: ['Rome'] })).toEqual({
+      finish_reason: 'stop',
+      calls: ['{"city": "Oslo"}', '{"city": "'],
+    });
+  });
+
+  test('leaves calls that are whole', async () => {
+    const whole = { finish_reason: 'tool_calls', calls: ['{"city": "Oslo"}'] };
+    expect(await stopped(SAYS.hermes, { ...forced, stop: ['}\n</tool_call>'] })).toEqual(whole);
+    const second = `${SAYS.hermes}\n${SAYS.hermes.replace('Oslo', 'Rome')}`;
+    expect(await stopped(second, { tool_choice: 'required', parallel_tool_calls: false, stop: ['Rome'] })).toEqual(
+      whole,
+    );
+  });
+});
+
 test('beside a format, what looks like a call in a text of it is none', async () => {
   const text = `{"a": "${'<tool_call>{\\"name\\": \\"get_weather\\", \\"arguments\\": {}}</tool_call>'}"}`;
   under.backends[0]!.says = () => text.match(/.{1,3}/gsu) ?? [];

@@ -8,6 +8,7 @@ import {
   type NamedVerdict,
   verdictsByName,
 } from '#shared/api/moderation.ts';
+import { shortText } from '#shared/api/short-text.ts';
 import type { Classifier } from '#shared/classify/classify.ts';
 import type { AppContext, BodyEnv, CallerEnv } from '../request/context.ts';
 import { parseJson } from '../request/read-body.ts';
@@ -31,9 +32,13 @@ export function moderations(classifier: Classifier) {
   return async (c: AppContext<CallerEnv & BodyEnv>): Promise<Response> => {
     const { input, model: asked } = parseRequest(ModerationRequest, parseJson(c.var.body));
     if (asked != null && asked !== model && !MODELS.includes(asked)) {
-      throw new PlimsollError('model_not_found', `The model '${asked}' does not exist; '${MODELS[0]}' does.`, {
-        param: 'model',
-      });
+      throw new PlimsollError(
+        'model_not_found',
+        `The model '${shortText(asked)}' does not exist; '${MODELS[0]}' does.`,
+        {
+          param: 'model',
+        },
+      );
     }
     const pacer = createPacer({ most: WORK_BETWEEN_PAUSES });
     const results: Moderation['results'] = [];

@@ -30,6 +30,7 @@ test('lists the models of the pool', async () => {
       object: 'model',
       created: MODEL_CREATED,
       owned_by: 'plimsoll',
+      max_model_len: 64,
       plimsoll: {
         context_length: 64,
         modes: ['logits', 'layers'],

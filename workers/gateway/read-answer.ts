@@ -38,8 +38,11 @@ export type ChoiceEnd = {
   receipt: Receipt;
   /** The edge's own receipt, if the answer was made for another request. */
   edgeReceipt?: string | undefined;
-  /** How many calls were read in it, and the text that they were read in. */
-  called?: { calls: number; text: string };
+  /**
+   * How many calls were read in it, whether the last one has not ended, and the text that they were
+   * read in.
+   */
+  called?: { calls: number; isCut: boolean; text: string };
 };
 /** The end of the first answer, and of the others in their order. */
 export type AnswerEnd = ChoiceEnd & { more?: readonly ChoiceEnd[] };

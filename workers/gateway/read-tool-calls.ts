@@ -71,7 +71,9 @@ async function* readCalls(events: AnswerEvents, { syntax, names, single, alone, 
     yield* deltasOf(readingOf(choice).parser.end(), { text: '', tokens: [], choice });
   const called = (end: ChoiceEnd, choice: number): ChoiceEnd => {
     const { parser, text } = readingOf(choice);
-    return { ...end, called: { calls: parser.calls, text } };
+    // A call that is left out ends nothing.
+    const isCut = parser.isCut && !(single && parser.calls > 1);
+    return { ...end, called: { calls: parser.calls, isCut, text } };
   };
   const { more, ...first } = next.value;
   return { ...called(first, 0), ...(more && { more: more.map((end, i) => called(end, 1 + i)) }) };
@@ -84,9 +86,13 @@ function callDelta(event: Exclude<ToolEvent, { type: 'content' }>, idPrefix: str
     : { index, id: `${idPrefix}${index}`, type: 'function', function: { name: event.name, arguments: '' } };
 }
 
-/** An answer that was cut off says so, whatever it has called by then. */
+/**
+ * An answer that was cut off says so, whatever it has called by then: by its limit, or by a text in
+ * `stop`.
+ */
 export function chatFinishReason({ receipt: { finish_reason }, called }: ChoiceEnd): ChatFinishReason {
-  return finish_reason === 'stop' && called !== undefined && called.calls > 0 ? 'tool_calls' : finish_reason;
+  const hasWholeCalls = called !== undefined && called.calls > 0 && !called.isCut;
+  return finish_reason === 'stop' && hasWholeCalls ? 'tool_calls' : finish_reason;
 }
 
 /** The calls that these pieces make. */

@@ -5,6 +5,7 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { Model } from '#shared/api/models.ts';
 import type { Sampling } from '#shared/api/sampling.ts';
+import { shortText } from '#shared/api/short-text.ts';
 import { MODES, type Mode } from '#shared/line/line.ts';
 import { ROLES, type Role } from '#shared/protocol/expert-directive.ts';
 import { isOnlyHelpful, type PoolMember } from './pool-member.ts';
@@ -24,6 +25,7 @@ export function servedModels(
   const ids = [...new Set(deciding.flatMap(({ model }) => model ?? []))].sort();
   return ids.map((id) => {
     const own = deciding.filter(({ model }) => model === id);
+    const contextLength = Math.min(...own.map((member) => member.contextLength));
     const dates = own.flatMap(({ created }) => created ?? []);
     return {
       id,
@@ -31,8 +33,9 @@ export function servedModels(
       // Copies of one bundle may have different dates. The oldest is nearest to the truth.
       created: dates.length === 0 ? 0 : Math.min(...dates),
       owned_by: 'plimsoll',
+      max_model_len: contextLength,
       plimsoll: {
-        context_length: Math.min(...own.map(({ contextLength }) => contextLength)),
+        context_length: contextLength,
         // A mode is offered if any backend has it, because requests are sent to those that do. To
         // mix experts takes a pool of each.
         modes: MODES.filter((mode) => {
@@ -64,7 +67,7 @@ export function membersServing(members: readonly PoolMember[], model: string): P
   if (members.length === 0 || members.some((member) => member.model === null)) {
     throw new PlimsollError(
       'backend_unavailable',
-      `No backend that answers serves the model '${model}', and some have not answered yet. Please try again.`,
+      `No backend that answers serves the model '${shortText(model)}', and some have not answered yet. Please try again.`,
       { detail: { members } },
     );
   }
@@ -80,7 +83,7 @@ export function unknownModel(model: string, members: readonly PoolMember[]): Pli
   const known = there.length === 0 ? '' : ` There is ${there.join(', ')}.`;
   return new PlimsollError(
     'model_not_found',
-    `The model '${model}' does not exist or you do not have access to it.${known}`,
+    `The model '${shortText(model)}' does not exist or you do not have access to it.${known}`,
     { param: 'model' },
   );
 }

@@ -164,3 +164,13 @@ describe('a 400 names the field as it is called here', () => {
     expect(backend.seen).toEqual([]);
   });
 });
+
+test('a call that a text in stop cuts is an item that is not complete', async () => {
+  const whole = await readResponse(await respond({ tool_choice: 'required', stop: ['slo'] }));
+  const cut = { type: 'function_call', status: 'incomplete', arguments: '{"city": "O' };
+  expect(whole).toMatchObject({ status: 'completed', output: [cut] });
+  const streamed = lastResponse(
+    await readEvents(await respond({ tool_choice: 'required', stop: ['slo'], stream: true })),
+  );
+  expect(streamed).toMatchObject({ status: 'completed', output: [cut] });
+});

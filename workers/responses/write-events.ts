@@ -149,7 +149,9 @@ export function createEventWriter(base: ResponseBase): EventWriter {
       if (output.length === 0) openPart('output_text');
       // The token that ends an answer has no text.
       if (open !== null && 'part' in open && open.part.type === 'output_text') open.part.logprobs.push(...logprobs);
-      close(cutBy === null ? 'completed' : 'incomplete');
+      // A text in `stop` may end an answer inside of a call.
+      const isCut = reason === 'stop' && open !== null && 'call' in open;
+      close(cutBy === null && !isCut ? 'completed' : 'incomplete');
       return {
         ...begun(),
         status: cutBy === null ? 'completed' : 'incomplete',
