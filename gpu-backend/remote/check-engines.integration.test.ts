@@ -146,7 +146,9 @@ test('finds an adapter that is not in use, also where an expert has a prompt of 
   const found = await check(on, on, { ...head, prompts });
   expect(found[0]!.problem).toMatch(/answers as the helpfulness expert does/);
   const experts = head.manifest.experts.map((expert) => ({ ...expert, adapter: false }));
-  const onlyPrompts = await check(on, on, { ...head, prompts, manifest: { ...head.manifest, experts } });
+  const bare = { ...PROTOCOLS.vllm(), told: { '/v1/models': { data: [{ id: 'safety', parent: null }] } } };
+  const onBase = { ...on, urls: [await serve(bare)] };
+  const onlyPrompts = await check(onBase, onBase, { ...head, prompts, manifest: { ...head.manifest, experts } });
   expect(onlyPrompts.map(({ problem }) => problem)).toEqual([undefined, undefined]);
 });
 
@@ -182,4 +184,82 @@ test('finds a server of llama.cpp whose cache has become another adapter’s', a
   );
   expect(found[0]!.problem).toMatch(/off by .* nats where the helpfulness expert has asked the same/);
   expect(found[1]!.problem).toBeUndefined();
+});
+
+const LORA = { id: 0, path: 'safety.gguf', task_name: '', prompt_prefix: '' };
+test.each([
+  ['with no --lora', [], /applies no adapter, and the bundle says that the safety expert is one/],
+  ['with --lora-init-without-apply', [{ ...LORA, scale: 0 }], /applies no adapter/],
+  [
+    'with both',
+    [
+      { ...LORA, scale: 1 },
+      { ...LORA, id: 1, scale: 1 },
+    ],
+    /applies 2 adapters at once/,
+  ],
+])('finds one server of llama.cpp that was started %s, though the experts differ', async (_, adapters, problem) => {
+  const wrong = { ...PROTOCOLS.llamacpp('safety'), told: { '/lora-adapters': adapters } };
+  const found = await check(
+    { dialect: LLAMA_CPP, urls: [await serve(wrong)], model: null },
+    { dialect: LLAMA_CPP, urls: [await serve(PROTOCOLS.llamacpp('helpfulness'))], model: null },
+  );
+  expect(found[0]!.problem).toMatch(problem);
+  expect(found[1]!.problem).toBeUndefined();
+});
+
+test('finds an adapter where the bundle says the base', async () => {
+  const url = await serve(PROTOCOLS.vllm());
+  const experts = head.manifest.experts.map((one) => ({ ...one, adapter: one.role === 'safety' }));
+  const found = await check(
+    { dialect: VLLM, urls: [url], model: 'safety' },
+    { dialect: VLLM, urls: [url], model: 'helpfulness' },
+    { ...head, manifest: { ...head.manifest, experts } },
+  );
+  expect(found[0]!.problem).toBeUndefined();
+  expect(found[1]!.problem).toMatch(/applies an adapter, and the bundle says that the helpfulness expert is the base/);
+});
+
+test('finds the base’s name in place of the adapter’s', async () => {
+  // Both engines answer as something that is not the other expert.
+  const honest = PROTOCOLS.vllm();
+  const withBase: Protocol = {
+    ...honest,
+    answer: (body, next) => {
+      const { model, ...rest } = z.looseObject({ model: z.string() }).parse(body);
+      return honest.answer({ ...rest, model: model === 'base' ? 'safety' : model }, next);
+    },
+  };
+  const url = await serve(withBase);
+  const onVllm = await check(
+    { dialect: VLLM, urls: [url], model: 'base' },
+    { dialect: VLLM, urls: [url], model: 'helpfulness' },
+  );
+  expect(onVllm.map(({ problem }) => problem)).toEqual([
+    expect.stringMatching(/applies no adapter, and the bundle says that the safety expert is one/),
+    undefined,
+  ]);
+});
+
+/** An SGLang that was started without --enable-lora reads no `lora_path`. */
+function withoutLora(role: ExpertRole, cards: unknown): Protocol {
+  const honest = PROTOCOLS.sglang();
+  const answer: Protocol['answer'] = (body, next) =>
+    honest.answer({ ...z.looseObject({}).parse(body), lora_path: role }, next);
+  return { ...honest, answer, told: { '/v1/models': cards } };
+}
+
+test('finds an adapter that SGLang was not given, or is not asked for', async () => {
+  const base = { id: '/model', object: 'model', root: '/model' };
+  const bare = await serve(withoutLora('safety', { object: 'list', data: [{ ...base, parent: null }] }));
+  const helpfulness = { dialect: SGLANG, urls: [await serve(PROTOCOLS.sglang())], model: 'helpfulness' };
+  for (const model of ['safety', null]) {
+    const [found] = await check({ dialect: SGLANG, urls: [bare], model }, helpfulness);
+    expect(found!.problem, `${model}`).toMatch(/applies no adapter/);
+  }
+  // Before sgl-project/sglang#12229 it did not list adapters.
+  const old = await serve(withoutLora('safety', { object: 'list', data: [base] }));
+  const [found] = await check({ dialect: SGLANG, urls: [old], model: 'safety' }, helpfulness);
+  expect(found!.problem).toBeUndefined();
+  expect(found!.unknown).toMatch(/whether it applies an adapter/);
 });

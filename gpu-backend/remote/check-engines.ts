@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { OwnRow } from '#shared/gate/pair-rows.ts';
 import { asError } from '../engine/turns.ts';
+import { hasAdapter } from '../model/expert-kinds.ts';
 import { withPrompt } from '../model/expert-prompt.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { ExpertRole } from '../model/manifest.ts';
@@ -82,8 +83,10 @@ async function checkServer(role: ExpertRole, url: string, context: Context): Pro
     const ms = performance.now() - began;
     const [likeliest, logprob] = top(row);
     const told = { promptTokens: ids.length, likeliest: head.tokenizer.decode([likeliest]), logprob, ms };
-    const mixed = await mixedUp(role, url, context);
-    return { role, url, told, ...unknownOf(url, engines), ...(mixed !== undefined && { problem: mixed }) };
+    const adapters = await engines[role].adaptersAt(url, signal);
+    const problem = adapterProblem(adapters, role, head) ?? (await mixedUp(role, url, context));
+    const unknown = [...(adapters === null ? [NO_ADAPTERS] : []), ...unknownOf(url, engines)].join('; ');
+    return { role, url, told, ...(unknown !== '' && { unknown }), ...(problem !== undefined && { problem }) };
   } catch (thrown) {
     signal.throwIfAborted();
     return { role, url, problem: asError(thrown).message };
@@ -127,16 +130,27 @@ const newPrompt = (question: string, { renderChat }: Context['head']): number[] 
   ...renderChat([{ role: 'user', content: `${randomUUID().slice(0, 8)}: ${BEFORE} ${question}` }]),
 ];
 
-/** What the check cannot tell of such a server. */
-function unknownOf(url: string, engines: Context['engines']): { unknown?: string } {
-  const { safety, helpfulness } = engines;
-  if (![safety, helpfulness].every(({ urls }) => urls.includes(url))) return {};
-  if (safety.canAskCold && helpfulness.canAskCold) return {};
-  return {
-    unknown:
-      'whether it reads one adapter’s keys and values under the other one: ' +
+/** What the check cannot tell of the caches of such a server. */
+function unknownOf(url: string, { safety, helpfulness }: Context['engines']): string[] {
+  if (![safety, helpfulness].every(({ urls }) => urls.includes(url))) return [];
+  if (safety.canAskCold && helpfulness.canAskCold) return [];
+  return [
+    'whether it reads one adapter’s keys and values under the other one: ' +
       'this engine cannot be asked without its cache; use a server for each expert',
-  };
+  ];
+}
+
+const NO_ADAPTERS = 'whether it applies an adapter: it does not say';
+
+/** Two experts that differ are no proof: a bare model differs from any adapter on it, too. */
+function adapterProblem(found: number | null, role: ExpertRole, { manifest }: Context['head']): string | undefined {
+  const isAdapter = hasAdapter(manifest, role);
+  if (found === null || found === Number(isAdapter)) return undefined;
+  if (found > 1)
+    return `it applies ${found} adapters at once, and the ${role} expert has ${isAdapter ? 'one' : 'none'}`;
+  return isAdapter
+    ? `it applies no adapter, and the bundle says that the ${role} expert is one`
+    : `it applies an adapter, and the bundle says that the ${role} expert is the base`;
 }
 
 function tokenizerProblem(found: readonly number[] | null, tokenizer: BundleHead['tokenizer']): string | undefined {

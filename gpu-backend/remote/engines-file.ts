@@ -5,6 +5,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
+import { hasAdapter } from '../model/expert-kinds.ts';
+import { ExpertRole, type Manifest } from '../model/manifest.ts';
 import { RemoteEngine } from './ask-engine.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
 import { type IdOfText, openaiLogprobs } from './openai-logprobs.ts';
@@ -148,6 +150,21 @@ export function remoteEngines(
     });
   };
   return { safety: engineOf('safety'), helpfulness: engineOf('helpfulness') };
+}
+
+/**
+ * SGLang without an adapter's name answers as the bare model, and nothing else tells.
+ *
+ * @throws Error if the file names none where the bundle says that the expert is one
+ */
+export function checkAdapterNames(file: EnginesFile, manifest: Pick<Manifest, 'experts'>): void {
+  for (const role of ExpertRole.options) {
+    const { engine, model } = file[role];
+    if (engine !== 'sglang' || model !== null || !hasAdapter(manifest, role)) continue;
+    throw new Error(
+      `${role}.model: is missing, wanted the adapter's name: the bundle says that the ${role} expert is one`,
+    );
+  }
 }
 
 /** The most positions that a gate node asks for at a time: both experts have to give them. */

@@ -72,6 +72,13 @@ export type Dialect = {
     question(text: string, options: { model: string | null }): HttpQuestion;
     read(answer: unknown): number[];
   } | null;
+  /** How to learn what a server puts on its model; null if no server of the kind tells. */
+  adapters: {
+    /** The route of a GET. */
+    path: string;
+    /** How many adapters the expert's answers have; null if this server does not tell. */
+    read(answer: unknown, options: { model: string | null }): number | null;
+  } | null;
 };
 
 /**
