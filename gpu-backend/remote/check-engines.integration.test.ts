@@ -157,7 +157,7 @@ test('says that it cannot tell where an engine reads its cache whatever is asked
   const dialect = openaiLogprobs(() => undefined);
   const found = await check(
     { dialect, urls: [url], model: 'safety', topK: 5 },
-    { dialect, urls: [url], model: 'helpfulness', topK: 5 },
+    { dialect, urls: [`${url}/`], model: 'helpfulness', topK: 5 },
   );
   for (const { problem, unknown } of found) {
     expect(problem).toBeUndefined();

@@ -12,6 +12,7 @@ import { withPrompt } from '../model/expert-prompt.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { ExpertRole } from '../model/manifest.ts';
 import type { RemoteEngine } from './ask-engine.ts';
+import { isSameServer } from './same-server.ts';
 import { type TruncationCost, truncationCost } from './truncation-cost.ts';
 
 export type EngineFinding = {
@@ -100,7 +101,7 @@ async function checkServer(role: ExpertRole, url: string, context: Context): Pro
  */
 async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }: Context): Promise<string | undefined> {
   const other = role === 'safety' ? 'helpfulness' : 'safety';
-  const beside = engines[other].urls.includes(url) ? url : engines[other].urls[0]!;
+  const beside = engines[other].urls.find((one) => isSameServer(one, url)) ?? engines[other].urls[0]!;
   let farthest = 0;
   for (const question of QUESTIONS) {
     for (const isFirst of [false, true]) {
@@ -132,7 +133,7 @@ const newPrompt = (question: string, { renderChat }: Context['head']): number[] 
 
 /** What the check cannot tell of the caches of such a server. */
 function unknownOf(url: string, { safety, helpfulness }: Context['engines']): string[] {
-  if (![safety, helpfulness].every(({ urls }) => urls.includes(url))) return [];
+  if (![safety, helpfulness].every(({ urls }) => urls.some((one) => isSameServer(one, url)))) return [];
   if (safety.canAskCold && helpfulness.canAskCold) return [];
   return [
     'whether it reads one adapter’s keys and values under the other one: ' +

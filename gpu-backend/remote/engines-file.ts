@@ -11,6 +11,7 @@ import { RemoteEngine } from './ask-engine.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
 import { type IdOfText, openaiLogprobs } from './openai-logprobs.ts';
 import type { Dialect } from './remote-engine.ts';
+import { isSameServer } from './same-server.ts';
 import { SGLANG } from './sglang.ts';
 import { VLLM } from './vllm.ts';
 
@@ -57,7 +58,11 @@ const ExpertEngine = z
     /** How many questions one server has at a time. More of them wait in the gate node. */
     at_once: z.int().min(1).max(65_536).default(256),
   })
-  .superRefine(({ engine, model, positions = 1 }, { addIssue }) => {
+  .superRefine(({ engine, urls, model, positions = 1 }, { addIssue }) => {
+    for (const [i, url] of urls.entries()) {
+      if (!urls.slice(0, i).some((other) => isSameServer(url, other))) continue;
+      addIssue({ code: 'custom', path: ['urls', i], message: `${url} is there already, wanted each server once` });
+    }
     if ((engine === 'vllm' || engine === 'openai-logprobs') && model === null) {
       addIssue({ code: 'custom', path: ['model'], message: `${engine} needs a name: the adapter's or the model's` });
     }
@@ -79,7 +84,7 @@ const EnginesFile = z
   .superRefine(({ safety, helpfulness }, { addIssue }) => {
     // llama.cpp#26207: what it caches under one adapter, it reads under another.
     if (safety.engine !== 'llamacpp' || helpfulness.engine !== 'llamacpp') return;
-    const shared = safety.urls.find((url) => helpfulness.urls.includes(url));
+    const shared = helpfulness.urls.find((url) => safety.urls.some((other) => isSameServer(url, other)));
     if (shared === undefined) return;
     const message = `${shared} serves both experts, wanted a server of llama.cpp for each`;
     addIssue({ code: 'custom', path: ['helpfulness', 'urls'], message });
