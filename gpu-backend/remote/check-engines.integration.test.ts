@@ -139,6 +139,39 @@ test('finds nothing in a prefix cache whose keys have the adapter', async () => 
   expect(found.map(({ problem, unknown }) => [problem, unknown])).toEqual(Array(2).fill([undefined, undefined]));
 });
 
+/** The nearest number of 8 significant bits. */
+function bf16(x: number): number {
+  const step = 2 ** (Math.floor(Math.log2(Math.abs(x))) - 7);
+  return Math.round(x / step) * step;
+}
+
+/**
+ * vLLM whose logits, of up to 24, have bf16's precision: 0.125 there. What follows a prompt that is
+ * in the cache was summed up in another order, so it is rounded at other places.
+ */
+function inBf16(): Protocol {
+  const honest = PROTOCOLS.vllm();
+  const seen = new Set<string>();
+  const Salted = z.object({ cache_salt: z.string().nullish() });
+  return {
+    ...honest,
+    answer: (body, next) =>
+      honest.answer(body, async (role, ids) => {
+        const key = [role, Salted.parse(body).cache_salt, ids.join()].join(' ');
+        const order = seen.has(key) ? 0.03 : 0;
+        seen.add(key);
+        const logits = (await next(role, ids)).map(([id, lp]): Told => [id, bf16(24 + lp + order * Math.sin(id))]);
+        const norm = Math.log(logits.reduce((sum, [, logit]) => sum + Math.exp(logit), 0));
+        return logits.map(([id, logit]): Told => [id, logit - norm]).sort(([, a], [, b]) => b - a);
+      }),
+  };
+}
+
+test('finds a sound engine fit whose logits have the precision of bf16', async () => {
+  const found = await onVllm(await serve(inBf16()));
+  expect(found.map(({ problem, unknown }) => [problem, unknown])).toEqual(Array(2).fill([undefined, undefined]));
+});
+
 test('finds an adapter that is not in use, also where an expert has a prompt of its own', async () => {
   const url = await serve(PROTOCOLS.vllm());
   const prompts = { safety: 'You are careful.' };

@@ -29,8 +29,18 @@ export type EngineFinding = {
 /** One to four bytes of UTF-8, a contraction, a number, and white space of three kinds. */
 const TEXT = "It's 12 o'clock: a é\n€ 😀\t ok.  The end";
 
-/** Two answers to one question may differ by so many nats: batches round otherwise. */
-const SAME = 0.1;
+/**
+ * Two sound answers to one question may differ by so many nats. In bf16, logits from 16 to 32 have
+ * steps of 0.125 and those above have steps of 0.25, and what comes out of a prefix cache was added
+ * up in another order (vllm#5543).
+ */
+const SAME = 0.5;
+/** By how many times as much as this engine's own answers differ by, if that is more. */
+const NOISE = 4;
+/** More than this is no noise. */
+const MOST_NOISE = 1;
+/** How much of what a cache changes may count as noise: it might be the fault that is looked for. */
+const CACHE_NOISE = 0.25;
 
 const QUESTIONS = ['What is the capital of France?', 'How do I get rid of the mould on my bathroom wall?'];
 
@@ -97,7 +107,8 @@ async function checkServer(role: ExpertRole, url: string, context: Context): Pro
 /**
  * Both experts are asked the same ids, in both orders, each time of a prompt that is new to the
  * server. What this expert says then is held against what it says where nothing cached is read. The
- * cold question comes last: asked first, it might fill a cache whose keys have no salt.
+ * cold question comes last: asked first, it might fill a cache whose keys have no salt. How far
+ * sound answers are from each other is asked of the same server: cold twice, and after itself.
  */
 async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }: Context): Promise<string | undefined> {
   const other = role === 'safety' ? 'helpfulness' : 'safety';
@@ -110,9 +121,17 @@ async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }:
       if (isFirst) await engines[role].nextAt(url, ids, signal, warm);
       const theirs = await engines[other].nextAt(beside, ids, signal, warm);
       const after = await engines[role].nextAt(url, ids, signal, warm);
-      const cold = await engines[role].nextAt(url, ids, signal, { cacheSalt: randomUUID(), readsCache: false });
+      const alone = { cacheSalt: randomUUID() };
+      const cold = await engines[role].nextAt(url, ids, signal, { ...alone, readsCache: false });
+      const afterItself = await engines[role].nextAt(url, ids, signal, alone);
+      const again = await engines[role].nextAt(url, ids, signal, { cacheSalt: randomUUID(), readsCache: false });
+      const unsteady = distance(cold, again);
+      if (unsteady > MOST_NOISE) {
+        return `it answers one question in ways that are ${unsteady.toFixed(3)} nats apart, with nothing cached`;
+      }
+      const noise = Math.max(unsteady, Math.min(distance(cold, afterItself), CACHE_NOISE));
       const moved = distance(cold, after);
-      if (moved > SAME) {
+      if (moved > Math.max(SAME, NOISE * noise)) {
         return (
           `its answer is off by ${moved.toFixed(3)} nats where the ${other} expert has asked the same before; ` +
           'it may read one adapter’s keys and values under another one: use a server for each expert'
