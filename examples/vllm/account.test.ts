@@ -4,7 +4,7 @@ import { checkAnswer } from './laws.mjs';
 
 const Z = Math.log(2);
 
-/** An answer of `moved.length` tokens that cost nothing, and an engine that then says something else. */
+/** An answer whose tokens cost nothing, and an engine that then says something else. */
 async function problems(moved: readonly number[]): Promise<string[]> {
   const told = { weight: 1, floor: 0.3, lp: -Z, lp_s: -Z, spent: 0 };
   const answer = {

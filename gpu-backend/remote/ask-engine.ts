@@ -175,8 +175,8 @@ export class RemoteEngine {
   }
 
   /**
-   * The ids that one server's tokenizer makes of a text, without special tokens; null if such a
-   * server does not tell.
+   * The ids that one server's tokenizer makes of a text, with no special tokens but those written
+   * in it; null if such a server does not tell.
    */
   async tokenizeAt(url: string, text: string, signal: AbortSignal): Promise<number[] | null> {
     const { dialect, model } = this.#options;

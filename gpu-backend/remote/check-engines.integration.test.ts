@@ -8,7 +8,8 @@ import { checkEngines, checkTruncation } from './check-engines.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
 import { openaiLogprobs } from './openai-logprobs.ts';
 import { SGLANG } from './sglang.ts';
-import { PROTOCOLS, type Protocol, serveEngine, type Told } from './testing/engine-servers.ts';
+import { encodeAsEngines } from './testing/encode-as-engines.ts';
+import { type Encode, PROTOCOLS, type Protocol, serveEngine, type Told } from './testing/engine-servers.ts';
 import { OPENAI_PROTOCOL } from './testing/openai-protocol.ts';
 import { VLLM } from './vllm.ts';
 
@@ -24,7 +25,7 @@ afterAll(async () => {
   await experts.dispose();
 });
 
-async function serve(protocol: Protocol, encode = (text: string) => head.tokenizer.encode(text)) {
+async function serve(protocol: Protocol, encode = encodeAsEngines(head.tokenizer)) {
   const { url, close } = await serveEngine(experts, protocol, { encode });
   ends.push(close);
   return url;
@@ -93,6 +94,38 @@ test('finds another tokenizer, an adapter that is missing, and a server that is 
     { dialect: VLLM, urls: [good], model: 'safety' },
   );
   expect(same[0]!.problem).toMatch(/answers as the helpfulness expert does/);
+});
+
+test.each(['vllm', 'sglang', 'llamacpp'] as const)('finds other control tokens on %s', async (engine) => {
+  const encode = encodeAsEngines(head.tokenizer, (content, id) => (content === '<|assistant|>' ? id + 1 : id));
+  const dialect = { vllm: VLLM, sglang: SGLANG, llamacpp: LLAMA_CPP }[engine];
+  const place = async (role: ExpertRole, own?: Encode) => {
+    const urls = [await serve(PROTOCOLS[engine](role), own)];
+    return { dialect, urls, model: engine === 'llamacpp' ? null : role };
+  };
+  const found = await check(await place('safety', encode), await place('helpfulness'));
+  expect(found[0]!.problem).toMatch(/it has another tokenizer: "<\|assistant\|>" is 5 there, and 4 in the bundle/);
+  expect(found[1]!.problem).toBeUndefined();
+});
+
+test('finds a vocabulary that is smaller than the bundle’s', async () => {
+  const honest = PROTOCOLS.vllm();
+  const last = head.config.vocab_size - 1;
+  const smaller: Protocol = {
+    ...honest,
+    answer: (body, next) => {
+      const { prompt } = z.looseObject({ prompt: z.array(z.int()) }).parse(body);
+      const message = `Token id ${last} is out of vocabulary`;
+      if (prompt.includes(last)) return Promise.resolve({ status: 400, body: { error: { message } } });
+      return honest.answer(body, next);
+    },
+  };
+  const found = await check(
+    { dialect: VLLM, urls: [await serve(smaller)], model: 'safety' },
+    { dialect: VLLM, urls: [await serve(honest)], model: 'helpfulness' },
+  );
+  expect(found[0]!.problem).toMatch(/^it does not take token 4095, the bundle's last: status 400: .*out of vocabulary/);
+  expect(found[1]!.problem).toBeUndefined();
 });
 
 /**

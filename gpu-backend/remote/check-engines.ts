@@ -12,6 +12,7 @@ import { withPrompt } from '../model/expert-prompt.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { ExpertRole } from '../model/manifest.ts';
 import type { RemoteEngine } from './ask-engine.ts';
+import { tokenizerProblem } from './check-tokenizer.ts';
 import { isSameServer } from './same-server.ts';
 import { type TruncationCost, truncationCost } from './truncation-cost.ts';
 
@@ -26,9 +27,6 @@ export type EngineFinding = {
   told?: { promptTokens: number; likeliest: string; logprob: number; ms: number };
 };
 
-/** One to four bytes of UTF-8, a contraction, a number, and white space of three kinds. */
-const TEXT = "It's 12 o'clock: a é\n€ 😀\t ok.  The end";
-
 /**
  * Two sound answers to one question may differ by so many nats. In bf16, logits from 16 to 32 have
  * steps of 0.125 and those above have steps of 0.25, and what comes out of a prefix cache was added
@@ -39,7 +37,7 @@ const SAME = 0.5;
 const NOISE = 4;
 /** More than this is no noise. */
 const MOST_NOISE = 1;
-/** How much of what a cache changes may count as noise: it might be the fault that is looked for. */
+/** How much of what a cache changes may count as noise: it might be the fault itself. */
 const CACHE_NOISE = 0.25;
 
 const QUESTIONS = ['What is the capital of France?', 'How do I get rid of the mould on my bathroom wall?'];
@@ -56,7 +54,7 @@ export async function checkEngines(
   {
     head,
     signal,
-  }: { head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest'>; signal: AbortSignal },
+  }: { head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest' | 'config'>; signal: AbortSignal },
 ): Promise<EngineFinding[]> {
   const findings: EngineFinding[] = [];
   for (const role of ExpertRole.options) {
@@ -79,14 +77,14 @@ export function checkTruncation(
 
 type Context = {
   engines: Record<ExpertRole, RemoteEngine>;
-  head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest'>;
+  head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest' | 'config'>;
   signal: AbortSignal;
 };
 
 async function checkServer(role: ExpertRole, url: string, context: Context): Promise<EngineFinding> {
   const { engines, head, signal } = context;
   try {
-    const other = tokenizerProblem(await engines[role].tokenizeAt(url, TEXT, signal), head.tokenizer);
+    const other = await tokenizerProblem(engines[role], url, { head, signal });
     if (other !== undefined) return { role, url, problem: other };
     const ids = promptOf(role, QUESTIONS[0]!, head);
     const began = performance.now();
@@ -171,15 +169,6 @@ function adapterProblem(found: number | null, role: ExpertRole, { manifest }: Co
   return isAdapter
     ? `it applies no adapter, and the bundle says that the ${role} expert is one`
     : `it applies an adapter, and the bundle says that the ${role} expert is the base`;
-}
-
-function tokenizerProblem(found: readonly number[] | null, tokenizer: BundleHead['tokenizer']): string | undefined {
-  if (found === null) return undefined;
-  const wanted = tokenizer.encode(TEXT);
-  const place = wanted.findIndex((id, i) => found[i] !== id);
-  if (place === -1 && found.length === wanted.length) return undefined;
-  const at = place === -1 ? wanted.length : place;
-  return `it has another tokenizer: token ${at} of a text is ${found[at]} there, and ${wanted[at]} in the bundle`;
 }
 
 function promptOf(role: ExpertRole, content: string, { renderChat, prompts }: Context['head']): number[] {

@@ -77,7 +77,7 @@ export const LLAMA_CPP = {
     },
   },
   tokenize: {
-    question: (text) => ({ path: '/tokenize', body: { content: text, add_special: false, parse_special: false } }),
+    question: (text) => ({ path: '/tokenize', body: { content: text, add_special: false, parse_special: true } }),
     read: (answer) => Tokens.parse(answer).tokens,
   },
   adapters: {

@@ -65,8 +65,8 @@ export type Dialect = {
     read(answer: unknown): Said[];
   } | null;
   /**
-   * How to learn which ids the engine's own tokenizer makes of a text, without special tokens; null
-   * if it does not tell.
+   * How to learn which ids the engine's own tokenizer makes of a text; null if it does not tell. It
+   * adds no special tokens, and what is written like a control token is that token.
    */
   tokenize: {
     question(text: string, options: { model: string | null }): HttpQuestion;

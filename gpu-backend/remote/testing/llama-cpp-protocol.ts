@@ -24,7 +24,7 @@ const Completion = z.object({
 
 const isWhole = (id: number) => id % 7 !== 0;
 
-const Content = z.object({ content: z.string(), add_special: z.literal(false), parse_special: z.literal(false) });
+const Content = z.object({ content: z.string(), add_special: z.literal(false), parse_special: z.literal(true) });
 
 export const LLAMA_CPP_PROTOCOL = (role: ExpertRole): Protocol => ({
   path: '/completion',
