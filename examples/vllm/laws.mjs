@@ -42,9 +42,9 @@ export async function checkAnswer(answer, { request, jwks, budget, topK, askSafe
     law(Math.abs(receipt.spent - spent) <= ROUNDING, `the receipt says ${receipt.spent} nats, the trace ${spent}`);
   }
 
+  let isOff = false;
   const ids = [];
   let [known, farthest, recomputed] = [0, 0, 0];
-  let isOff = false;
   for (const [i, { id, weight, floor, lp, lp_s: told, spent: soFar }] of tokens.entries()) {
     law(soFar <= budget + ROUNDING, `${soFar} nats were spent after ${i + 1} tokens, allowed were ${budget}`);
     law(weight >= floor - ROUNDING, `token ${i} has the weight ${weight} below the floor ${floor}`);
