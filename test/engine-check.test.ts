@@ -9,6 +9,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OnnxExperts } from '#gpu-backend/engine/onnx-experts.ts';
 import { openBundle, type ServedBundle } from '#gpu-backend/model/load-bundle.ts';
+import { encodeAsEngines } from '#gpu-backend/remote/testing/encode-as-engines.ts';
 import { PROTOCOLS, type Protocol, serveEngine } from '#gpu-backend/remote/testing/engine-servers.ts';
 
 const CHECK = path.join(import.meta.dirname, '../examples/vllm/check.mjs');
@@ -30,7 +31,7 @@ afterAll(async () => {
 });
 
 async function serve(protocol: Protocol): Promise<string> {
-  const { url, close } = await serveEngine(experts, protocol, { encode: (text) => head.tokenizer.encode(text) });
+  const { url, close } = await serveEngine(experts, protocol, { encode: encodeAsEngines(head.tokenizer) });
   ends.push(close);
   return url;
 }

@@ -11,8 +11,10 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 
 /** What sums of rounded numbers may be off. */
 const ROUNDING = 1e-6;
-/** Two batches on a GPU round differently: log-probabilities may move by so many nats. */
+/** Two batches on a GPU round differently: log-probabilities may move by so many nats a token. */
 const BATCH = 0.1;
+/** In bf16, logits from 16 to 32 have steps of 0.125. One token may be off by two of them. */
+const STEPS = 0.25;
 
 /**
  * @param answer the body of `POST /v1/chat/completions`, with the trace of tokens
@@ -44,6 +46,7 @@ export async function checkAnswer(answer, { request, jwks, floor, budget, topK, 
     law(Math.abs(receipt.spent - spent) <= ROUNDING, `the receipt says ${receipt.spent} nats, the trace ${spent}`);
   }
 
+  let isOff = false;
   const ids = [];
   let [known, farthest, recomputed] = [0, 0, 0];
   for (const [i, { id, weight, floor: own, lp, lp_s: told, spent: soFar }] of tokens.entries()) {
@@ -61,16 +64,18 @@ export async function checkAnswer(answer, { request, jwks, floor, budget, topK, 
     if (again === undefined) {
       // Two batches may disagree about who is the last of k.
       const last = Math.min(...row.values()) - logTotal;
-      law(told !== null && told <= last + BATCH, `token ${id} is not among the safety expert's ${topK} likeliest`);
+      law(told !== null && told <= last + STEPS, `token ${id} is not among the safety expert's ${topK} likeliest`);
       recomputed += lp - (told ?? NaN);
     } else {
       known += 1;
       recomputed += lp - (again - logTotal);
     }
-    farthest = Math.max(farthest, Math.abs(recomputed - soFar) / (i + 1));
+    const off = Math.abs(recomputed - soFar);
+    farthest = Math.max(farthest, off / (i + 1));
+    isOff ||= !(off <= STEPS + BATCH * i);
     ids.push(id);
   }
-  law(farthest <= BATCH, `asked again, the account differs by ${farthest.toFixed(3)} nats a token`);
+  law(!isOff, `asked again, the account differs by ${farthest.toFixed(3)} nats a token`);
   return { problems, tokens: tokens.length, known, spent, farthest };
 }
 

@@ -18,7 +18,7 @@ import * as z from 'zod';
 import type { OwnRow } from '#shared/gate/pair-rows.ts';
 import { asError } from '../engine/turns.ts';
 import { ownRow, RowError, UnknownTextError } from './own-row.ts';
-import { postJson, StatusError } from './post-json.ts';
+import { getJson, postJson, StatusError } from './post-json.ts';
 import type { Dialect } from './remote-engine.ts';
 import { Slots } from './slots.ts';
 
@@ -179,13 +179,21 @@ export class RemoteEngine {
   }
 
   /**
-   * The ids that one server's tokenizer makes of a text, without special tokens; null if such a
-   * server does not tell.
+   * The ids that one server's tokenizer makes of a text, with no special tokens but those written
+   * in it; null if such a server does not tell.
    */
   async tokenizeAt(url: string, text: string, signal: AbortSignal): Promise<number[] | null> {
     const { dialect, model } = this.#options;
     if (dialect.tokenize === null) return null;
     return dialect.tokenize.read(await this.#post(url, dialect.tokenize.question(text, { model }), signal));
+  }
+
+  /** How many adapters one server's answers have; null if such a server does not tell. */
+  async adaptersAt(url: string, signal: AbortSignal): Promise<number | null> {
+    const { dialect, model, apiKey, timeoutMs } = this.#options;
+    if (dialect.adapters === null) return null;
+    const { path, read } = dialect.adapters;
+    return read(await getJson(url, path, { apiKey, timeoutMs, signal }), { model });
   }
 
   #asked(cacheSalt: string | null, readsCache = true) {

@@ -8,7 +8,8 @@ import { checkEngines, checkTruncation } from './check-engines.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
 import { openaiLogprobs } from './openai-logprobs.ts';
 import { SGLANG } from './sglang.ts';
-import { PROTOCOLS, type Protocol, serveEngine, type Told } from './testing/engine-servers.ts';
+import { encodeAsEngines } from './testing/encode-as-engines.ts';
+import { type Encode, PROTOCOLS, type Protocol, serveEngine, type Told } from './testing/engine-servers.ts';
 import { OPENAI_PROTOCOL } from './testing/openai-protocol.ts';
 import { VLLM } from './vllm.ts';
 
@@ -24,7 +25,7 @@ afterAll(async () => {
   await experts.dispose();
 });
 
-async function serve(protocol: Protocol, encode = (text: string) => head.tokenizer.encode(text)) {
+async function serve(protocol: Protocol, encode = encodeAsEngines(head.tokenizer)) {
   const { url, close } = await serveEngine(experts, protocol, { encode });
   ends.push(close);
   return url;
@@ -95,6 +96,38 @@ test('finds another tokenizer, an adapter that is missing, and a server that is 
   expect(same[0]!.problem).toMatch(/answers as the helpfulness expert does/);
 });
 
+test.each(['vllm', 'sglang', 'llamacpp'] as const)('finds other control tokens on %s', async (engine) => {
+  const encode = encodeAsEngines(head.tokenizer, (content, id) => (content === '<|assistant|>' ? id + 1 : id));
+  const dialect = { vllm: VLLM, sglang: SGLANG, llamacpp: LLAMA_CPP }[engine];
+  const place = async (role: ExpertRole, own?: Encode) => {
+    const urls = [await serve(PROTOCOLS[engine](role), own)];
+    return { dialect, urls, model: engine === 'llamacpp' ? null : role };
+  };
+  const found = await check(await place('safety', encode), await place('helpfulness'));
+  expect(found[0]!.problem).toMatch(/it has another tokenizer: "<\|assistant\|>" is 5 there, and 4 in the bundle/);
+  expect(found[1]!.problem).toBeUndefined();
+});
+
+test('finds a vocabulary that is smaller than the bundle’s', async () => {
+  const honest = PROTOCOLS.vllm();
+  const last = head.config.vocab_size - 1;
+  const smaller: Protocol = {
+    ...honest,
+    answer: (body, next) => {
+      const { prompt } = z.looseObject({ prompt: z.array(z.int()) }).parse(body);
+      const message = `Token id ${last} is out of vocabulary`;
+      if (prompt.includes(last)) return Promise.resolve({ status: 400, body: { error: { message } } });
+      return honest.answer(body, next);
+    },
+  };
+  const found = await check(
+    { dialect: VLLM, urls: [await serve(smaller)], model: 'safety' },
+    { dialect: VLLM, urls: [await serve(honest)], model: 'helpfulness' },
+  );
+  expect(found[0]!.problem).toMatch(/^it does not take token 4095, the bundle's last: status 400: .*out of vocabulary/);
+  expect(found[1]!.problem).toBeUndefined();
+});
+
 /**
  * vLLM with a prefix cache of whole blocks of 16 tokens. `keyOf` says whose they are: keys and
  * values that another expert has left there make an answer the mean of both.
@@ -139,6 +172,39 @@ test('finds nothing in a prefix cache whose keys have the adapter', async () => 
   expect(found.map(({ problem, unknown }) => [problem, unknown])).toEqual(Array(2).fill([undefined, undefined]));
 });
 
+/** The nearest number of 8 significant bits. */
+function bf16(x: number): number {
+  const step = 2 ** (Math.floor(Math.log2(Math.abs(x))) - 7);
+  return Math.round(x / step) * step;
+}
+
+/**
+ * vLLM whose logits, of up to 24, have bf16's precision: 0.125 there. What follows a prompt that is
+ * in the cache was summed up in another order, so it is rounded at other places.
+ */
+function inBf16(): Protocol {
+  const honest = PROTOCOLS.vllm();
+  const seen = new Set<string>();
+  const Salted = z.object({ cache_salt: z.string().nullish() });
+  return {
+    ...honest,
+    answer: (body, next) =>
+      honest.answer(body, async (role, ids) => {
+        const key = [role, Salted.parse(body).cache_salt, ids.join()].join(' ');
+        const order = seen.has(key) ? 0.03 : 0;
+        seen.add(key);
+        const logits = (await next(role, ids)).map(([id, lp]): Told => [id, bf16(24 + lp + order * Math.sin(id))]);
+        const norm = Math.log(logits.reduce((sum, [, logit]) => sum + Math.exp(logit), 0));
+        return logits.map(([id, logit]): Told => [id, logit - norm]).sort(([, a], [, b]) => b - a);
+      }),
+  };
+}
+
+test('finds a sound engine fit whose logits have the precision of bf16', async () => {
+  const found = await onVllm(await serve(inBf16()));
+  expect(found.map(({ problem, unknown }) => [problem, unknown])).toEqual(Array(2).fill([undefined, undefined]));
+});
+
 test('finds an adapter that is not in use, also where an expert has a prompt of its own', async () => {
   const url = await serve(PROTOCOLS.vllm());
   const prompts = { safety: 'You are careful.' };
@@ -146,7 +212,9 @@ test('finds an adapter that is not in use, also where an expert has a prompt of 
   const found = await check(on, on, { ...head, prompts });
   expect(found[0]!.problem).toMatch(/answers as the helpfulness expert does/);
   const experts = head.manifest.experts.map((expert) => ({ ...expert, adapter: false }));
-  const onlyPrompts = await check(on, on, { ...head, prompts, manifest: { ...head.manifest, experts } });
+  const bare = { ...PROTOCOLS.vllm(), told: { '/v1/models': { data: [{ id: 'safety', parent: null }] } } };
+  const onBase = { ...on, urls: [await serve(bare)] };
+  const onlyPrompts = await check(onBase, onBase, { ...head, prompts, manifest: { ...head.manifest, experts } });
   expect(onlyPrompts.map(({ problem }) => problem)).toEqual([undefined, undefined]);
 });
 
@@ -155,7 +223,7 @@ test('says that it cannot tell where an engine reads its cache whatever is asked
   const dialect = openaiLogprobs(() => undefined);
   const found = await check(
     { dialect, urls: [url], model: 'safety', topK: 5 },
-    { dialect, urls: [url], model: 'helpfulness', topK: 5 },
+    { dialect, urls: [`${url}/`], model: 'helpfulness', topK: 5 },
   );
   for (const { problem, unknown } of found) {
     expect(problem).toBeUndefined();
@@ -182,4 +250,82 @@ test('finds a server of llama.cpp whose cache has become another adapter’s', a
   );
   expect(found[0]!.problem).toMatch(/off by .* nats where the helpfulness expert has asked the same/);
   expect(found[1]!.problem).toBeUndefined();
+});
+
+const LORA = { id: 0, path: 'safety.gguf', task_name: '', prompt_prefix: '' };
+test.each([
+  ['with no --lora', [], /applies no adapter, and the bundle says that the safety expert is one/],
+  ['with --lora-init-without-apply', [{ ...LORA, scale: 0 }], /applies no adapter/],
+  [
+    'with both',
+    [
+      { ...LORA, scale: 1 },
+      { ...LORA, id: 1, scale: 1 },
+    ],
+    /applies 2 adapters at once/,
+  ],
+])('finds one server of llama.cpp that was started %s, though the experts differ', async (_, adapters, problem) => {
+  const wrong = { ...PROTOCOLS.llamacpp('safety'), told: { '/lora-adapters': adapters } };
+  const found = await check(
+    { dialect: LLAMA_CPP, urls: [await serve(wrong)], model: null },
+    { dialect: LLAMA_CPP, urls: [await serve(PROTOCOLS.llamacpp('helpfulness'))], model: null },
+  );
+  expect(found[0]!.problem).toMatch(problem);
+  expect(found[1]!.problem).toBeUndefined();
+});
+
+test('finds an adapter where the bundle says the base', async () => {
+  const url = await serve(PROTOCOLS.vllm());
+  const experts = head.manifest.experts.map((one) => ({ ...one, adapter: one.role === 'safety' }));
+  const found = await check(
+    { dialect: VLLM, urls: [url], model: 'safety' },
+    { dialect: VLLM, urls: [url], model: 'helpfulness' },
+    { ...head, manifest: { ...head.manifest, experts } },
+  );
+  expect(found[0]!.problem).toBeUndefined();
+  expect(found[1]!.problem).toMatch(/applies an adapter, and the bundle says that the helpfulness expert is the base/);
+});
+
+test('finds the base’s name in place of the adapter’s', async () => {
+  // Both engines answer as something that is not the other expert.
+  const honest = PROTOCOLS.vllm();
+  const withBase: Protocol = {
+    ...honest,
+    answer: (body, next) => {
+      const { model, ...rest } = z.looseObject({ model: z.string() }).parse(body);
+      return honest.answer({ ...rest, model: model === 'base' ? 'safety' : model }, next);
+    },
+  };
+  const url = await serve(withBase);
+  const onVllm = await check(
+    { dialect: VLLM, urls: [url], model: 'base' },
+    { dialect: VLLM, urls: [url], model: 'helpfulness' },
+  );
+  expect(onVllm.map(({ problem }) => problem)).toEqual([
+    expect.stringMatching(/applies no adapter, and the bundle says that the safety expert is one/),
+    undefined,
+  ]);
+});
+
+/** An SGLang that was started without --enable-lora reads no `lora_path`. */
+function withoutLora(role: ExpertRole, cards: unknown): Protocol {
+  const honest = PROTOCOLS.sglang();
+  const answer: Protocol['answer'] = (body, next) =>
+    honest.answer({ ...z.looseObject({}).parse(body), lora_path: role }, next);
+  return { ...honest, answer, told: { '/v1/models': cards } };
+}
+
+test('finds an adapter that SGLang was not given, or is not asked for', async () => {
+  const base = { id: '/model', object: 'model', root: '/model' };
+  const bare = await serve(withoutLora('safety', { object: 'list', data: [{ ...base, parent: null }] }));
+  const helpfulness = { dialect: SGLANG, urls: [await serve(PROTOCOLS.sglang())], model: 'helpfulness' };
+  for (const model of ['safety', null]) {
+    const [found] = await check({ dialect: SGLANG, urls: [bare], model }, helpfulness);
+    expect(found!.problem, `${model}`).toMatch(/applies no adapter/);
+  }
+  // Before sgl-project/sglang#12229 it did not list adapters.
+  const old = await serve(withoutLora('safety', { object: 'list', data: [base] }));
+  const [found] = await check({ dialect: SGLANG, urls: [old], model: 'safety' }, helpfulness);
+  expect(found!.problem).toBeUndefined();
+  expect(found!.unknown).toMatch(/whether it applies an adapter/);
 });

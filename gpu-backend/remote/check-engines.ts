@@ -7,10 +7,13 @@
 import { randomUUID } from 'node:crypto';
 import type { OwnRow } from '#shared/gate/pair-rows.ts';
 import { asError } from '../engine/turns.ts';
+import { hasAdapter } from '../model/expert-kinds.ts';
 import { withPrompt } from '../model/expert-prompt.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { ExpertRole } from '../model/manifest.ts';
 import type { RemoteEngine } from './ask-engine.ts';
+import { tokenizerProblem } from './check-tokenizer.ts';
+import { isSameServer } from './same-server.ts';
 import { type TruncationCost, truncationCost } from './truncation-cost.ts';
 
 export type EngineFinding = {
@@ -24,11 +27,18 @@ export type EngineFinding = {
   told?: { promptTokens: number; likeliest: string; logprob: number; ms: number };
 };
 
-/** One to four bytes of UTF-8, a contraction, a number, and white space of three kinds. */
-const TEXT = "It's 12 o'clock: a é\n€ 😀\t ok.  The end";
-
-/** Two answers to one question may differ by so many nats: batches round otherwise. */
-const SAME = 0.1;
+/**
+ * Two sound answers to one question may differ by so many nats. In bf16, logits from 16 to 32 have
+ * steps of 0.125 and those above have steps of 0.25, and what comes out of a prefix cache was added
+ * up in another order (vllm#5543).
+ */
+const SAME = 0.5;
+/** By how many times as much as this engine's own answers differ by, if that is more. */
+const NOISE = 4;
+/** More than this is no noise. */
+const MOST_NOISE = 1;
+/** How much of what a cache changes may count as noise: it might be the fault itself. */
+const CACHE_NOISE = 0.25;
 
 const QUESTIONS = ['What is the capital of France?', 'How do I get rid of the mould on my bathroom wall?'];
 
@@ -44,7 +54,7 @@ export async function checkEngines(
   {
     head,
     signal,
-  }: { head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest'>; signal: AbortSignal },
+  }: { head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest' | 'config'>; signal: AbortSignal },
 ): Promise<EngineFinding[]> {
   const findings: EngineFinding[] = [];
   for (const role of ExpertRole.options) {
@@ -67,14 +77,14 @@ export function checkTruncation(
 
 type Context = {
   engines: Record<ExpertRole, RemoteEngine>;
-  head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest'>;
+  head: Pick<BundleHead, 'renderChat' | 'prompts' | 'tokenizer' | 'manifest' | 'config'>;
   signal: AbortSignal;
 };
 
 async function checkServer(role: ExpertRole, url: string, context: Context): Promise<EngineFinding> {
   const { engines, head, signal } = context;
   try {
-    const other = tokenizerProblem(await engines[role].tokenizeAt(url, TEXT, signal), head.tokenizer);
+    const other = await tokenizerProblem(engines[role], url, { head, signal });
     if (other !== undefined) return { role, url, problem: other };
     const ids = promptOf(role, QUESTIONS[0]!, head);
     const began = performance.now();
@@ -82,8 +92,10 @@ async function checkServer(role: ExpertRole, url: string, context: Context): Pro
     const ms = performance.now() - began;
     const [likeliest, logprob] = top(row);
     const told = { promptTokens: ids.length, likeliest: head.tokenizer.decode([likeliest]), logprob, ms };
-    const mixed = await mixedUp(role, url, context);
-    return { role, url, told, ...unknownOf(url, engines), ...(mixed !== undefined && { problem: mixed }) };
+    const adapters = await engines[role].adaptersAt(url, signal);
+    const problem = adapterProblem(adapters, role, head) ?? (await mixedUp(role, url, context));
+    const unknown = [...(adapters === null ? [NO_ADAPTERS] : []), ...unknownOf(url, engines)].join('; ');
+    return { role, url, told, ...(unknown !== '' && { unknown }), ...(problem !== undefined && { problem }) };
   } catch (thrown) {
     signal.throwIfAborted();
     return { role, url, problem: asError(thrown).message };
@@ -93,11 +105,12 @@ async function checkServer(role: ExpertRole, url: string, context: Context): Pro
 /**
  * Both experts are asked the same ids, in both orders, each time of a prompt that is new to the
  * server. What this expert says then is held against what it says where nothing cached is read. The
- * cold question comes last: asked first, it might fill a cache whose keys have no salt.
+ * cold question comes last: asked first, it might fill a cache whose keys have no salt. How far
+ * sound answers are from each other is asked of the same server: cold twice, and after itself.
  */
 async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }: Context): Promise<string | undefined> {
   const other = role === 'safety' ? 'helpfulness' : 'safety';
-  const beside = engines[other].urls.includes(url) ? url : engines[other].urls[0]!;
+  const beside = engines[other].urls.find((one) => isSameServer(one, url)) ?? engines[other].urls[0]!;
   let farthest = 0;
   for (const question of QUESTIONS) {
     for (const isFirst of [false, true]) {
@@ -106,9 +119,17 @@ async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }:
       if (isFirst) await engines[role].nextAt(url, ids, signal, warm);
       const theirs = await engines[other].nextAt(beside, ids, signal, warm);
       const after = await engines[role].nextAt(url, ids, signal, warm);
-      const cold = await engines[role].nextAt(url, ids, signal, { cacheSalt: randomUUID(), readsCache: false });
+      const alone = { cacheSalt: randomUUID() };
+      const cold = await engines[role].nextAt(url, ids, signal, { ...alone, readsCache: false });
+      const afterItself = await engines[role].nextAt(url, ids, signal, alone);
+      const again = await engines[role].nextAt(url, ids, signal, { cacheSalt: randomUUID(), readsCache: false });
+      const unsteady = distance(cold, again);
+      if (unsteady > MOST_NOISE) {
+        return `it answers one question in ways that are ${unsteady.toFixed(3)} nats apart, with nothing cached`;
+      }
+      const noise = Math.max(unsteady, Math.min(distance(cold, afterItself), CACHE_NOISE));
       const moved = distance(cold, after);
-      if (moved > SAME) {
+      if (moved > Math.max(SAME, NOISE * noise)) {
         return (
           `its answer is off by ${moved.toFixed(3)} nats where the ${other} expert has asked the same before; ` +
           'it may read one adapter’s keys and values under another one: use a server for each expert'
@@ -127,25 +148,27 @@ const newPrompt = (question: string, { renderChat }: Context['head']): number[] 
   ...renderChat([{ role: 'user', content: `${randomUUID().slice(0, 8)}: ${BEFORE} ${question}` }]),
 ];
 
-/** What the check cannot tell of such a server. */
-function unknownOf(url: string, engines: Context['engines']): { unknown?: string } {
-  const { safety, helpfulness } = engines;
-  if (![safety, helpfulness].every(({ urls }) => urls.includes(url))) return {};
-  if (safety.canAskCold && helpfulness.canAskCold) return {};
-  return {
-    unknown:
-      'whether it reads one adapter’s keys and values under the other one: ' +
+/** What the check cannot tell of the caches of such a server. */
+function unknownOf(url: string, { safety, helpfulness }: Context['engines']): string[] {
+  if (![safety, helpfulness].every(({ urls }) => urls.some((one) => isSameServer(one, url)))) return [];
+  if (safety.canAskCold && helpfulness.canAskCold) return [];
+  return [
+    'whether it reads one adapter’s keys and values under the other one: ' +
       'this engine cannot be asked without its cache; use a server for each expert',
-  };
+  ];
 }
 
-function tokenizerProblem(found: readonly number[] | null, tokenizer: BundleHead['tokenizer']): string | undefined {
-  if (found === null) return undefined;
-  const wanted = tokenizer.encode(TEXT);
-  const place = wanted.findIndex((id, i) => found[i] !== id);
-  if (place === -1 && found.length === wanted.length) return undefined;
-  const at = place === -1 ? wanted.length : place;
-  return `it has another tokenizer: token ${at} of a text is ${found[at]} there, and ${wanted[at]} in the bundle`;
+const NO_ADAPTERS = 'whether it applies an adapter: it does not say';
+
+/** Two experts that differ are no proof: a bare model differs from any adapter on it, too. */
+function adapterProblem(found: number | null, role: ExpertRole, { manifest }: Context['head']): string | undefined {
+  const isAdapter = hasAdapter(manifest, role);
+  if (found === null || found === Number(isAdapter)) return undefined;
+  if (found > 1)
+    return `it applies ${found} adapters at once, and the ${role} expert has ${isAdapter ? 'one' : 'none'}`;
+  return isAdapter
+    ? `it applies no adapter, and the bundle says that the ${role} expert is one`
+    : `it applies an adapter, and the bundle says that the ${role} expert is the base`;
 }
 
 function promptOf(role: ExpertRole, content: string, { renderChat, prompts }: Context['head']): number[] {

@@ -49,3 +49,36 @@ test('a key of printable ASCII is taken', async () => {
   const file = await read({ api_key_env: 'VLLM_KEY' });
   expect(() => remoteEngines(file, { topK: 5, vocabSize: 10, env: { VLLM_KEY: 'sk-0_~!' } })).not.toThrow();
 });
+
+async function readUrls(engine: string, safety: string[], helpfulness: string[]) {
+  const file = join(dir, 'urls.json');
+  const on = (urls: string[]) => ({ engine, urls, ...(engine === 'vllm' && { model: 'm' }) });
+  await writeFile(file, JSON.stringify({ safety: on(safety), helpfulness: on(helpfulness) }));
+  return readEnginesFile(file);
+}
+
+test.each([
+  'http://10.0.0.5:8101',
+  'http://10.0.0.5:8101/',
+  'http://10.0.0.5:8101//',
+  'HTTP://10.0.0.5:8101',
+  'http://10.0.0.05:8101',
+  'http://10.0.0.5:8101/.',
+])('a server of llama.cpp that serves both experts is found as %s', async (url) => {
+  const other = 'http://10.0.0.6:8101';
+  await expect(readUrls('llamacpp', [other, 'http://10.0.0.5:8101'], [url])).rejects.toThrow(
+    `helpfulness.urls: ${url} serves both experts, wanted a server of llama.cpp for each`,
+  );
+  await expect(readUrls('llamacpp', [other, 'http://10.0.0.5:8101', url], ['http://10.0.0.7:8101'])).rejects.toThrow(
+    `safety.urls.2: ${url} is there already`,
+  );
+  await expect(readUrls('vllm', [other], ['http://10.0.0.5:8101', url])).rejects.toThrow('helpfulness.urls.1: ');
+});
+
+test.each([
+  ['another port', 'http://10.0.0.5:8102'],
+  ['another path', 'http://10.0.0.5:8101/safety'],
+  ['another scheme', 'https://10.0.0.5:8101'],
+])('%s is another server', async (_, url) => {
+  expect((await readUrls('llamacpp', ['http://10.0.0.5:8101'], [url])).helpfulness.urls).toEqual([url]);
+});

@@ -5,10 +5,13 @@
  */
 import { readFile } from 'node:fs/promises';
 import * as z from 'zod';
+import { hasAdapter } from '../model/expert-kinds.ts';
+import { ExpertRole, type Manifest } from '../model/manifest.ts';
 import { RemoteEngine } from './ask-engine.ts';
 import { LLAMA_CPP } from './llama-cpp.ts';
 import { type IdOfText, openaiLogprobs } from './openai-logprobs.ts';
 import type { Dialect } from './remote-engine.ts';
+import { isSameServer } from './same-server.ts';
 import { SGLANG } from './sglang.ts';
 import { VLLM } from './vllm.ts';
 
@@ -55,7 +58,11 @@ const ExpertEngine = z
     /** How many questions one server has at a time. More of them wait in the gate node. */
     at_once: z.int().min(1).max(65_536).default(256),
   })
-  .superRefine(({ engine, model, positions = 1 }, { addIssue }) => {
+  .superRefine(({ engine, urls, model, positions = 1 }, { addIssue }) => {
+    for (const [i, url] of urls.entries()) {
+      if (!urls.slice(0, i).some((other) => isSameServer(url, other))) continue;
+      addIssue({ code: 'custom', path: ['urls', i], message: `${url} is there already, wanted each server once` });
+    }
     if ((engine === 'vllm' || engine === 'openai-logprobs') && model === null) {
       addIssue({ code: 'custom', path: ['model'], message: `${engine} needs a name: the adapter's or the model's` });
     }
@@ -77,7 +84,7 @@ const EnginesFile = z
   .superRefine(({ safety, helpfulness }, { addIssue }) => {
     // llama.cpp#26207: what it caches under one adapter, it reads under another.
     if (safety.engine !== 'llamacpp' || helpfulness.engine !== 'llamacpp') return;
-    const shared = safety.urls.find((url) => helpfulness.urls.includes(url));
+    const shared = helpfulness.urls.find((url) => safety.urls.some((other) => isSameServer(url, other)));
     if (shared === undefined) return;
     const message = `${shared} serves both experts, wanted a server of llama.cpp for each`;
     addIssue({ code: 'custom', path: ['helpfulness', 'urls'], message });
@@ -148,6 +155,21 @@ export function remoteEngines(
     });
   };
   return { safety: engineOf('safety'), helpfulness: engineOf('helpfulness') };
+}
+
+/**
+ * SGLang without an adapter's name answers as the bare model, and nothing else tells.
+ *
+ * @throws Error if the file names none where the bundle says that the expert is one
+ */
+export function checkAdapterNames(file: EnginesFile, manifest: Pick<Manifest, 'experts'>): void {
+  for (const role of ExpertRole.options) {
+    const { engine, model } = file[role];
+    if (engine !== 'sglang' || model !== null || !hasAdapter(manifest, role)) continue;
+    throw new Error(
+      `${role}.model: is missing, wanted the adapter's name: the bundle says that the ${role} expert is one`,
+    );
+  }
 }
 
 /** The most positions that a gate node asks for at a time: both experts have to give them. */

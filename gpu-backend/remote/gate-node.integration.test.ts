@@ -138,4 +138,10 @@ test('a bundle and its settings have to fit', async () => {
   await expect(start({ bundle: join(root, 'remote'), engines: both })).rejects.toThrow(
     /helpfulness\.urls: http:\/\/127\.0\.0\.1:1 serves both experts/,
   );
+  const nameless = join(root, 'nameless.json');
+  const named = { engine: 'sglang', urls: ['http://127.0.0.1:1'], model: 'safety' };
+  await writeFile(nameless, JSON.stringify({ safety: named, helpfulness: { ...named, model: null } }));
+  await expect(start({ bundle: join(root, 'remote'), engines: nameless })).rejects.toThrow(
+    /helpfulness\.model: is missing, wanted the adapter's name/,
+  );
 });

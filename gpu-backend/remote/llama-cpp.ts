@@ -30,6 +30,9 @@ const Continued = z.object({ completion_probabilities: z.array(Row).default([]),
 
 const Tokens = z.object({ tokens: z.array(z.int().min(0)) });
 
+/** All that were given with `--lora`. A scale of 0 leaves one out. */
+const Adapters = z.array(z.object({ scale: z.number() }));
+
 const body = (prompt: unknown, { topK, readsCache = true }: Asked, { n_predict }: { n_predict: number }) => ({
   prompt,
   n_predict,
@@ -74,8 +77,12 @@ export const LLAMA_CPP = {
     },
   },
   tokenize: {
-    question: (text) => ({ path: '/tokenize', body: { content: text, add_special: false, parse_special: false } }),
+    question: (text) => ({ path: '/tokenize', body: { content: text, add_special: false, parse_special: true } }),
     read: (answer) => Tokens.parse(answer).tokens,
+  },
+  adapters: {
+    path: '/lora-adapters',
+    read: (answer) => Adapters.parse(answer).filter(({ scale }) => scale !== 0).length,
   },
 } satisfies Dialect;
 

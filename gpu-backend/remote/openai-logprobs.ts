@@ -69,5 +69,6 @@ export function openaiLogprobs(idOfText: IdOfText): Dialect {
     },
     goOn: null,
     tokenize: null,
+    adapters: null,
   };
 }

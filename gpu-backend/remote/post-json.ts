@@ -17,21 +17,35 @@ export class StatusError extends Error {
 /** An answer of this many bytes or more is no answer to our question. */
 const MOST_ANSWER_BYTES = 2 ** 24;
 
+type Limits = {
+  apiKey: string | null;
+  /** For the whole answer. */
+  timeoutMs: number;
+  signal: AbortSignal;
+};
+
 /**
  * When the signal aborts, the connection is closed at once. vLLM, SGLang and llama.cpp's server
  * take that as the end of the request and drop it.
- *
- * @param timeoutMs for the whole answer
  */
-export async function postJson(
+export function postJson(url: string, { path, body }: HttpQuestion, limits: Limits): Promise<unknown> {
+  const headers = { 'content-type': 'application/json' };
+  return ask(url, { path, request: { method: 'POST', headers, body: JSON.stringify(body) } }, limits);
+}
+
+/** What a server says of itself, under the same limits. */
+export function getJson(url: string, path: string, limits: Limits): Promise<unknown> {
+  return ask(url, { path, request: {} }, limits);
+}
+
+async function ask(
   url: string,
-  { path, body }: HttpQuestion,
-  { apiKey, timeoutMs, signal }: { apiKey: string | null; timeoutMs: number; signal: AbortSignal },
+  { path, request }: { path: string; request: { method?: string; headers?: Record<string, string>; body?: string } },
+  { apiKey, timeoutMs, signal }: Limits,
 ): Promise<unknown> {
   const answer = await fetch(`${url.replace(/\/+$/, '')}${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...(apiKey !== null && { authorization: `Bearer ${apiKey}` }) },
-    body: JSON.stringify(body),
+    ...request,
+    headers: { ...request.headers, ...(apiKey !== null && { authorization: `Bearer ${apiKey}` }) },
     redirect: 'error',
     signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
   });

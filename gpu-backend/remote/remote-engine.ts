@@ -65,12 +65,19 @@ export type Dialect = {
     read(answer: unknown): Said[];
   } | null;
   /**
-   * How to learn which ids the engine's own tokenizer makes of a text, without special tokens; null
-   * if it does not tell.
+   * How to learn which ids the engine's own tokenizer makes of a text; null if it does not tell. It
+   * adds no special tokens, and what is written like a control token is that token.
    */
   tokenize: {
     question(text: string, options: { model: string | null }): HttpQuestion;
     read(answer: unknown): number[];
+  } | null;
+  /** How to learn what a server puts on its model; null if no server of the kind tells. */
+  adapters: {
+    /** The route of a GET. */
+    path: string;
+    /** How many adapters the expert's answers have; null if this server does not tell. */
+    read(answer: unknown, options: { model: string | null }): number | null;
   } | null;
 };
 

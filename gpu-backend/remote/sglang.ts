@@ -9,6 +9,7 @@
  * the one that was sampled.
  */
 import * as z from 'zod';
+import { adaptersOf } from './model-cards.ts';
 import type { Asked, Dialect, IdLogprob } from './remote-engine.ts';
 
 /** Log-probability, id, and the token's text if that was asked for. */
@@ -82,6 +83,7 @@ export const SGLANG: Dialect = {
     }),
     read: (answer) => Tokens.parse(answer).tokens,
   },
+  adapters: { path: '/v1/models', read: adaptersOf },
 };
 
 const pairsOf = (row: z.infer<typeof Row>): IdLogprob[] => row.map(([logprob, id]) => [id, logprob]);

@@ -11,6 +11,7 @@
  * requests (vllm#42019).
  */
 import * as z from 'zod';
+import { adaptersOf } from './model-cards.ts';
 import { type Asked, type Dialect, type IdLogprob, inOrder, prefixesOf } from './remote-engine.ts';
 
 /** `return_tokens_as_token_ids` makes every key of this form. */
@@ -83,6 +84,7 @@ export const VLLM: Dialect = {
     }),
     read: (answer) => Tokens.parse(answer).tokens,
   },
+  adapters: { path: '/v1/models', read: adaptersOf },
 };
 
 const idOf = (key: string) => Number(key.slice('token_id:'.length));

@@ -9,7 +9,7 @@ import { BUNDLE_FILES } from '../model/bundle-files.ts';
 import { checkPrompts } from '../model/expert-prompt.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { findWeights } from '../model/shared-base.ts';
-import { readEnginesFile } from '../remote/engines-file.ts';
+import { checkAdapterNames, readEnginesFile } from '../remote/engines-file.ts';
 import { startRemoteEngine } from '../remote/start-remote-engine.ts';
 import { chooseContext } from './choose-context.ts';
 import { choosePrefixBytes } from './choose-prefix-bytes.ts';
@@ -47,6 +47,7 @@ async function startGateNode(
   const contextLength = context ?? most;
   checkPrompts(head.prompts, { ...head, contextLength });
   const file = await readEnginesFile(engines);
+  checkAdapterNames(file, head.manifest);
   for (const role of ['safety', 'helpfulness'] as const) {
     const { engine, urls, model } = file[role];
     log(`${head.id}: the ${role} expert is ${model ?? 'what is served'} on ${engine} at ${urls.join(', ')}`);

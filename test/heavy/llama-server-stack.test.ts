@@ -92,11 +92,21 @@ describe.skipIf(missing !== undefined)('plimsoll model check', () => {
     expect(code).toBe(0);
   });
 
-  test('finds a server that was started without its adapter', async () => {
-    const { code, said } = await check(await enginesFile(await serve(null), await serve(null)));
-    expect(said).toMatch(/answers as the helpfulness expert does, to the last digit: the adapter is not in use/);
-    expect(code).not.toBe(0);
-  });
+  test.each(['safety', 'helpfulness'] as const)(
+    'finds that the %s server was started without its adapter',
+    async (role) => {
+      const servers = {
+        safety: await serve('safety'),
+        helpfulness: await serve('helpfulness'),
+        [role]: await serve(null),
+      };
+      const { code, said } = await check(await enginesFile(servers.safety, servers.helpfulness));
+      expect(said.match(/^problem.*/gm)).toEqual([
+        `problem     ${role} at ${servers[role].url}: it applies no adapter, and the bundle says that the ${role} expert is one`,
+      ]);
+      expect(code).not.toBe(0);
+    },
+  );
 });
 
 describe.skipIf(missing !== undefined)('edge, gate node and two servers of llama.cpp', () => {

@@ -27,6 +27,8 @@ export type Protocol = {
   answer: (body: unknown, next: Next) => Promise<Reply>;
   /** null if there is no route for it. */
   tokenize: ((body: unknown, encode: Encode) => unknown) | null;
+  /** What it says of itself, by the route of a GET. */
+  told?: Readonly<Record<string, unknown>>;
 };
 
 export const PROTOCOLS = {
@@ -51,7 +53,7 @@ export type EngineServer = {
  */
 export async function serveEngine(
   experts: Experts,
-  { path, answer, tokenize }: Protocol,
+  { path, answer, tokenize, told = {} }: Protocol,
   {
     encode = (text) => [...Buffer.from(text)],
     before = async () => {},
@@ -97,7 +99,9 @@ export async function serveEngine(
         ? await json(request)
             .then((asked) => route(asked, gone.signal))
             .catch((error: unknown) => ({ status: 500, body: { error: { message: String(error) } } }))
-        : { status: 404, body: { detail: 'Not Found' } };
+        : request.method === 'GET' && told[request.url ?? ''] !== undefined
+          ? { body: told[request.url ?? ''] }
+          : { status: 404, body: { detail: 'Not Found' } };
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
   });
   const url = await listen(server);

@@ -1,9 +1,9 @@
 /**
- * llama.cpp's `POST /completion` and `POST /tokenize` (tools/server/README.md). One server an
- * expert. Several prompts have an array for an answer. It always ends at the token that ends an
- * answer. As the real one does, it leaves out the row of a token whose text is the beginning of a
- * character: here, every token that is divisible by 7. A bias changes what is said and not the
- * rows.
+ * llama.cpp's `POST /completion`, `POST /tokenize` and `GET /lora-adapters`
+ * (tools/server/README.md). One server an expert. Several prompts have an array for an answer. It
+ * always ends at the token that ends an answer. As the real one does, it leaves out the row of a
+ * token whose text is the beginning of a character: here, every token that is divisible by 7. A
+ * bias changes what is said and not the rows.
  */
 import * as z from 'zod';
 import type { ExpertRole } from '../../model/manifest.ts';
@@ -24,11 +24,12 @@ const Completion = z.object({
 
 const isWhole = (id: number) => id % 7 !== 0;
 
-const Content = z.object({ content: z.string(), add_special: z.literal(false), parse_special: z.literal(false) });
+const Content = z.object({ content: z.string(), add_special: z.literal(false), parse_special: z.literal(true) });
 
 export const LLAMA_CPP_PROTOCOL = (role: ExpertRole): Protocol => ({
   path: '/completion',
   tokenize: (body, encode) => ({ tokens: encode(Content.parse(body).content) }),
+  told: { '/lora-adapters': [{ id: 0, path: `${role}.gguf`, scale: 1, task_name: '', prompt_prefix: '' }] },
   answer: async (body, next) => {
     const { prompt, n_predict, n_probs, return_tokens, logit_bias } = Completion.parse(body);
     const prompts = Array.isArray(prompt[0]) ? prompt.map((one) => Ids.parse(one)) : [Ids.parse(prompt)];

@@ -1,8 +1,8 @@
 /**
- * SGLang's `POST /generate` and `POST /tokenize` (python/sglang/srt/managers/io_struct.py and
- * scheduler_output_processor_mixin.py). What is told of the prompt starts at the token at
- * `logprob_start_len` and is null there; -1, the default, tells nothing of it. Mistakes are errors
- * with a bare message.
+ * SGLang's `POST /generate`, `POST /tokenize` and `GET /v1/models`
+ * (python/sglang/srt/managers/io_struct.py and scheduler_output_processor_mixin.py). What is told
+ * of the prompt starts at the token at `logprob_start_len` and is null there; -1, the default,
+ * tells nothing of it. Mistakes are errors with a bare message.
  */
 import * as z from 'zod';
 import type { Protocol, Reply, Told } from './engine-servers.ts';
@@ -24,6 +24,7 @@ const Generate = z.object({
 
 const Prompt = z.object({ prompt: z.string(), add_special_tokens: z.literal(false) });
 
+const CONTEXT = 4096;
 const ADAPTERS = ['safety', 'helpfulness'] as const;
 
 const refuse = (message: string): Reply => ({ status: 400, body: { error: { message } } });
@@ -32,7 +33,16 @@ export const SGLANG_PROTOCOL: Protocol = {
   path: '/generate',
   tokenize: (body, encode) => {
     const tokens = encode(Prompt.parse(body).prompt);
-    return { tokens, count: tokens.length, max_model_len: 4096 };
+    return { tokens, count: tokens.length, max_model_len: CONTEXT };
+  },
+  told: {
+    '/v1/models': {
+      object: 'list',
+      data: [
+        { id: '/model', object: 'model', owned_by: 'sglang', root: '/model', parent: null, max_model_len: CONTEXT },
+        ...ADAPTERS.map((id) => ({ id, object: 'model', root: `/${id}`, parent: '/model', max_model_len: null })),
+      ],
+    },
   },
   answer: async (body, next) => {
     const parsed = Generate.safeParse(body);

@@ -1,9 +1,9 @@
 /**
- * vLLM's `POST /v1/completions` and `POST /tokenize`
- * (vllm/entrypoints/openai/completion/protocol.py and serving.py). `prompt` is one list of ids or
- * several; choices come in the order of prompts, and `index` counts them. Unknown fields are
- * ignored. A row holds the token that was sampled, first, and the k likeliest. Log-probabilities
- * below -9999 are told as that.
+ * vLLM's `POST /v1/completions`, `POST /tokenize` and `GET /v1/models`
+ * (vllm/entrypoints/openai/completion/protocol.py and serving.py, models/serving.py). `prompt` is
+ * one list of ids or several; choices come in the order of prompts, and `index` counts them.
+ * Unknown fields are ignored. A row holds the token that was sampled, first, and the k likeliest.
+ * Log-probabilities below -9999 are told as that.
  */
 import * as z from 'zod';
 import type { Protocol, Reply, Told } from './engine-servers.ts';
@@ -39,6 +39,15 @@ export const VLLM_PROTOCOL: Protocol = {
   tokenize: (body, encode) => {
     const tokens = encode(Prompt.parse(body).prompt);
     return { count: tokens.length, max_model_len: CONTEXT, tokens };
+  },
+  told: {
+    '/v1/models': {
+      object: 'list',
+      data: [
+        { id: 'base', object: 'model', owned_by: 'vllm', root: '/model', parent: null, max_model_len: CONTEXT },
+        ...ADAPTERS.map((id) => ({ id, object: 'model', root: `/${id}`, parent: 'base', max_model_len: null })),
+      ],
+    },
   },
   answer: async (body, next) => {
     const parsed = Completion.safeParse(body);
