@@ -42,7 +42,12 @@ export function decodeRoute({
 }
 
 function parse(body: Uint8Array): DecodeRequest {
-  const json: unknown = JSON.parse(new TextDecoder().decode(body));
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (cause) {
+    throw new PlimsollError('invalid_json', 'The body is not JSON.', { cause });
+  }
   const parsed = DecodeRequest.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new PlimsollError('invalid_request', z.prettifyError(parsed.error).slice(0, 500));

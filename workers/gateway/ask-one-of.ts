@@ -2,6 +2,7 @@
 import type * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { BodyOrder } from '#shared/protocol/body-order.ts';
+import { jsonOf } from '#shared/protocol/json-of.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { PoolMember } from './backend-pool.ts';
 import { backendRefusal } from './backend-refusal.ts';
@@ -43,7 +44,7 @@ export async function askOneOf<Answer>(
         signal,
       });
       if (!answer.ok) throw await backendRefusal(answer);
-      return schema.parse(await answer.json());
+      return schema.parse(jsonOf(await answer.text()));
     } catch (cause) {
       if (cause instanceof PlimsollError && !mayBeOtherwiseElsewhere(cause)) throw cause;
       lastCause = cause;
