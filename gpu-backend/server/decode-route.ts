@@ -5,6 +5,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { type DecodeAnswer, DecodeRequest, decodeKey, verifyDecodeOrder } from '#shared/protocol/decode.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import { orderToken } from './order-token.ts';
+import { noteOrder } from './traced-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
 /** The text of a prompt's tokens. Throws a PlimsollError if one of them has none. */
@@ -25,7 +26,9 @@ export function decodeRoute({
     const token = orderToken(c.req.header('authorization'));
     const body = new Uint8Array(await c.req.arrayBuffer());
     const keys = await Promise.all(directiveKeys.map(decodeKey));
-    used.take((await verifyDecodeOrder(token, { keys, body })).id);
+    const order = await verifyDecodeOrder(token, { keys, body });
+    noteOrder(c, order);
+    used.take(order.id);
     const asked = parse(body);
     const { model, digest } = info();
     if (asked.model !== model) {

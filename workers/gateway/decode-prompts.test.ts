@@ -5,9 +5,16 @@ import { afterEach, expect, test } from 'vitest';
 import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
 import type { DecodeAnswer } from '#shared/protocol/decode.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { createTracing } from '#shared/trace/tracing.ts';
 import { decodePrompts } from './decode-prompts.ts';
 import { type PoolMember, unheard } from './pool-member.ts';
 
+const untraced = createTracing({
+  service: 'test',
+  otlp: { endpoint: null, headers: {}, ratio: 1 },
+  fetch: () => Promise.reject(new Error('nothing is sent')),
+  onFailure: () => undefined,
+});
 const servers: ReturnType<typeof createServer>[] = [];
 afterEach(() => {
   for (const server of servers.splice(0)) server.close();
@@ -34,6 +41,7 @@ const decode = (members: PoolMember[]) =>
     { model: 'm', prompts: [[1, 2]] },
     {
       ...{ members, directiveKey: directiveKey('s'.repeat(32)) },
+      trace: untraced.begin('test', { header: () => undefined }),
       ...{ request: 'req_1', tenant: 'demo', client: new AbortController().signal },
     },
   );
