@@ -7,8 +7,8 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 const [answer, keys] = process.argv.slice(2).map((file) => JSON.parse(readFileSync(file, 'utf8')));
 const { plimsoll, message } = answer.error ?? { plimsoll: answer.plimsoll, ...answer.choices[0] };
 
-// A refusal is the edge's own. An answer is the backend's, or the edge's if the edge mixed it. Calls
-// of tools were read in `drawn_text`. One that a second look refused is empty.
+// A refusal is the edge's own. An answer is a backend's, or the edge's that mixed it. Tools' calls
+// were read in `drawn_text`. Of an answer that a second look refused, the model said nothing.
 const refused = answer.error !== undefined;
 const said = plimsoll.drawn_text ?? message.content;
 const text = refused ? message : answer.choices[0].finish_reason === 'content_filter' ? '' : said;
