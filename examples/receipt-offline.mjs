@@ -7,13 +7,14 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 const [answer, keys] = process.argv.slice(2).map((file) => JSON.parse(readFileSync(file, 'utf8')));
 const { plimsoll, message } = answer.error ?? { plimsoll: answer.plimsoll, ...answer.choices[0] };
 
-// A refusal is the edge's own. An answer is a backend's, and so is one that a second look refused:
-// there the model said nothing, and the sentence is not the backend's.
+// A refusal is the edge's own. An answer is a backend's, or the edge's that mixed it. Tools' calls
+// were read in `drawn_text`. Of an answer that a second look refused, the model said nothing.
 const refused = answer.error !== undefined;
-const text = refused ? message : answer.choices[0].finish_reason === 'content_filter' ? '' : message.content;
+const said = plimsoll.drawn_text ?? message.content;
+const text = refused ? message : answer.choices[0].finish_reason === 'content_filter' ? '' : said;
 const [issuer, typ] = refused
   ? ['plimsoll-edge', 'plimsoll-edge-receipt+jwt']
-  : ['plimsoll-backend', 'plimsoll-receipt+jwt'];
+  : [['plimsoll-backend', 'plimsoll-edge'], 'plimsoll-receipt+jwt'];
 
 const algorithms = ['EdDSA', 'Ed25519'];
 const { payload } = await jwtVerify(plimsoll.receipt, createLocalJWKSet(keys), { algorithms, issuer, typ });

@@ -23,6 +23,8 @@ const PROMPT = 'MARKED-PROMPT-7f3a';
 const KEY = 'pk-MARKED-KEY-91c2';
 /** Of a tenant that lets the edge keep its prompts. */
 const KEEPER_KEY = 'pk-MARKED-KEEPER-33d0';
+const MIXER_KEY = 'pk-mixer';
+const MIXER = { id: 'mix', sha256: sha256(MIXER_KEY) };
 const COLLECTOR_KEY = 'MARKED-COLLECTOR-KEY';
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 
@@ -65,6 +67,13 @@ beforeAll(async () => {
       logRequests: '1',
       otlpEndpoint: endpoint,
     },
+    {
+      vocabulary: { eos: [0], banned: [], bytesOf: (id) => (id === 0 ? undefined : Uint8Array.of(id)) },
+      tokenize: (work) =>
+        work.kind === 'text'
+          ? { ids: [...Buffer.from(work.text)], strings: null, context_length: 96 }
+          : { text: 'not asked for' },
+    },
   );
   edge = await startEdge({
     port: 0,
@@ -87,6 +96,8 @@ beforeAll(async () => {
   const policy = { floor: 0, budget: null, retention: { traffic: true, share: 1 } };
   const keeper = { name: 'Keeper', policy, keys: [{ id: 'web', sha256: sha256(KEEPER_KEY) }] };
   expect((await admin('PUT', '/tenants/keeper', keeper)).status).toBe(200);
+  const mixer = { name: 'Mixer', policy: { floor: 0.3, budget: 12, modes: ['logits', 'edge'] }, keys: [MIXER] };
+  expect((await admin('PUT', '/tenants/mixer', mixer)).status).toBe(200);
 });
 afterAll(async () => {
   await edge?.dispose();
@@ -111,6 +122,17 @@ const admin = (method: string, route: string, body?: object) =>
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
 
+type Sent = { name: string; traceId: string; spanId: string; parentSpanId?: string; kind: number };
+/** OTLP's kinds of spans. */
+const [SERVER, CLIENT] = [2, 3];
+/** The spans of a trace that have been sent. */
+const spansOf = (trace: string): Sent[] =>
+  collected.flatMap((body) =>
+    JSON.parse(body).resourceSpans.flatMap((resource: { scopeSpans: { spans: Sent[] }[] }) =>
+      resource.scopeSpans.flatMap(({ spans }) => spans.filter(({ traceId }) => traceId === trace)),
+    ),
+  );
+
 test('one trace goes through edge and backend, in logs and in spans', async () => {
   const traceparent = `00-${TRACE}-b7ad6b7169203331-01`;
   const answer = await chat({ ...ask('Hello'), max_tokens: 4, stream: true }, { traceparent });
@@ -124,14 +146,10 @@ test('one trace goes through edge and backend, in logs and in spans', async () =
   const onBackend = await eventually(() => linesOf(backendLog), isThere);
   expect(onBackend).toContainEqual(expect.objectContaining({ ...about, outcome: 'ended', level: 'info' }));
 
-  type Sent = { name: string; traceId: string; spanId: string; parentSpanId?: string; kind: number };
-  const spansOf = (): Sent[] =>
-    collected.flatMap((body) =>
-      JSON.parse(body).resourceSpans.flatMap((resource: { scopeSpans: { spans: Sent[] }[] }) =>
-        resource.scopeSpans.flatMap(({ spans }) => spans.filter(({ traceId }) => traceId === TRACE)),
-      ),
-    );
-  const spans = await eventually(spansOf, (found) => found.length >= 3);
+  const spans = await eventually(
+    () => spansOf(TRACE),
+    (found) => found.length >= 3,
+  );
   const [served, called] = [spans.find(({ name }) => name === 'POST')!, spans.find(({ kind }) => kind === 3)!];
   const generated = spans.find(({ name, kind }) => name === 'generate' && kind === 2)!;
   expect([served.parentSpanId, called.parentSpanId, generated.parentSpanId]).toEqual([
@@ -139,6 +157,37 @@ test('one trace goes through edge and backend, in logs and in spans', async () =
     served.spanId,
     called.spanId,
   ]);
+});
+
+test('so it does where the edge mixes the answer, and where a backend counts tokens', async () => {
+  const asked: [string, object, string, string, number][] = [
+    ['/v1/chat/completions', { ...ask('Hello'), max_tokens: 4, plimsoll: { mode: 'edge' } }, MIXER_KEY, 'experts', 2],
+    ['/tokenize', { model: 'scripted', prompt: 'Hello' }, 'pk-demo-balanced', 'tokenize', 1],
+  ];
+  for (const [index, [route, body, key, name, calls]] of asked.entries()) {
+    const trace = TRACE.replace(/.$/, String(index));
+    const answer = await fetch(`${edge.url}${route}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, traceparent: `00-${trace}-b7ad6b7169203331-01` },
+      body: JSON.stringify(body),
+    });
+    expect(answer.status, await answer.text()).toBe(200);
+    const request = answer.headers.get('x-request-id');
+    const served = await eventually(
+      () => spansOf(trace).filter((span) => span.name === name && span.kind === SERVER),
+      ({ length }) => length >= calls,
+    );
+    const called = await eventually(
+      () => spansOf(trace).filter(({ kind }) => kind === CLIENT),
+      ({ length }) => length >= calls,
+    );
+    expect(served.map(({ parentSpanId }) => parentSpanId).toSorted()).toEqual(
+      called.map(({ spanId }) => spanId).toSorted(),
+    );
+    const lines = linesOf(backendLog).filter((line) => line.event === 'request' && line.request === request);
+    expect(lines).toHaveLength(calls);
+    for (const line of lines) expect(line).toMatchObject({ trace, outcome: 'ended', route: name, level: 'info' });
+  }
 });
 
 test('no log line and no span has a prompt, an answer, a key or a secret, whatever goes wrong', async () => {

@@ -5,9 +5,19 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine.ts';
+import { serveEngine } from '#gpu-backend/server/start-backend.ts';
+import { DRAW_SECRET } from '#gpu-backend/server/testing/backend-client.ts';
 import { adminClient } from '#workers/control/admin-client.ts';
 import { sha256 } from '#workers/local/seed-demo-tenants.ts';
-import { ask, type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest } from '#workers/testing/edge-under-test.ts';
+import {
+  ask,
+  DIRECTIVE_SECRET,
+  type EdgeUnderTest,
+  OPERATOR_KEY,
+  post,
+  startEdgeUnderTest,
+} from '#workers/testing/edge-under-test.ts';
 import { runPlimsoll } from '../testing/run-plimsoll.ts';
 
 const EXAMPLE = path.join(import.meta.dirname, '../../examples/receipt-offline.mjs');
@@ -20,11 +30,6 @@ let token: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'plimsoll-receipt-'));
   under = await startEdgeUnderTest();
-  const saved = async (name: string, answer: Promise<Response>) => {
-    const text = await (await answer).text();
-    await writeFile(path.join(folder, name), text);
-    return JSON.parse(text);
-  };
   await saved('jwks.json', fetch(`${under.edge.url}/.well-known/jwks.json`));
   const answer = await saved('answer.json', post(under.edge, '/v1/chat/completions', REQUEST));
   token = answer.plimsoll.receipt;
@@ -38,6 +43,13 @@ afterAll(async () => {
   await under?.dispose();
   await rm(folder, { recursive: true, force: true });
 });
+
+/** Writes what was answered into a file of the folder. */
+async function saved(name: string, answer: Promise<Response>) {
+  const text = await (await answer).text();
+  await writeFile(path.join(folder, name), text);
+  return JSON.parse(text);
+}
 
 const verify = (...args: string[]) => runPlimsoll(['receipt', 'verify', ...args], { cwd: folder });
 
@@ -112,12 +124,58 @@ test.each<[string, string[], RegExp]>([
   expect(code).toBe(2);
 });
 
-test.each(['answer.json', 'refusal.json'])('the example of twenty lines takes the same %s', async (file) => {
-  const run = (answer: string) =>
-    promisify(execFile)(process.execPath, [EXAMPLE, answer, 'jwks.json'], { cwd: folder });
-  expect((await run(file)).stdout).toMatch(/^genuine: demo-(balanced|strict) under policy [0-9a-f]+, request req_/);
-  const forged = (await readFile(path.join(folder, file), 'utf8')).replace(/("message":"|"content":")/, '$1No. ');
+const example = (answer: string, jwks = 'jwks.json') =>
+  promisify(execFile)(process.execPath, [EXAMPLE, answer, jwks], { cwd: folder });
+/** It takes the answer, and not one that begins otherwise. */
+async function expectChecked(file: string, jwks?: string): Promise<void> {
+  expect((await example(file, jwks)).stdout).toMatch(/^genuine: [\w-]+ under policy [0-9a-f]+, request req_/);
+  const text = await readFile(path.join(folder, file), 'utf8');
+  const forged = text.replace(/("message":"|"content":"|"drawn_text":")/, '$1No. ');
+  expect(forged).not.toBe(text);
   await writeFile(path.join(folder, `forged-${file}`), forged);
-  await expect(run(`forged-${file}`)).rejects.toThrow('the receipt is for another text');
+  await expect(example(`forged-${file}`, jwks)).rejects.toThrow('the receipt is for another text');
+}
+
+test.each(['answer.json', 'refusal.json'])('the example of twenty lines takes the same %s', async (file) => {
+  await expectChecked(file);
   expect((await readFile(EXAMPLE, 'utf8')).trimEnd().split('\n').length).toBeLessThanOrEqual(23);
+});
+
+test('the example takes an answer with calls of tools', async () => {
+  const call = '<tool_call>\n{"name": "look", "arguments": {"at": "the sea"}}\n</tool_call>';
+  under.backends[0]!.says = () => call.match(/.{1,9}/gsu) ?? [];
+  const asked = { ...ask('Look'), tools: [{ type: 'function', function: { name: 'look' } }] };
+  const { choices } = await saved('called.json', post(under.edge, '/v1/chat/completions', asked));
+  under.backends[0]!.says = null;
+  expect(choices[0]).toMatchObject({ finish_reason: 'tool_calls', message: { content: null } });
+  await expectChecked('called.json');
+});
+
+test('the example takes an answer that was mixed at the edge, which the edge signs', async () => {
+  const engine = await startScriptedEngine({ contextLength: 256 });
+  const config = {
+    ...{ host: '127.0.0.1', port: 0, backendId: 'b', graceMs: 0, bodyLimitBytes: 10_000, hostNames: null },
+    ...{ directiveSecret: DIRECTIVE_SECRET, drawSecret: DRAW_SECRET },
+    receiptPrivateJwk: under.receiptKey.privateJwk,
+  };
+  const encode = () => ({ promptIds: [1, 2, 3], rowPrompts: {} });
+  const vocabulary = { eos: [0], banned: [], bytesOf: (id: number) => (id === 0 ? undefined : Uint8Array.of(id)) };
+  const backend = await serveEngine(engine, encode, config, { log: () => {}, vocabulary });
+  const mixing = await startEdgeUnderTest({ overrides: { BACKENDS: JSON.stringify([backend.url]) } });
+  try {
+    const json = {
+      name: 'Mixed',
+      policy: { floor: 0.3, budget: 12, modes: ['logits', 'edge'] as ('logits' | 'edge')[] },
+      keys: [{ id: 'main', sha256: sha256('pk-mixed') }],
+    };
+    await adminClient(mixing.edge.url, OPERATOR_KEY).tenants[':id'].$put({ param: { id: 'mixed' }, json });
+    await saved('mixed-jwks.json', fetch(`${mixing.edge.url}/.well-known/jwks.json`));
+    const asked = { ...ask('Mix'), max_tokens: 8, plimsoll: { mode: 'edge' } };
+    const { plimsoll } = await saved('mixed.json', post(mixing.edge, '/v1/chat/completions', asked, 'pk-mixed'));
+    expect(plimsoll).toMatchObject({ mode: 'edge', mixing: { safety: ['b'] } });
+    await expectChecked('mixed.json', 'mixed-jwks.json');
+  } finally {
+    await mixing.dispose();
+    await backend.close();
+  }
 });

@@ -1,5 +1,6 @@
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { EngineError, type EngineOptions, RemoteEngine } from './ask-engine.ts';
 import { SGLANG } from './sglang.ts';
@@ -63,8 +64,17 @@ test('a key is sent as a bearer token, and is in no error', async () => {
   expect(seen).toEqual(['Bearer sk-secret']);
 });
 
+test('no word of an answer that is broken is in the error or the log', async () => {
+  const log: string[] = [];
+  const refused = ask(engine([await serve(says('a secret token","prob":1}'))], { warn: (line) => log.push(line) }));
+  const error = await refused.catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(EngineError);
+  expect(log).toEqual([expect.stringMatching(/failed: no JSON/)]);
+  expect(inspect([error, log], { depth: 10 })).not.toMatch(/secret/);
+});
+
 test.each<[string, RequestListener, RegExp]>([
-  ['says nonsense', says('<html>'), /not valid JSON/],
+  ['says nonsense', says('<html>'), /no JSON/],
   ['says something else', says('{"text":""}'), /meta_info/],
   ['gives NaN', says(told([[null, 7]])), /expected number/],
   [

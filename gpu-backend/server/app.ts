@@ -17,8 +17,6 @@ import { splitBody, verifyResume } from '#shared/protocol/resume.ts';
 import { SCORE_PATH } from '#shared/protocol/score.ts';
 import { TOKENIZE_PATH } from '#shared/protocol/tokenize.ts';
 import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
-import type { OtlpSettings } from '#shared/trace/otlp-settings.ts';
-import { createTracing } from '#shared/trace/tracing.ts';
 import { stateOf } from '../engine/answer-state.ts';
 import type { Engine } from '../engine/engine.ts';
 import { answerFrames } from './answer-frames.ts';
@@ -31,13 +29,14 @@ import { engineRequest } from './engine-request.ts';
 import { frameKeys } from './frame-keys.ts';
 import { frameStream } from './frame-stream.ts';
 import { onlyOwnHostNames } from './host-names.ts';
-import { type Log, logAbout } from './log.ts';
+import type { Log } from './log.ts';
 import { logFailure } from './log-failure.ts';
 import { Metrics } from './metrics.ts';
 import { parseRequest } from './parse-request.ts';
 import type { SignReceipt } from './receipt-signer.ts';
 import { type Scoring, scoreRoute } from './score-route.ts';
 import { type TokenizerWorker, tokenizeRoute } from './tokenize-route.ts';
+import { type BeginTraced, type Traced, traceRoute } from './traced-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
 export type AppOptions = {
@@ -71,15 +70,11 @@ export type AppOptions = {
   tokenize?: TokenizerWorker | null;
   /** While the backend drains, nothing new begins. */
   drains: Drains;
-  /** Whether the log has a line about each request. */
-  logRequests?: boolean;
-  otlp: OtlpSettings;
+  /** Begins what traces and logs each request. */
+  beginTraced: BeginTraced;
   /** For the operator. Clients never see it. */
   log: Log;
 };
-
-/** What each request of `/v1/generate` has. */
-type Traced = { Variables: { log: Log } };
 
 export function createApp(options: AppOptions): Hono<Traced> {
   const {
@@ -93,17 +88,11 @@ export function createApp(options: AppOptions): Hono<Traced> {
     created,
     bodyLimitBytes,
   } = options;
-  const { hostNames, drains, log, logRequests = false, sampling = PLAIN_SAMPLING, scoring = null } = options;
+  const { hostNames, drains, log, beginTraced, sampling = PLAIN_SAMPLING, scoring = null } = options;
   const { serves = [], answers = true, toolSyntax = null, tokenize = null } = options;
   const draining = () => drains.isDraining;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
-  const tracing = createTracing({
-    service: 'plimsoll-backend',
-    otlp: options.otlp,
-    fetch: globalThis.fetch,
-    onFailure: (cause) => log('spans could not be sent', cause, { event: 'spans-not-sent', level: 'warn' }),
-  });
   const app = new Hono<Traced>();
   app.use(onlyOwnHostNames(hostNames));
   // Whoever comes while the backend drains should not come back over the same connection.
@@ -123,23 +112,9 @@ export function createApp(options: AppOptions): Hono<Traced> {
   const maxSize = bodyLimitBytes + MOST_ID_CHARACTERS * engine.info.contextLength;
   app.post('/v1/generate', bodyLimit({ maxSize, onError: tooLarge }), async (c) => {
     const measured = metrics.request();
-    const { span } = tracing.begin('generate', {
-      header: (name) => c.req.header(name),
-      attributes: { 'plimsoll.backend': backendId },
-    });
-    let about: Log = logAbout(log, { trace: span.traceId });
-    c.set('log', about);
-    const beganAtMs = performance.now();
-    const over = (outcome: string) => {
-      if (outcome !== 'ended') span.fail(outcome);
-      span.end();
-      if (!logRequests) return;
-      about(`request: ${outcome}`, undefined, {
-        event: 'request',
-        outcome,
-        ms: Math.round(performance.now() - beganAtMs),
-      });
-    };
+    const traced = beginTraced('generate', (name) => c.req.header(name));
+    const { over } = traced;
+    c.set('traced', traced);
     const left = new AbortController();
     const signal = AbortSignal.any([left.signal, c.req.raw.signal]);
     try {
@@ -151,9 +126,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
       const { request: body, ids } = splitBody(new Uint8Array(await c.req.arrayBuffer()));
       if (body.byteLength > bodyLimitBytes) tooLarge();
       const { directive, key } = await verifyDirectiveUnderAny(c.req.header(DIRECTIVE_HEADER), body, directiveKeys);
-      span.set({ 'plimsoll.request': directive.request, 'plimsoll.tenant': directive.tenant });
-      about = logAbout(about, { request: directive.request, tenant: directive.tenant, key: directive.key });
-      c.set('log', about);
+      traced.isFor(directive);
       used.take(directive.id);
       const request = parseRequest(body);
       if (request.model !== engine.info.model) {
@@ -181,7 +154,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
       const first = await events.next();
       const { info } = engine;
       const answer = { directive, request, choices, info, backendId, draws, frameKey: frameKey.make, resume };
-      const context = { ...answer, sign, metrics: measured, signal, log: about, over };
+      const context = { ...answer, sign, metrics: measured, signal, log: traced.log, over };
       return frameStream(answerFrames(again(first, events), context), () => left.abort(new Error('the client left')));
     } catch (thrown) {
       if (signal.aborted) {
@@ -204,18 +177,21 @@ export function createApp(options: AppOptions): Hono<Traced> {
 
   app.post(
     SCORE_PATH,
+    traceRoute('score', beginTraced),
     bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }),
     scoreRoute({ scoring, info: () => engine.info, directiveKeys, refuseWhileDraining }),
   );
 
   app.post(
     DECODE_PATH,
+    traceRoute('decode', beginTraced),
     bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }),
     decodeRoute({ decode: encodeRaw?.decode ?? null, info: () => engine.info, directiveKeys }),
   );
 
   app.post(
     TOKENIZE_PATH,
+    traceRoute('tokenize', beginTraced),
     bodyLimit({ maxSize: bodyLimitBytes, onError: tooLarge }),
     tokenizeRoute({ tokenize, info: () => engine.info, directiveKeys, refuseWhileDraining }),
   );
@@ -262,7 +238,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
   app.notFound(() => {
     throw new PlimsollError('unknown_url', 'There is nothing at this address.');
   });
-  app.onError((thrown, c) => errorResponse(thrown, c, c.get('log') ?? log));
+  app.onError((thrown, c) => errorResponse(thrown, c, c.get('traced')?.log ?? log));
   return app;
 }
 

@@ -57,3 +57,9 @@ test('refuses another model, and anything where plain prompts are not taken', as
   const none = JSON.stringify({ model: 'm', prompts: [] });
   expect((await ask(app(), await order({ body: none }), none)).status).toBe(400);
 });
+
+test('a body that is no JSON is a 400', async () => {
+  const broken = '{"model":"m","prompts":[[72';
+  const answer = await ask(app(), await order({ body: broken }), broken);
+  expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: 'invalid_json' } }]);
+});

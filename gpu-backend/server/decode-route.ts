@@ -5,6 +5,7 @@ import { PlimsollError } from '#shared/api/errors.ts';
 import { type DecodeAnswer, DecodeRequest, decodeKey, verifyDecodeOrder } from '#shared/protocol/decode.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import { orderToken } from './order-token.ts';
+import { noteOrder } from './traced-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
 /** The text of a prompt's tokens. Throws a PlimsollError if one of them has none. */
@@ -25,7 +26,9 @@ export function decodeRoute({
     const token = orderToken(c.req.header('authorization'));
     const body = new Uint8Array(await c.req.arrayBuffer());
     const keys = await Promise.all(directiveKeys.map(decodeKey));
-    used.take((await verifyDecodeOrder(token, { keys, body })).id);
+    const order = await verifyDecodeOrder(token, { keys, body });
+    noteOrder(c, order);
+    used.take(order.id);
     const asked = parse(body);
     const { model, digest } = info();
     if (asked.model !== model) {
@@ -42,7 +45,12 @@ export function decodeRoute({
 }
 
 function parse(body: Uint8Array): DecodeRequest {
-  const json: unknown = JSON.parse(new TextDecoder().decode(body));
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
+  } catch (cause) {
+    throw new PlimsollError('invalid_json', 'The body is not JSON.', { cause });
+  }
   const parsed = DecodeRequest.safeParse(json);
   if (parsed.success) return parsed.data;
   throw new PlimsollError('invalid_request', z.prettifyError(parsed.error).slice(0, 500));

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { readEnginesFile, remoteEngines } from '../remote/engines-file.ts';
 import { readConfig } from './config.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './testing/backend-client.ts';
-import { type Container, DEPLOY, documents, validate, workload } from './testing/manifests.ts';
+import { type Container, DEPLOY, documents, refuseUnknown, validate, workload } from './testing/manifests.ts';
 
 const HERE = 'kubernetes/vllm';
 const ENGINES = path.join(DEPLOY, HERE, 'engines.json');
@@ -63,6 +63,7 @@ test.each(['network-policy.yaml', 'check-engines.yaml'])('%s is what Kubernetes 
 test('the patch is for the backends of the folder above, and so are the images', () => {
   expect(kustomization.resources).toContain('..');
   expect(kustomization.patches).toEqual([{ path: 'gate-node.yaml' }]);
+  for (const patch of documents(`${HERE}/gate-node.yaml`)) refuseUnknown(patch);
   expect(gateNode.metadata).toEqual({ name: backend.metadata.name });
   // The cast: kustomize reads these fields, and a missing one fails the test.
   const [base] = documents('kubernetes/kustomization.yaml') as unknown as [{ images: { newName: string }[] }];

@@ -4,24 +4,26 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { Service } from 'kubernetes-models/v1/Service';
 import { expect, test } from 'vitest';
 import { readConfig } from './config.ts';
 import { DRAW_SECRET, receiptKeys, SECRET } from './testing/backend-client.ts';
-import { DEPLOY, documents, validate, workload } from './testing/manifests.ts';
+import { DEPLOY, documents, refuseUnknown, validate, workload } from './testing/manifests.ts';
 
 const MANIFESTS = readdirSync(path.join(DEPLOY, 'kubernetes')).filter(
   (file) => file.endsWith('.yaml') && file !== 'kustomization.yaml',
 );
 
-test('the schemas refuse another type and a missing field; an unknown field they let pass', () => {
+test('the schemas refuse another type, a missing field and an unknown one, at any depth', () => {
   // The cast: the schemas have checked the file, and the test reads these fields.
-  const [good] = documents('kubernetes/service.yaml') as unknown as [ConstructorParameters<typeof Service>[0] & object];
-  const takes = (spec: object) => new Service({ ...good, spec } as typeof good).validate();
+  const [good] = documents('kubernetes/service.yaml') as unknown as [{ kind: string; metadata: object }];
+  const takes = (spec: object, more: object = {}) => validate({ ...good, spec, ...more } as typeof good);
   expect(() => takes({ ports: [{ port: 80 }] })).not.toThrow();
   expect(() => takes({ ports: 'http' })).toThrow();
   expect(() => takes({ ports: [{ name: 'http' }] })).toThrow();
-  expect(() => takes({ prots: [{ port: 80 }] })).not.toThrow();
+  expect(() => takes({ prots: [{ port: 80 }] })).toThrow(/does not know: spec\.prots$/);
+  expect(() => takes({ ports: [{ port: 80, nmae: 'http' }] })).toThrow(/does not know: spec\.ports\.0\.nmae$/);
+  expect(() => takes({ ports: [{ port: 80 }] }, { specs: {} })).toThrow(/does not know: specs$/);
+  expect(() => takes({ ports: [{ port: 80 }], selector: { any: 'label' } })).not.toThrow();
 });
 
 test.each(MANIFESTS)('%s is what Kubernetes takes', (file) => {
@@ -38,6 +40,7 @@ test('kustomize finds every file, and no file is left out', () => {
   const [gpu] = documents('kubernetes/gpu/kustomization.yaml') as unknown as [{ patches: { path: string }[] }];
   const patched = gpu.patches.flatMap(({ path: file }) => documents(`kubernetes/gpu/${file}`));
   expect(patched.map(({ kind }) => kind)).toEqual(['Deployment']);
+  for (const patch of patched) refuseUnknown(patch);
 });
 
 test('a pod has settings that a backend takes, and time enough to finish its answers', async () => {

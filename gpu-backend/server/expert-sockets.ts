@@ -28,9 +28,9 @@ import { promptsOf } from '../engine/needed-sources.ts';
 import type { Drains } from './drains.ts';
 import type { EncodePrompt } from './encode-prompt.ts';
 import { engineRequest } from './engine-request.ts';
-import { type Log, logAbout } from './log.ts';
 import { logFailure } from './log-failure.ts';
 import { parseRequest } from './parse-request.ts';
+import type { BeginTraced, TracedRequest } from './traced-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
 import { watchEdge } from './watch-edge.ts';
 
@@ -47,7 +47,8 @@ export type ExpertOptions = {
   vocabulary: Vocabulary;
   bodyLimitBytes: number;
   drains: Drains;
-  log: Log;
+  /** Begins what traces and logs each session. */
+  beginTraced: BeginTraced;
 };
 
 /** Of a token's id in JSON, with the comma after it. */
@@ -55,18 +56,19 @@ const MOST_ID_CHARACTERS = 7;
 
 /** Serves until the server closes. Returns what ends all sockets at once. */
 export function serveExperts(server: Server, options: ExpertOptions): () => void {
-  const { keys, roles, drains, log } = options;
+  const { keys, roles, drains, beginTraced } = options;
   const used = createUsedDirectives();
   const maxPayload = 2 * options.bodyLimitBytes + MOST_ID_CHARACTERS * options.engine.info.contextLength;
   const sockets = new WebSocketServer({ noServer: true, maxPayload, perMessageDeflate: false });
 
-  async function admit(request: IncomingMessage): Promise<ExpertDirective> {
+  async function admit(request: IncomingMessage, traced: TracedRequest): Promise<ExpertDirective> {
     if (request.url?.split('?', 1)[0] !== EXPERTS_PATH) {
       throw new PlimsollError('unknown_url', 'There is nothing at this address.');
     }
     if (drains.isDraining) throw new PlimsollError('backend_unavailable', 'The backend is draining.');
     const token = request.headers[EXPERT_HEADER];
     const directive = await verifyExpertDirective(typeof token === 'string' ? token : undefined, keys);
+    traced.isFor(directive);
     used.take(directive.id);
     if (roles.includes(directive.expert)) return directive;
     throw new PlimsollError('backend_unavailable', `This backend does not serve the expert ${directive.expert}.`);
@@ -74,15 +76,20 @@ export function serveExperts(server: Server, options: ExpertOptions): () => void
 
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    admit(request).then(
+    const traced = beginTraced('experts', (name) => {
+      const value = request.headers[name];
+      return typeof value === 'string' ? value : undefined;
+    });
+    admit(request, traced).then(
       (directive) => {
         sockets.handleUpgrade(request, socket, head, (ws) => {
-          void serveSession(ws, directive, options);
+          void serveSession(ws, directive, { ...options, traced });
         });
       },
       (thrown: unknown) => {
         const error = toPlimsollError(thrown);
-        logFailure(log, `GET ${EXPERTS_PATH}`, error);
+        logFailure(traced.log, `GET ${EXPERTS_PATH}`, error);
+        traced.over(error.code);
         refuse(socket, error);
       },
     );
@@ -99,8 +106,14 @@ function refuse(socket: Duplex, error: PlimsollError): void {
   );
 }
 
-async function serveSession(ws: WebSocket, directive: ExpertDirective, options: ExpertOptions): Promise<void> {
-  const log = logAbout(options.log, { request: directive.request, tenant: directive.tenant, key: directive.key });
+async function serveSession(
+  ws: WebSocket,
+  directive: ExpertDirective,
+  { traced, ...options }: ExpertOptions & { traced: TracedRequest },
+): Promise<void> {
+  const { log } = traced;
+  // An edge that has its answer closes the socket, and so does one whose client has left.
+  let outcome = 'ended';
   const { vocabSize } = options.engine.info;
   const left = new AbortController();
   const leave = () => left.abort(new Error('the edge left'));
@@ -151,12 +164,14 @@ async function serveSession(ws: WebSocket, directive: ExpertDirective, options: 
   } catch (thrown) {
     const error = toPlimsollError(thrown);
     if (ws.readyState === ws.OPEN) {
+      outcome = error.code;
       logFailure(log, `expert ${directive.expert} of request ${directive.request}`, error);
       say({ type: 'error', code: error.code, message: error.message });
     }
   } finally {
     edge.stop();
     ws.close();
+    traced.over(outcome);
   }
 }
 

@@ -11,6 +11,7 @@ import type { EngineInfo } from '../engine/engine.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import type { Scorer } from '../scores/scorer.ts';
 import { orderToken } from './order-token.ts';
+import { noteOrder } from './traced-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
 /** What a backend with heads has besides its engine. */
@@ -52,8 +53,9 @@ export function scoreRoute({
     const token = orderToken(c.req.header('authorization'));
     const body = new Uint8Array(await c.req.arrayBuffer());
     const keys = await Promise.all(directiveKeys.map(scoreKey));
-    const { id } = await verifyScoreOrder(token, { keys, body });
-    used.take(id);
+    const order = await verifyScoreOrder(token, { keys, body });
+    noteOrder(c, order);
+    used.take(order.id);
     const asked = parse(body);
     const { model, digest } = info();
     if (asked.model !== model) {

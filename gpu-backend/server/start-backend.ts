@@ -36,6 +36,7 @@ import { registerReport } from './register-report.ts';
 import { conversationEncoder, type Scoring } from './score-route.ts';
 import { startEngine } from './start-engine.ts';
 import { type TokenizerWorker, tokenizerWorker } from './tokenize-route.ts';
+import { tracedRequests } from './traced-request.ts';
 import { tryEngine } from './try-engine.ts';
 
 export type Backend = {
@@ -165,6 +166,12 @@ export async function serveEngine(
     void registration?.beat();
   });
   const serves = rolesServed(config.serves ?? 'all', vocabulary !== undefined);
+  const beginTraced = tracedRequests({
+    otlp: { endpoint: otlpEndpoint, headers: OtlpHeaders.parse(otlpHeaders), ratio: traceRatio },
+    backendId: config.backendId,
+    logRequests: config.logRequests === '1',
+    log,
+  });
   const app = createApp({
     engine,
     serves,
@@ -183,8 +190,7 @@ export async function serveEngine(
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     drains,
-    logRequests: config.logRequests === '1',
-    otlp: { endpoint: otlpEndpoint, headers: OtlpHeaders.parse(otlpHeaders), ratio: traceRatio },
+    beginTraced,
     log,
   });
   // The server speaks HTTP/1.1, because we do not ask for anything else.
@@ -201,7 +207,7 @@ export async function serveEngine(
   if (vocabulary !== undefined && serves.length > 0) {
     const { backendId, bodyLimitBytes } = config;
     const keys = await (isHelpfulPool ? helpfulnessKeysOf : expertKeysOf)(directiveKeys);
-    const about = { engine, encodePrompt, keys, drawSecrets, backendId, bodyLimitBytes, drains, log };
+    const about = { engine, encodePrompt, keys, drawSecrets, backendId, bodyLimitBytes, drains, beginTraced };
     endSockets = serveExperts(server, { ...about, roles: serves, vocabulary });
   }
   await new Promise<void>((resolve, reject) => {

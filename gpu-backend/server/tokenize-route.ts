@@ -21,6 +21,7 @@ import {
 import type { EngineInfo } from '../engine/engine.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { orderToken } from './order-token.ts';
+import { noteOrder } from './traced-request.ts';
 import { createTurns } from './turns.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
@@ -106,8 +107,9 @@ export function tokenizeRoute({
     const token = orderToken(c.req.header('authorization'));
     const body = new Uint8Array(await c.req.arrayBuffer());
     const keys = await Promise.all(directiveKeys.map(tokenizeKey));
-    const { id } = await verifyTokenizeOrder(token, { keys, body });
-    used.take(id);
+    const order = await verifyTokenizeOrder(token, { keys, body });
+    noteOrder(c, order);
+    used.take(order.id);
     const work = parse(body);
     const { model } = info();
     if (work.model !== model || tokenize === null) {

@@ -2,7 +2,9 @@
 import type * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { BodyOrder } from '#shared/protocol/body-order.ts';
+import { jsonOf } from '#shared/protocol/json-of.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
+import type { RequestTrace } from '#shared/trace/tracing.ts';
 import type { PoolMember } from './backend-pool.ts';
 import { backendRefusal } from './backend-refusal.ts';
 
@@ -12,6 +14,7 @@ export type OrderedWork<Answer> = {
   body: string;
   answer: z.ZodType<Answer>;
   sign: (order: BodyOrder) => Promise<string>;
+  trace: RequestTrace;
   request: string;
   tenant: string;
   client: AbortSignal;
@@ -27,26 +30,30 @@ const MOST_ASKED = 3;
  */
 export async function askOneOf<Answer>(
   members: readonly PoolMember[],
-  { path, body, answer: schema, sign, request, tenant, client, timeoutMs }: OrderedWork<Answer>,
+  { path, body, answer: schema, sign, trace, request, tenant, client, timeoutMs }: OrderedWork<Answer>,
 ): Promise<Answer> {
   const signal = AbortSignal.timeout(timeoutMs);
   const digest = await sha256Hex(body);
   let lastCause: unknown;
   for (const { url } of wellFirst(members).slice(0, MOST_ASKED)) {
     if (client.aborted || signal.aborted) break;
+    const span = trace.call(path.slice(path.lastIndexOf('/') + 1), { 'url.full': `${url}${path}` });
     try {
       const order = await sign({ id: crypto.randomUUID(), request, tenant, digest });
       const answer = await fetch(`${url}${path}`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${order}` },
+        headers: { ...span.headers, 'content-type': 'application/json', authorization: `Bearer ${order}` },
         body,
         signal,
       });
       if (!answer.ok) throw await backendRefusal(answer);
-      return schema.parse(await answer.json());
+      return schema.parse(jsonOf(await answer.text()));
     } catch (cause) {
+      span.fail(cause instanceof PlimsollError ? cause.code : 'backend_unavailable');
       if (cause instanceof PlimsollError && !mayBeOtherwiseElsewhere(cause)) throw cause;
       lastCause = cause;
+    } finally {
+      span.end();
     }
   }
   // It says when to try again.

@@ -139,6 +139,7 @@ async function textsOf(
   return decodePrompts(asked, {
     members: await membersOf(about),
     directiveKey: config.directiveKey,
+    trace: about.c.var.trace,
     request: requestId,
     tenant: caller.tenant,
     client: about.c.req.raw.signal,

@@ -1,24 +1,34 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
 import { type ErrorCode, PlimsollError } from '#shared/api/errors.ts';
 import type { DecodeAnswer } from '#shared/protocol/decode.ts';
 import { directiveKey } from '#shared/protocol/directive.ts';
+import { createTracing } from '#shared/trace/tracing.ts';
 import { decodePrompts } from './decode-prompts.ts';
 import { type PoolMember, unheard } from './pool-member.ts';
 
+const untraced = createTracing({
+  service: 'test',
+  otlp: { endpoint: null, headers: {}, ratio: 1 },
+  fetch: () => Promise.reject(new Error('nothing is sent')),
+  onFailure: () => undefined,
+});
 const servers: ReturnType<typeof createServer>[] = [];
 afterEach(() => {
   for (const server of servers.splice(0)) server.close();
 });
 
-/** A backend that tells this, refuses so, or fails. */
-async function member(tells: DecodeAnswer | PlimsollError | null, asked: () => void): Promise<PoolMember> {
+/** A backend that tells this, refuses so, fails, or sends this text. */
+async function member(tells: DecodeAnswer | PlimsollError | string | null, asked: () => void): Promise<PoolMember> {
   const server = createServer((_request, response) => {
     asked();
     if (tells instanceof PlimsollError) response.writeHead(tells.status, { 'retry-after': '7' });
     else response.writeHead(tells === null ? 502 : 200);
-    response.end(JSON.stringify(tells instanceof PlimsollError ? tells.toBody() : tells));
+    response.end(
+      typeof tells === 'string' ? tells : JSON.stringify(tells instanceof PlimsollError ? tells.toBody() : tells),
+    );
   });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -31,6 +41,7 @@ const decode = (members: PoolMember[]) =>
     { model: 'm', prompts: [[1, 2]] },
     {
       ...{ members, directiveKey: directiveKey('s'.repeat(32)) },
+      trace: untraced.begin('test', { header: () => undefined }),
       ...{ request: 'req_1', tenant: 'demo', client: new AbortController().signal },
     },
   );
@@ -68,4 +79,10 @@ test('what is wrong with the request is wrong everywhere, and who is overloaded 
   expect(asked).toBe(1);
   await expect(decode(await all('overloaded'))).rejects.toMatchObject({ code: 'overloaded', retryAfterSeconds: 7 });
   expect(asked).toBe(3);
+});
+
+test('no word of an answer that is broken is in the error or its causes, because they go to the log', async () => {
+  const error = await decode([await member('a secret prompt"]}', () => undefined)]).catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code: 'backend_unavailable', cause: { message: expect.stringMatching(/^no JSON/) } });
+  expect(inspect(error, { depth: 10 })).not.toMatch(/secret/);
 });

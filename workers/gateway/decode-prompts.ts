@@ -28,7 +28,7 @@ export async function decodePrompts(
     ...about
   }: { members: readonly PoolMember[]; directiveKey: Uint8Array } & Pick<
     OrderedWork<DecodeAnswer>,
-    'request' | 'tenant' | 'client'
+    'trace' | 'request' | 'tenant' | 'client'
   >,
 ): Promise<DecodedPrompts> {
   // The helpfulness pool may be other people's: what it says decides nothing about the line.

@@ -1,4 +1,5 @@
 /** One expert over a socket, with a backend that a test plays. */
+import { inspect } from 'node:util';
 import { afterEach, expect, test, vi } from 'vitest';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { OPEN_LINE } from '#shared/line/line.ts';
@@ -183,6 +184,16 @@ test.each<[string, (played: ReturnType<typeof backend>) => void, string]>([
   await expect(session.row(0)).rejects.toBeInstanceOf(PlimsollError);
   expect(played.isClosed()).toBe(true);
   expect(played.underWay()).toBe(0);
+});
+
+test('no word of a message that is broken is in the error or its causes, because they go to the log', async () => {
+  const played = backend();
+  const session = await played.open();
+  const row = session.row(0);
+  played.say('a secret answer"}');
+  const error = await row.catch((thrown: unknown) => thrown);
+  expect(error).toMatchObject({ code: 'backend_unavailable', cause: { message: expect.stringMatching(/^no JSON/) } });
+  expect(inspect(error, { depth: 10 })).not.toMatch(/secret/);
 });
 
 test.each([

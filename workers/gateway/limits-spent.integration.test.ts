@@ -87,6 +87,24 @@ describe('what was really spent is charged', () => {
   });
 });
 
+describe('with two backends', () => {
+  const two = limitsBench({ asked: { tokens_per_day: 10_000 } }, { backendCount: 2 });
+
+  test('a request that both were asked for is charged once', async () => {
+    // The cast: the test is about which one has answered.
+    const first = (await (await two.chat('asked')).json()) as { plimsoll: { backend: string } };
+    const home = two.under.backends.find(({ name }) => name === first.plimsoll.backend)!;
+    for (const { seen } of two.under.backends) seen.length = 0;
+    home.behaviour = 'never-start';
+    await ok(await two.chat('asked', { stream: true }));
+    // The same request, under a directive of each one's own.
+    const [one, other] = two.under.backends.flatMap(({ seen }) => seen.map(({ directive }) => directive));
+    expect(one!.request).toBe(other!.request);
+    expect(one!.id).not.toBe(other!.id);
+    expect(await two.tokensOf('asked')).toEqual([COST, COST]);
+  });
+});
+
 describe('a prompt that has more tokens than the edge thought possible', () => {
   // Reserved are 2 bytes, what a template may add, and the answer: 92.
   const body = { max_tokens: 10 };

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Frame } from '#shared/protocol/generate.ts';
@@ -47,4 +48,11 @@ test.each([
   ['a line without end', 'x'.repeat(100_000)],
 ])('%s ends the answer with an error', async (_name, text) => {
   await expect(collect([new TextEncoder().encode(text)])).rejects.toMatchObject({ code: 'backend_unavailable' });
+});
+
+test('no word of a broken line is in the error or its causes, because they go to the log', async () => {
+  const broken = collect([new TextEncoder().encode('a secret answer","weight":0.5}\n')]);
+  const error = await broken.catch((thrown: unknown) => thrown);
+  expect(inspect(error, { depth: 10 })).not.toMatch(/secret|answer"/);
+  expect(error).toMatchObject({ cause: { message: expect.stringMatching(/^no JSON/) } });
 });

@@ -54,6 +54,7 @@ export async function scoreAnswer(asked: ScoreBody, { c, pool }: { c: Metered; p
     body,
     answer: ScoreAnswer,
     sign: (order) => signScoreOrder(order, key),
+    trace: c.var.trace,
     request: requestId,
     tenant: caller.tenant,
     client: c.req.raw.signal,

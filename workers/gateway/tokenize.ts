@@ -121,6 +121,7 @@ async function work<Answer>(
     body: JSON.stringify(asked),
     answer,
     sign: (order) => signTokenizeOrder(order, key),
+    trace: c.var.trace,
     request: requestId,
     tenant: caller.tenant,
     client: c.req.raw.signal,

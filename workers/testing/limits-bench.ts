@@ -22,14 +22,17 @@ export async function ok(answer: Response): Promise<Headers> {
 }
 
 /**
- * Call it once in a file.
+ * Call it outside of any test, once in a file or a part of it.
  *
  * @param tenants one for each test, so that none spends what another needs
  */
-export function limitsBench<Tenant extends string>(tenants: Record<Tenant, Partial<Limits>>) {
+export function limitsBench<Tenant extends string>(
+  tenants: Record<Tenant, Partial<Limits>>,
+  { backendCount = 1 }: { backendCount?: number } = {},
+) {
   let under: EdgeUnderTest;
   beforeAll(async () => {
-    under = await startEdgeUnderTest({ limits: tenants, contextOf: () => 200 });
+    under = await startEdgeUnderTest({ backendCount, limits: tenants, contextOf: () => 200 });
   });
   afterAll(() => under.dispose());
 
