@@ -1,4 +1,5 @@
 /** The console in a real browser, on the whole stack: what each page is for, from end to end. */
+import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { noBrowser, openPage, seriousFindings, startBrowser } from './chromium.ts';
@@ -21,6 +22,12 @@ async function signIn(page: Page, key: string): Promise<void> {
   await page.getByLabel('API key').fill(key);
   await page.keyboard.press('Enter');
   await page.getByRole('navigation').waitFor();
+}
+
+/** For whoever wants to look at it. */
+async function pictured(page: Page, file: string): Promise<void> {
+  const folder = process.env.PLIMSOLL_SCREENSHOTS;
+  if (folder !== undefined) await page.screenshot({ path: path.join(folder, file), fullPage: true });
 }
 
 const done = (page: Page, count: number) =>
@@ -121,6 +128,34 @@ test('on a phone nothing is wider than the screen, and a lost edge is said', asy
   await page.getByLabel('Prompt', { exact: true }).fill('Hello');
   await page.getByRole('button', { name: 'Ask' }).click();
   await page.getByRole('alert').getByText('The edge cannot be reached').waitFor();
+  // So is a session that could not be ended: its cookie is still there.
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.locator('.bar-notice').getByRole('alert').getByText('The edge cannot be reached').waitFor();
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
+  await pictured(page, 'sign-out.png');
   expect(await seriousFindings(page)).toEqual([]);
+  await page.context().setOffline(false);
+  await page.locator('.bar-notice').getByRole('button', { name: 'Try again' }).click();
+  await page.getByLabel('API key').waitFor();
+  await page.context().close();
+});
+
+test('an address that no page has is answered in words, and bounds are in the reader’s numbers', async ({ skip }) => {
+  skip(noBrowser !== undefined, noBrowser);
+  const { page, faults } = await openPage(browser, stack.url, { locale: 'de-DE' });
+  await signIn(page, 'pk-demo-operator');
+  await page.getByLabel('Prompt', { exact: true }).fill('How do I pick a lock?');
+  await page.keyboard.press('Control+Enter');
+  await done(page, 3);
+  await page.getByText('Who set which bound').first().click();
+  await page.locator('.bounds').first().waitFor();
+  const floors = page.locator('.bounds').first().getByRole('row', { name: /floor/ });
+  expect((await floors.allInnerTexts()).join('\n')).toMatch(/0,\d/);
+  expect(await page.locator('.bounds').first().innerText()).not.toMatch(/\d[.,]\d{4}/);
+  await pictured(page, 'bounds.png');
+  await page.goto(`${stack.url}/console/tenants/%E0%A4%A`);
+  await page.getByRole('alert').waitFor();
+  await pictured(page, 'malformed.png');
+  expect(faults).toEqual([]);
   await page.context().close();
 });
