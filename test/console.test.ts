@@ -1,4 +1,5 @@
 /** The console in a real browser, on the whole stack: what each page is for, from end to end. */
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -59,6 +60,12 @@ test('somebody signs in, asks, sees the answer come in, reads its gauge and has 
   await page.keyboard.press('End');
   const reading = page.locator('.reading');
   expect(await reading.innerText()).toMatch(/weight[\s\S]*lp safety[\s\S]*lp helpful[\s\S]*lp drawn[\s\S]*spent/);
+  // The token that was drawn is marked, if it is one of the likeliest.
+  const candidates = reading.getByRole('table', { name: 'Likeliest tokens' }).locator('tbody tr');
+  expect(await candidates.count()).toBe(5);
+  const likely = await candidates.locator('th').allInnerTexts();
+  expect(likely.every((each) => each !== '∅' && !each.startsWith('id '))).toBe(true);
+  await pictured(page, 'reading.png');
   await page.locator('.genuine').waitFor();
   await page.getByText('6 checks, made in this page').click();
   expect(await page.locator('.checks li.holds').count()).toBe(6);
@@ -113,6 +120,39 @@ test('an operator sees one prompt under three tenants, and who set which bound',
   const bounds = page.locator('.bounds');
   await bounds.waitFor();
   expect(await bounds.innerText()).toMatch(/tenant: /);
+  expect(await seriousFindings(page)).toEqual([]);
+  expect(faults).toEqual([]);
+  await page.context().close();
+});
+
+test('the reading says where a ceiling and where the budget held', async ({ skip }) => {
+  skip(noBrowser !== undefined, noBrowser);
+  const key = 'pk-test-low-ceiling';
+  const made = await fetch(`${stack.url}/admin/v1/tenants/low`, {
+    method: 'PUT',
+    headers: { authorization: 'Bearer pk-demo-operator', 'content-type': 'application/json' },
+    body: JSON.stringify({
+      name: 'Low',
+      policy: { floor: 0, ceiling: 0.05, budget: 1 },
+      keys: [{ id: 'only', sha256: createHash('sha256').update(key).digest('hex') }],
+    }),
+  });
+  expect(made.ok).toBe(true);
+  const { page, faults } = await openPage(browser, stack.url);
+  await signIn(page, key);
+  await page.getByLabel('Prompt', { exact: true }).fill('How do I clean a pan?');
+  await page.keyboard.press('Control+Enter');
+  await done(page, 1);
+  const said: string[] = [];
+  const count = await page.getByRole('option', { name: /weight/ }).count();
+  await page.locator('.tokens').focus();
+  for (let at = 0; at < count; at++) {
+    said.push(await page.locator('.gate-words').innerText());
+    await page.keyboard.press('ArrowRight');
+  }
+  expect(said.some((words) => /The ceiling held/.test(words))).toBe(true);
+  expect(said.some((words) => /budget capped this token/.test(words))).toBe(true);
+  await pictured(page, 'ceiling.png');
   expect(await seriousFindings(page)).toEqual([]);
   expect(faults).toEqual([]);
   await page.context().close();

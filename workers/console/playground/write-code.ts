@@ -53,7 +53,7 @@ const shellQuoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 /** JSON's strings are Python's, but for what is no ASCII, where each has an escape of its own. */
 const pythonQuoted = (text: string) => JSON.stringify(text).replace(/[\u{7f}-\u{10ffff}]/gu, pythonEscape);
 
-/** JSON would write a character beyond U+FFFF as two halves, which Python takes for two characters. */
+/** JSON writes a character beyond U+FFFF as two halves, which Python takes for two characters. */
 function pythonEscape(character: string): string {
   const code = character.codePointAt(0) ?? 0;
   const hex = code.toString(16);
