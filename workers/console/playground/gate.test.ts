@@ -34,7 +34,7 @@ test.each([
 test.each([
   ['with much left', [1, 2], { ...line, budget: 3 }, null],
   ['at the budget', [1, 3], { ...line, budget: 3 }, /capped/],
-  ['after it', [3, 2.5], { ...line, budget: 3 }, /was spent.*safety expert drew/],
+  ['after it', [3, 2.5], { ...line, budget: 3 }, /was spent before.*safety expert’s own/],
   ['at what was earned so far', [1, 1.5], { ...line, earned: { start: 0.5, rate: 0.5 } }, /capped/],
   ['without a budget', [1, 3], { ...line, budget: null }, null],
   ['without numbers', [null, 3], { ...line, budget: 3 }, null],
