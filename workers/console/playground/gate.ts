@@ -29,7 +29,8 @@ export function budgetWords(
   const spent = tokens[index]?.spent ?? null;
   const bound = line === null ? null : spendingBound(line, { position: index });
   if (own === null || spent === null || bound === null) return null;
-  if (bound - (spent - own) <= SAME) return 'What may be spent by here was spent before, so the draw was the safety expert’s own.';
+  if (bound - (spent - own) <= SAME)
+    return 'What may be spent by here was spent before, so the draw was the safety expert’s own.';
   if (own > 0 && spent >= bound - SAME) return 'The budget capped this token: all that may be spent by here is spent.';
   return null;
 }
