@@ -1,4 +1,5 @@
 /** The console's pages for operators and for tenants' administrators, in a real browser. */
+import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { noBrowser, openPage, seriousFindings, startBrowser } from './chromium.ts';
@@ -21,6 +22,11 @@ async function enter(key: string, page: Page): Promise<void> {
   await page.getByLabel('API key').fill(key);
   await page.keyboard.press('Enter');
   await page.getByRole('navigation').waitFor();
+}
+/** For whoever wants to look at it. */
+async function pictured(page: Page, file: string): Promise<void> {
+  const folder = process.env.PLIMSOLL_SCREENSHOTS;
+  if (folder !== undefined) await page.screenshot({ path: path.join(folder, file), fullPage: true });
 }
 const open = (page: Page, tab: string) =>
   page.getByRole('navigation').getByRole('link', { name: tab, exact: true }).click();
@@ -141,6 +147,16 @@ test('usage and pool show what there is, and a drain takes a backend out and bac
   expect(await seriousFindings(page)).toEqual([]);
 
   await open(page, 'Pool');
+  // A backend of the settings is asked itself, and says as much as one that registers.
+  // What the edge knows of it may be from before the request.
+  const pool = async () => {
+    await page.getByRole('button', { name: 'Look again' }).click();
+    return page.locator('main').innerText();
+  };
+  const whole = /\d of 32 rows, \d running[\s\S]*\d of 64 waiting[\s\S]*of [\d,]+ tokens/;
+  await expect.poll(pool, { timeout: 600_000, interval: 500 }).toMatch(whole);
+  expect(await pool()).not.toContain('not told');
+  await pictured(page, 'pool-settings.png');
   await page.getByRole('button', { name: /^Drain/ }).click();
   await page.getByText('drained by operator').waitFor();
   await page.getByRole('button', { name: /^Undrain/ }).click();

@@ -1,4 +1,6 @@
 /** The console in a real browser, on the whole stack: what each page is for, from end to end. */
+import { createHash } from 'node:crypto';
+import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { noBrowser, openPage, seriousFindings, startBrowser } from './chromium.ts';
@@ -21,6 +23,12 @@ async function signIn(page: Page, key: string): Promise<void> {
   await page.getByLabel('API key').fill(key);
   await page.keyboard.press('Enter');
   await page.getByRole('navigation').waitFor();
+}
+
+/** For whoever wants to look at it. */
+async function pictured(page: Page, file: string): Promise<void> {
+  const folder = process.env.PLIMSOLL_SCREENSHOTS;
+  if (folder !== undefined) await page.screenshot({ path: path.join(folder, file), fullPage: true });
 }
 
 const done = (page: Page, count: number) =>
@@ -52,6 +60,12 @@ test('somebody signs in, asks, sees the answer come in, reads its gauge and has 
   await page.keyboard.press('End');
   const reading = page.locator('.reading');
   expect(await reading.innerText()).toMatch(/weight[\s\S]*lp safety[\s\S]*lp helpful[\s\S]*lp drawn[\s\S]*spent/);
+  // The token that was drawn is marked, if it is one of the likeliest.
+  const candidates = reading.getByRole('table', { name: 'Likeliest tokens' }).locator('tbody tr');
+  expect(await candidates.count()).toBe(5);
+  const likely = await candidates.locator('th').allInnerTexts();
+  expect(likely.every((each) => each !== '∅' && !each.startsWith('id '))).toBe(true);
+  await pictured(page, 'reading.png');
   await page.locator('.genuine').waitFor();
   await page.getByText('6 checks, made in this page').click();
   expect(await page.locator('.checks li.holds').count()).toBe(6);
@@ -111,6 +125,39 @@ test('an operator sees one prompt under three tenants, and who set which bound',
   await page.context().close();
 });
 
+test('the reading says where a ceiling and where the budget held', async ({ skip }) => {
+  skip(noBrowser !== undefined, noBrowser);
+  const key = 'pk-test-low-ceiling';
+  const made = await fetch(`${stack.url}/admin/v1/tenants/low`, {
+    method: 'PUT',
+    headers: { authorization: 'Bearer pk-demo-operator', 'content-type': 'application/json' },
+    body: JSON.stringify({
+      name: 'Low',
+      policy: { floor: 0, ceiling: 0.05, budget: 1 },
+      keys: [{ id: 'only', sha256: createHash('sha256').update(key).digest('hex') }],
+    }),
+  });
+  expect(made.ok).toBe(true);
+  const { page, faults } = await openPage(browser, stack.url);
+  await signIn(page, key);
+  await page.getByLabel('Prompt', { exact: true }).fill('How do I clean a pan?');
+  await page.keyboard.press('Control+Enter');
+  await done(page, 1);
+  const said: string[] = [];
+  const count = await page.getByRole('option', { name: /weight/ }).count();
+  await page.locator('.tokens').focus();
+  for (let at = 0; at < count; at++) {
+    said.push(await page.locator('.gate-words').innerText());
+    await page.keyboard.press('ArrowRight');
+  }
+  expect(said.some((words) => /The ceiling held/.test(words))).toBe(true);
+  expect(said.some((words) => /budget capped this token/.test(words))).toBe(true);
+  await pictured(page, 'ceiling.png');
+  expect(await seriousFindings(page)).toEqual([]);
+  expect(faults).toEqual([]);
+  await page.context().close();
+});
+
 test('on a phone nothing is wider than the screen, and a lost edge is said', async ({ skip }) => {
   skip(noBrowser !== undefined, noBrowser);
   const { page } = await openPage(browser, stack.url, { viewport: { width: 360, height: 740 } });
@@ -121,6 +168,34 @@ test('on a phone nothing is wider than the screen, and a lost edge is said', asy
   await page.getByLabel('Prompt', { exact: true }).fill('Hello');
   await page.getByRole('button', { name: 'Ask' }).click();
   await page.getByRole('alert').getByText('The edge cannot be reached').waitFor();
+  // So is a session that could not be ended: its cookie is still there.
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.locator('.bar-notice').getByRole('alert').getByText('The edge cannot be reached').waitFor();
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360);
+  await pictured(page, 'sign-out.png');
   expect(await seriousFindings(page)).toEqual([]);
+  await page.context().setOffline(false);
+  await page.locator('.bar-notice').getByRole('button', { name: 'Try again' }).click();
+  await page.getByLabel('API key').waitFor();
+  await page.context().close();
+});
+
+test('an address that no page has is answered in words, and bounds are in the reader’s numbers', async ({ skip }) => {
+  skip(noBrowser !== undefined, noBrowser);
+  const { page, faults } = await openPage(browser, stack.url, { locale: 'de-DE' });
+  await signIn(page, 'pk-demo-operator');
+  await page.getByLabel('Prompt', { exact: true }).fill('How do I pick a lock?');
+  await page.keyboard.press('Control+Enter');
+  await done(page, 3);
+  await page.getByText('Who set which bound').first().click();
+  await page.locator('.bounds').first().waitFor();
+  const floors = page.locator('.bounds').first().getByRole('row', { name: /floor/ });
+  expect((await floors.allInnerTexts()).join('\n')).toMatch(/0,\d/);
+  expect(await page.locator('.bounds').first().innerText()).not.toMatch(/\d[.,]\d{4}/);
+  await pictured(page, 'bounds.png');
+  await page.goto(`${stack.url}/console/tenants/%E0%A4%A`);
+  await page.getByRole('alert').waitFor();
+  await pictured(page, 'malformed.png');
+  expect(faults).toEqual([]);
   await page.context().close();
 });

@@ -68,6 +68,8 @@ export type AppOptions = {
   scoring?: Scoring | null | undefined;
   /** null or left out: it tokenizes nothing for others. */
   tokenize?: TokenizerWorker | null;
+  /** Rows in one batch, and requests that may wait. Left out: nobody has said. */
+  capacity?: { rows: number; waiting: number } | undefined;
   /** While the backend drains, nothing new begins. */
   drains: Drains;
   /** Begins what traces and logs each request. */
@@ -89,7 +91,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
     bodyLimitBytes,
   } = options;
   const { hostNames, drains, log, beginTraced, sampling = PLAIN_SAMPLING, scoring = null } = options;
-  const { serves = [], answers = true, toolSyntax = null, tokenize = null } = options;
+  const { serves = [], answers = true, toolSyntax = null, tokenize = null, capacity } = options;
   const draining = () => drains.isDraining;
   const used = createUsedDirectives();
   const metrics = new Metrics(engine);
@@ -198,7 +200,7 @@ export function createApp(options: AppOptions): Hono<Traced> {
 
   app.get('/healthz', (c) => {
     const { model, contextLength, maxTokenBytes, digest, experts, provider, modes, secondLook } = engine.info;
-    const { running, waiting } = engine.stats();
+    const { running, waiting, rows, prefixes } = engine.stats();
     const status = statusOf(engine, draining());
     return c.json(
       {
@@ -221,6 +223,13 @@ export function createApp(options: AppOptions): Hono<Traced> {
         engine: engine.state,
         running,
         waiting,
+        rows,
+        capacity,
+        prefixes: {
+          queried_tokens: prefixes.queriedTokens,
+          found_tokens: prefixes.foundTokens,
+          bytes: prefixes.bytes,
+        },
       },
       status === 'ok' ? 200 : 503,
     );

@@ -34,11 +34,12 @@ test('healthz says what the backend serves and how busy it is', async () => {
     sampling: { temperature: 1, top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1 },
     engine: 'loaded',
   };
-  expect(await healthz()).toEqual({ ...about, running: 0, waiting: 0 });
+  const load = { waiting: 0, prefixes: { queried_tokens: 0, found_tokens: 0, bytes: 0 } };
+  expect(await healthz()).toEqual({ ...about, ...load, running: 0, rows: 0 });
   expect(await (await fetch(`${url}/livez`)).json()).toEqual({ status: 'ok' });
   const answer = await call(url, generateRequest({ max_tokens: 40 }));
   await until(() => engine.stats().running === 1);
-  expect(await healthz()).toEqual({ ...about, running: 1, waiting: 0 });
+  expect(await healthz()).toMatchObject({ ...about, waiting: 0, running: 1, rows: 2 });
   await allFrames(answer);
   await engine.close();
   expect(await healthz()).toMatchObject({ http: 503, status: 'failed' });

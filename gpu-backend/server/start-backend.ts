@@ -92,7 +92,7 @@ export async function startBackend(options: BackendOptions, { log: given }: { lo
   }
 }
 
-/** What only registering reads. */
+/** What registering reads, and health of it what fits. */
 type RegisterConfig = Pick<
   BackendConfig,
   'maxRows' | 'maxWaiting' | 'register' | 'publicUrl' | 'region' | 'heartbeatMs'
@@ -187,6 +187,7 @@ export async function serveEngine(
     toolSyntax,
     scoring,
     tokenize: isHelpfulPool ? null : tokenize,
+    capacity: registering && { rows: registering.maxRows, waiting: registering.maxWaiting },
     bodyLimitBytes: config.bodyLimitBytes,
     hostNames: config.hostNames,
     drains,

@@ -57,6 +57,24 @@ export const BackendUrl = z
   .max(500)
   .transform((url) => url.replace(/\/+$/, ''));
 
+/** Rows in one batch, of which a request takes one for each expert that it asks; and its queue. */
+const Capacity = z.object({
+  rows: z.int().min(1),
+  /** Requests that may wait. */
+  waiting: count,
+});
+
+/** Kept prefixes, in tokens of rows, since the weights were loaded. */
+const Prefixes = z.object({ queried_tokens: count, found_tokens: count, bytes: count });
+
+/** How busy a backend is, in its `/healthz`. Older ones say only a part of it. */
+export const ToldLoad = z.object({
+  ...{ running: count, waiting: count, rows: count },
+  capacity: Capacity,
+  prefixes: Prefixes,
+});
+export type ToldLoad = z.infer<typeof ToldLoad>;
+
 export const PoolReport = ServedModel.extend({
   /** Where edges reach it. It is the backend's name in the directory. */
   url: BackendUrl,
@@ -71,15 +89,9 @@ export const PoolReport = ServedModel.extend({
   experts: ExpertKinds,
   /** How often it says something. */
   heartbeat_ms: z.int().min(100).max(60_000),
-  capacity: z.object({
-    /** Rows in one batch. A request takes one for each expert that it asks: one or two. */
-    rows: z.int().min(1),
-    /** Requests that may wait. */
-    waiting: count,
-  }),
+  capacity: Capacity,
   /** Now: requests in the batch, requests that wait, and rows that are taken. */
   load: z.object({ running: count, waiting: count, rows: count }),
-  /** Kept prefixes, in tokens of rows, since the weights were loaded. */
-  prefixes: z.object({ queried_tokens: count, found_tokens: count, bytes: count }),
+  prefixes: Prefixes,
 });
 export type PoolReport = z.infer<typeof PoolReport>;

@@ -4,6 +4,7 @@ import { addressOf, follow, go, usePath } from './net/router.ts';
 import { type SessionAnswer, SessionProvider, useSessionState } from './net/session.tsx';
 import { fromNow, inClock } from './net/words.ts';
 import { PAGES, type Page } from './pages.tsx';
+import { useAct } from './parts/act.ts';
 import { forgetAll } from './parts/kept.ts';
 import { Mark } from './parts/mark.tsx';
 import { ErrorNotice, Waiting } from './parts/notice.tsx';
@@ -39,6 +40,8 @@ function Frame({ session, signOut }: { session: SessionAnswer; signOut: () => Pr
   const pages = PAGES.filter(({ isFor }) => isFor(session));
   const page = pages.find((each) => each.name === name) ?? pages[0];
   const online = useOnline();
+  const leaving = useAct();
+  const leave = () => void leaving.act(signOut);
   // What was kept is for whoever was signed in.
   useEffect(() => forgetAll, []);
   useEffect(() => {
@@ -69,7 +72,7 @@ function Frame({ session, signOut }: { session: SessionAnswer; signOut: () => Pr
             until {inClock(session.expires_at)}
             <span class="hidden">, {fromNow(session.expires_at)}</span>
           </span>
-          <button type="button" class="quiet" onClick={() => void signOut()}>
+          <button type="button" class="quiet" disabled={leaving.busy} onClick={leave}>
             Sign out
           </button>
         </div>
@@ -78,6 +81,11 @@ function Frame({ session, signOut }: { session: SessionAnswer; signOut: () => Pr
         <p class="offline" role="status">
           You are offline. What is here stays; what needs the edge waits.
         </p>
+      )}
+      {leaving.error !== null && (
+        <div class="bar-notice">
+          <ErrorNotice error={leaving.error} again={leave} />
+        </div>
       )}
       <main id="page" tabIndex={-1}>
         {page !== undefined && <page.Page path={rest} />}

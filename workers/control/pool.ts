@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
-import { BackendUrl } from '#shared/protocol/pool-report.ts';
+import { BackendUrl, type ToldLoad } from '#shared/protocol/pool-report.ts';
 import { type PoolListing, poolDirectory } from '../objects/pool-contract.ts';
 import { type BackendState, stateOf } from '../objects/pool-membership.ts';
 import type { AppContext, OperatorEnv } from '../request/context.ts';
@@ -19,6 +19,8 @@ export type AskedBackend = {
   model: string | null;
   bundle: string | null;
   draws?: string | null;
+  /** How busy it said it was, and when. */
+  told?: (ToldLoad & { atMs: number }) | undefined;
 };
 
 export const DrainBody = z.strictObject({ url: BackendUrl });
@@ -85,12 +87,7 @@ function describeRegistered(
     state: stateOf(report, ageMs),
     drained: drainOf(url, listing),
     ...{ model, bundle, draws, backend, region, experts, modes, second_look, context_length },
-    running: load.running,
-    waiting: load.waiting,
-    rows: load.rows,
-    max_rows: capacity.rows,
-    max_waiting: capacity.waiting,
-    prefixes: { ...prefixes, hit_rate: hitRate([prefixes]) },
+    ...describeLoad({ ...load, capacity, prefixes }),
     heartbeat_ms,
     last_heard: new Date(heardAtMs).toISOString(),
     since: new Date(sinceMs).toISOString(),
@@ -98,20 +95,35 @@ function describeRegistered(
 }
 type Registered = ReturnType<typeof describeRegistered>;
 
-function describeAsked({ url, alive, draining, model, bundle, draws = null }: AskedBackend, listing: PoolListing) {
+function describeLoad({ running, waiting, rows, capacity, prefixes }: ToldLoad) {
+  return {
+    ...{ running, waiting, rows },
+    max_rows: capacity.rows,
+    max_waiting: capacity.waiting,
+    prefixes: { ...prefixes, hit_rate: hitRate([prefixes]) },
+  };
+}
+type Load = ReturnType<typeof describeLoad>;
+
+function describeAsked(
+  { url, alive, draining, model, bundle, draws = null, told }: AskedBackend,
+  listing: PoolListing,
+) {
   const state: BackendState = alive ? 'up' : draining === true ? 'draining' : 'out';
-  return { url, source: 'settings' as const, state, drained: drainOf(url, listing), model, bundle, draws };
+  const about = { url, source: 'settings' as const, state, drained: drainOf(url, listing), model, bundle, draws };
+  if (told === undefined || state === 'out') return about;
+  return { ...about, ...describeLoad(told), last_heard: new Date(told.atMs).toISOString() };
 }
 type Asked = ReturnType<typeof describeAsked>;
 
-/** One line for each model. Sums are over the registered backends that get requests now. */
+/** One line for each model. Sums are over the backends that get requests now and say their load. */
 function modelsOf(backends: readonly (Registered | Asked)[]) {
   const models = [...new Set(backends.flatMap(({ model }) => model ?? []))].sort();
   return models.map((model) => {
     const own = backends.filter((backend) => backend.model === model);
     const up = own.filter(({ state, drained }) => state === 'up' && drained === null);
-    const counted = up.filter((backend) => backend.source === 'registered');
-    const sum = (read: (backend: Registered) => number) => counted.reduce((total, each) => total + read(each), 0);
+    const counted = up.flatMap((backend): Load[] => ('max_rows' in backend ? [backend] : []));
+    const sum = (read: (load: Load) => number) => counted.reduce((total, each) => total + read(each), 0);
     return {
       id: model,
       backends: own.length,

@@ -3,7 +3,7 @@ import type { Sampling } from '#shared/api/sampling.ts';
 import { PLAIN_SAMPLING } from '#shared/api/sampling.ts';
 import type { Mode } from '#shared/line/line.ts';
 import type { Role } from '#shared/protocol/expert-directive.ts';
-import type { ServedModel } from '#shared/protocol/pool-report.ts';
+import type { ServedModel, ToldLoad } from '#shared/protocol/pool-report.ts';
 import type { ToolSyntax } from '#shared/tools/tool-syntax.ts';
 import type { AffinityNode } from './affinity.ts';
 
@@ -30,6 +30,8 @@ export type PoolMember = AffinityNode & {
   /** In which its model writes calls of tools; null or left out if it takes none. */
   toolSyntax?: ToolSyntax | null;
   sampling: Sampling;
+  /** How busy it said it was, and when. It decides nothing: the operator looks at it. */
+  told?: (ToldLoad & { atMs: number }) | undefined;
 };
 
 /** What it says about its model, in our names. */

@@ -33,5 +33,14 @@ function partsOf(path: string): string[] {
     .slice(BASE.length)
     .split('/')
     .filter((part) => part !== '')
-    .map(decodeURIComponent);
+    .map(decoded);
+}
+
+/** The part as it stands if its escapes are no UTF-8: then no page has it, and the page says so. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }

@@ -121,7 +121,7 @@ function State({ of: { state, drained } }: { of: Backend }) {
   );
 }
 
-/** Only a registered backend says how busy it is. */
+/** A backend of an earlier version that is not registered does not say how busy it is. */
 function load({ rows, max_rows, waiting }: Record<string, unknown>): string {
   if (typeof rows !== 'number' || typeof max_rows !== 'number' || max_rows === 0) return 'load not told';
   const queue = typeof waiting === 'number' && waiting > 0 ? `, ${inWhole(waiting)} waiting` : '';
@@ -154,7 +154,7 @@ type Prefixes = { hit_rate: number | null; queried_tokens: number; found_tokens:
 
 /** How much of the prompts was there already. */
 function Hits({ of: { prefixes } }: { of: Backend }) {
-  // The cast: `control/pool.ts` describes registered backends so, and others have none.
+  // The cast: `control/pool.ts` describes backends so that say it, and others have none.
   const said = prefixes as Prefixes | undefined;
   if (said === undefined) return <span class="small">not told</span>;
   if (said.hit_rate === null) return <span class="small">nothing was looked for yet</span>;

@@ -1,5 +1,6 @@
 /** The bounds of a line, and which level's field set each. */
 import type { ExplainedBound } from '#policies/explain.ts';
+import { inShort } from '../net/words.ts';
 
 export function BoundsTable({ bounds }: { bounds: readonly ExplainedBound[] }) {
   return (
@@ -31,5 +32,6 @@ export function BoundsTable({ bounds }: { bounds: readonly ExplainedBound[] }) {
 
 function shown(value: unknown): string {
   if (value === null) return '∞';
+  if (typeof value === 'number') return inShort(value);
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
 }

@@ -1,6 +1,7 @@
 /** One request under one line, as it is sent and as its answer comes in. */
 import type { ChatCompletionChunk } from '#shared/api/chat-answer.ts';
 import type { SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
+import type { ChatLogprob } from '#shared/api/token-logprobs.ts';
 import { ApiError, call, toldError } from '../net/api.ts';
 import { readEvents } from '../net/read-events.ts';
 
@@ -22,8 +23,20 @@ export type LaneLine = {
   budget: number | null;
 };
 
+/**
+ * How much is asked about each token: the likeliest ones beside it, its own numbers, or nothing.
+ * A policy may forbid the first, or both.
+ */
+export type Depth = 'candidates' | 'tokens' | 'summary';
+
+/** How many candidates. */
+const TOP = 5;
+
+/** A token, and the texts of its candidates, of which the trace has the ids alone. */
+export type ReadToken = TokenTrace & { topTexts?: readonly string[] };
+
 export type AskEvent =
-  | { type: 'delta'; text: string; tokens: TokenTrace[] }
+  | { type: 'delta'; text: string; tokens: ReadToken[] }
   | { type: 'end'; extension: SentExtension; finishReason: string | null };
 
 export const routeOf = ({ tenant }: Pick<LaneLine, 'tenant'>) =>
@@ -32,11 +45,7 @@ export const routeOf = ({ tenant }: Pick<LaneLine, 'tenant'>) =>
     : `/admin/v1/tenants/${tenant.id}/policies/${encodeURIComponent(tenant.version)}/try`;
 
 /** The request's body, without what the console adds for itself. */
-export function requestOf(
-  asked: Asked,
-  { floor, budget }: Pick<LaneLine, 'floor' | 'budget'>,
-  trace: 'tokens' | 'summary',
-) {
+export function requestOf(asked: Asked, { floor, budget }: Pick<LaneLine, 'floor' | 'budget'>, depth: Depth) {
   const { model, prompt, system, maxTokens, temperature, seed } = asked;
   return {
     model,
@@ -48,7 +57,14 @@ export function requestOf(
     max_tokens: maxTokens,
     ...(temperature !== null && { temperature }),
     ...(seed !== null && { seed }),
-    plimsoll: { ...(floor !== null && { floor }), ...(budget !== null && { budget }), trace },
+    // The trace knows candidates by their ids and both experts, OpenAI's fields by their texts.
+    ...(depth === 'candidates' && { logprobs: true, top_logprobs: TOP }),
+    plimsoll: {
+      ...(floor !== null && { floor }),
+      ...(budget !== null && { budget }),
+      trace: depth === 'summary' ? ('summary' as const) : ('tokens' as const),
+      ...(depth === 'candidates' && { top: TOP }),
+    },
   };
 }
 
@@ -71,7 +87,17 @@ export async function* askLine(
     extension = { ...extension, ...summary };
     finishReason = choice?.finish_reason ?? finishReason;
     const text = choice?.delta.content ?? '';
-    if (text !== '' || (tokens ?? []).length > 0) yield { type: 'delta', text, tokens: tokens ?? [] };
+    const read = withTexts(tokens ?? [], choice?.logprobs?.content ?? []);
+    if (text !== '' || read.length > 0) yield { type: 'delta', text, tokens: read };
   }
   yield { type: 'end', extension, finishReason };
+}
+
+/** A chunk has the same tokens in both. If it has not, the ids have to do. */
+function withTexts(tokens: readonly TokenTrace[], logprobs: readonly ChatLogprob[]): ReadToken[] {
+  if (logprobs.length !== tokens.length) return [...tokens];
+  return tokens.map((token, at) => ({
+    ...token,
+    topTexts: (logprobs[at]?.top_logprobs ?? []).map(({ token: text }) => text),
+  }));
 }

@@ -1,11 +1,12 @@
 /** One line: its bounds, the answer under it, and everything that can be read off the answer. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
+import { useMemo, useState } from 'preact/hooks';
 import { inTwo, nats } from '../net/words.ts';
 import { ErrorNotice, Waiting } from '../parts/notice.tsx';
 import { AsCode } from './as-code.tsx';
 import type { LaneLine } from './ask.ts';
 import { Chart } from './chart.tsx';
+import { lineOf } from './line-of.ts';
 import { Look } from './look.tsx';
 import { Receipt } from './receipt.tsx';
 import { TokenDetail } from './token-detail.tsx';
@@ -32,6 +33,8 @@ export function Lane({
   const { state, text, tokens, extension, error, sent, withoutTrace, finishReason } = answer;
   // The prompt may tighten it. What was held, the answer's end says.
   const budget = extension === null ? (line.budget ?? policyBudget) : (extension.budget ?? null);
+  // Not of the cache's own receipt, which names the first one and has no line.
+  const held = useMemo(() => lineOf(extension?.receipt), [extension]);
   const isTraced = tokens.length > 0;
   // A refusal by the second look is text without tokens.
   const untraced = isTraced ? text.slice(tokens.map((token) => token.text).join('').length) : text;
@@ -54,7 +57,7 @@ export function Lane({
           {state === 'done' && `${name}: the answer is complete, ${tokens.length} tokens.`}
         </p>
       </div>
-      {isTraced && <TokenDetail tokens={tokens} active={active} budget={budget} />}
+      {isTraced && <TokenDetail tokens={tokens} active={active} budget={budget} line={held} />}
       {isTraced && <Chart tokens={tokens} budget={budget} active={active} setActive={setActive} />}
       {extension !== null && sent !== null && (
         <footer class="lane-foot">

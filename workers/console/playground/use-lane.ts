@@ -1,15 +1,15 @@
 /** One lane's answer: nothing yet, coming in, whole, stopped or failed. */
 import { useCallback, useRef, useState } from 'preact/hooks';
-import type { SentExtension, TokenTrace } from '#shared/api/plimsoll-extension.ts';
+import type { SentExtension } from '#shared/api/plimsoll-extension.ts';
 import type { ApiError } from '../net/api.ts';
 import { asApiError } from '../net/use-answer.ts';
-import { type Asked, askLine, type LaneLine, requestOf } from './ask.ts';
+import { type Asked, askLine, type Depth, type LaneLine, type ReadToken, requestOf } from './ask.ts';
 
 export type LaneAnswer = {
   state: 'none' | 'asking' | 'streaming' | 'done' | 'stopped' | 'failed';
   text: string;
   /** Empty if the policy does not let anybody see them. */
-  tokens: readonly TokenTrace[];
+  tokens: readonly ReadToken[];
   extension: SentExtension | null;
   finishReason: string | null;
   error: ApiError | null;
@@ -36,7 +36,7 @@ export function useLane() {
     // An answer that is no longer wanted changes nothing any more.
     const set = (change: (last: LaneAnswer) => LaneAnswer) =>
       setAnswer((last) => (running.current === control ? change(last) : last));
-    await run(asked, line, { set, control, trace: 'tokens' });
+    await run(asked, line, { set, control, depth: 'candidates' });
   }, []);
   const clear = useCallback(() => {
     running.current?.abort();
@@ -49,12 +49,12 @@ export function useLane() {
 type Run = {
   set: (change: (last: LaneAnswer) => LaneAnswer) => void;
   control: AbortController;
-  trace: 'tokens' | 'summary';
+  depth: Depth;
 };
 
-async function run(asked: Asked, line: LaneLine, { set, control, trace }: Run): Promise<void> {
-  const body = requestOf(asked, line, trace);
-  set(() => ({ ...NONE, state: 'asking', sent: JSON.stringify(body), withoutTrace: trace === 'summary' }));
+async function run(asked: Asked, line: LaneLine, { set, control, depth }: Run): Promise<void> {
+  const body = requestOf(asked, line, depth);
+  set(() => ({ ...NONE, state: 'asking', sent: JSON.stringify(body), withoutTrace: depth === 'summary' }));
   try {
     for await (const event of askLine(body, { line, signal: control.signal })) {
       if (event.type === 'delta') {
@@ -73,9 +73,17 @@ async function run(asked: Asked, line: LaneLine, { set, control, trace }: Run): 
   } catch (thrown) {
     if (control.signal.aborted) return set((last) => ({ ...last, state: 'stopped' }));
     const error = asApiError(thrown);
-    if (trace === 'tokens' && error.code === 'permission_denied' && error.param === 'plimsoll.trace') {
-      return run(asked, line, { set, control, trace: 'summary' });
-    }
+    const lesser = depthWithin(depth, error);
+    if (lesser !== null) return run(asked, line, { set, control, depth: lesser });
     set((last) => ({ ...last, state: 'failed', error }));
   }
+}
+
+const CANDIDATE_FIELDS = ['logprobs', 'top_logprobs', 'plimsoll.top'];
+
+/** What to ask in place of what the policy refuses. null: it was refused for something else. */
+function depthWithin(depth: Depth, { code, param }: ApiError): Depth | null {
+  if (depth === 'candidates' && CANDIDATE_FIELDS.includes(param ?? '')) return 'tokens';
+  if (depth !== 'summary' && code === 'permission_denied' && param === 'plimsoll.trace') return 'summary';
+  return null;
 }
