@@ -160,7 +160,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     dataDir: path.join(config.dataDir, 'edge'),
     backends: served.flatMap(({ urls }) => urls),
     moreNames: config.moreNames,
-    demoKeys: (await readDemoTenants()).map(({ key }) => key),
+    demoKeys: [...(await readDemoTenants()).map(({ key }) => key), DEMO_OPERATOR_KEY],
     directiveSecret: secrets.directiveSecret,
     receiptJwks: secrets.receiptJwks,
     edgeReceiptJwk: secrets.edgeReceiptJwk,
