@@ -160,7 +160,7 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
     dataDir: path.join(config.dataDir, 'edge'),
     backends: served.flatMap(({ urls }) => urls),
     moreNames: config.moreNames,
-    demoKeys: (await readDemoTenants()).map(({ key }) => key),
+    demoKeys: [...(await readDemoTenants()).map(({ key }) => key), DEMO_OPERATOR_KEY],
     directiveSecret: secrets.directiveSecret,
     receiptJwks: secrets.receiptJwks,
     edgeReceiptJwk: secrets.edgeReceiptJwk,
@@ -192,7 +192,9 @@ async function bringUp(stack: Stack, config: ServeConfig): Promise<void> {
   // The first bundle is required, so it answers.
   const model = answering.at(-1)!;
   const prompted = found !== null && !found.trained && model === KNOWN_BUNDLE;
-  console.error(await hints(url, { model, prompted, tenants, dataDir: config.dataDir }));
+  console.error(
+    await hints(url, { model, prompted, tenants, operatorKey: DEMO_OPERATOR_KEY, dataDir: config.dataDir }),
+  );
 }
 
 type Served = Pick<BundleToServe, 'id' | 'required'> & { urls: string[]; stop: () => void };

@@ -40,6 +40,22 @@ const status = async (key: string) =>
   (await post(stack.url, { model: stack.model, max_tokens: 4, messages: [{ role: 'user', content: 'Hi' }] }, { key }))
     .status;
 
+test('no page of an operator is wider than a phone', async ({ skip }) => {
+  skip(noBrowser !== undefined, noBrowser);
+  const { page } = await openPage(browser, stack.url, { viewport: { width: 390, height: 800 } });
+  await enter('pk-demo-operator', page);
+  const tabs = await page.getByRole('navigation').getByRole('link').all();
+  const pages = await Promise.all(tabs.map((tab) => tab.getAttribute('href')));
+  expect(pages).toContain('/console/pool');
+  for (const each of [...pages, '/console/tenants/demo-strict', '/console/policies/demo-strict']) {
+    await page.goto(`${stack.url}${each}`);
+    await page.locator('h1').waitFor();
+    await expect.poll(() => page.locator('.waiting').count(), { timeout: 600_000 }).toBe(0);
+    expect([each, await page.evaluate('document.documentElement.scrollWidth')]).toEqual([each, 390]);
+  }
+  await page.context().close();
+});
+
 test('a tenant is made, gets a key and a policy by hand, is rolled back and suspended; all is in the log', async ({
   skip,
 }) => {

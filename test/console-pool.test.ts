@@ -87,6 +87,8 @@ test('the pool shows what a backend serves, its rows, its queue and its prefix h
   if (process.env.PLIMSOLL_SCREENSHOTS !== undefined) {
     await page.screenshot({ path: path.join(process.env.PLIMSOLL_SCREENSHOTS, 'pool.png') });
   }
+  await page.setViewportSize({ width: 390, height: 800 });
+  expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
   expect(faults).toEqual([]);
   await page.context().close();
 });

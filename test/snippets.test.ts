@@ -69,7 +69,7 @@ describe.skipIf(SHELL.length > 0)('what a reader pastes into a shell', () => {
     expect(answer.plimsoll.floor).toBeGreaterThanOrEqual(0.9);
   });
 
-  test('docs/quick-start.md: three lines, a tenant, its key, two versions of its policy, a receipt', async () => {
+  test('docs/quick-start.md: three lines, a tenant, its key, two versions of its policy and back, a receipt', async () => {
     const output = await shell('docs/quick-start.md');
     const strict = JSON.parse(output.slice(0, output.indexOf('\n== ')));
     expect(strict.plimsoll.policy.tenant).toBe('demo-strict');
@@ -77,7 +77,10 @@ describe.skipIf(SHELL.length > 0)('what a reader pastes into a shell', () => {
     expect(texts.map(([, key]) => key)).toEqual(['pk-demo-strict', 'pk-demo-balanced', 'pk-demo-open']);
     expect(new Set(texts.map(([, , text]) => text)).size).toBe(3);
     expect(output).toMatch(/tenant: 'corner-shop'[\s\S]*floor: 0\.5,\s+budget: 8/);
-    expect(output.match(/corner-shop: [0-9a-f]{32} is active/g)).toHaveLength(2);
+    const active = [...output.matchAll(/^corner-shop: ([0-9a-f]{32}) is active/gm)].map(([, version]) => version);
+    expect(active).toHaveLength(3);
+    expect(active[2]).toBe(active[0]);
+    expect(active[1]).not.toBe(active[0]);
     expect(output.trim().split('\n').at(-1)).toMatch(/^genuine, signed /);
     expect(JSON.parse(await readFile(path.join(folder, 'corner-shop.json'), 'utf8')).floor).toBe(0.7);
   });

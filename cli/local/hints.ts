@@ -15,12 +15,14 @@ export async function hints(
     model,
     prompted,
     tenants,
+    operatorKey,
     dataDir,
   }: {
     model: string;
     /** Whether the safety expert of that model is only a prompt. */
     prompted: boolean;
     tenants: readonly DemoTenant[];
+    operatorKey: string;
     dataDir: string;
   },
 ): Promise<string> {
@@ -36,8 +38,9 @@ export async function hints(
       return { name: key, about: `floor ${floor}, ${budget === null ? 'no budget' : `budget ${budget} nats`}` };
     }),
   );
+  keys.push({ name: operatorKey, about: 'opens all tenants, in the console and the admin API' });
   return `
-  In a browser, with one of the keys below:
+  In a browser, with one of the keys below; the last one shows three lines side by side:
 
     ${url}/console
 

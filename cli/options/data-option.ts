@@ -6,6 +6,7 @@ import { Option } from 'commander';
 import { defaultFolder, INSTALLED } from './installed.ts';
 
 const DEFAULT_DATA = defaultFolder({ checkout: '../shared/data', release: 'data' });
-const SHOWN = INSTALLED ? 'data, in the current folder' : '../shared/data, next to the checkout';
+const WHERE = INSTALLED ? 'data, in the current folder' : '../shared/data, next to the checkout';
+const SHOWN = `${WHERE}; docs/training.md says what belongs there`;
 
 export const dataOption = (description: string) => new Option('--data <dir>', description).default(DEFAULT_DATA, SHOWN);

@@ -1,7 +1,7 @@
 /** `plimsoll policy log`: who changed what. */
 import { Command } from 'commander';
 import { positiveInteger } from '../options/numbers.ts';
-import { type EdgeFlags, edgeOf, goodAnswer, onEdge, tenantAt, tenantOf } from './running-edge.ts';
+import { type EdgeFlags, edgeOf, goodAnswer, onEdge, TENANT_REQUIRED, tenantAt, tenantOf } from './running-edge.ts';
 import { stateOf } from './tenant-state.ts';
 
 type Flags = EdgeFlags & { limit: number; json: boolean };
@@ -10,7 +10,7 @@ type Flags = EdgeFlags & { limit: number; json: boolean };
 const MOST = 1000;
 
 export const log = () =>
-  onEdge(new Command('log'), { scope: 'read' })
+  onEdge(new Command('log'), { scope: 'read', tenant: TENANT_REQUIRED })
     .description("list a tenant's audit log, newest first: when, who, what; and which version is active now")
     .option('--limit <n>', `how many entries, at most ${MOST}`, positiveInteger, 20)
     .option('--json', 'print the entries as JSON', false)

@@ -187,6 +187,16 @@ test('says what is missing or wrong before anything is done', async () => {
   expect(nowhere.stderr).toMatch(/http:\/\/127.0.0.1:9 cannot be reached/);
 });
 
+test.each([
+  ['rollback', /the tenant \(required\)/],
+  ['log', /the tenant \(required\)/],
+  ['verify', /the tenant \(required, unless there is --deployment\)/],
+  ['activate', /left out, it is the file's name/],
+])('the help of %s says whether --tenant may be left out', async (name, says) => {
+  const { stdout } = await runPlimsoll(['policy', name, '--help'], { cwd: folder });
+  expect(stdout.replace(/\s+/g, ' ')).toMatch(says);
+});
+
 test('verify does not read the same page for ever', async () => {
   let pages = 0;
   const entry = { tenant: 'loop', at: 0, actor: 'operator', action: 'tenant-put', detail: {}, hash: '0'.repeat(64) };

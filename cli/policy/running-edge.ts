@@ -23,10 +23,17 @@ const SCOPES = {
   spend: 'the scopes\nadmin and inference',
 } as const;
 
-export function onEdge(command: Command, { scope }: { scope: keyof typeof SCOPES }): Command {
+const TENANT_OR_FILE = "the tenant; left out, it is the file's name without .json";
+export const TENANT_REQUIRED = 'the tenant (required)';
+
+/** @param options.tenant what the help says of `--tenant` */
+export function onEdge(
+  command: Command,
+  { scope, tenant = TENANT_OR_FILE }: { scope: keyof typeof SCOPES; tenant?: string },
+): Command {
   return command
     .option('--url <url>', 'where the edge listens', 'http://127.0.0.1:8787')
-    .option('--tenant <id>', "the tenant; left out, it is the file's name without .json")
+    .option('--tenant <id>', tenant)
     .addHelpText(
       'after',
       `
@@ -161,8 +168,8 @@ export type ChangeFlags = EdgeFlags & { ifMatch?: number; force: boolean };
  * A command that changes which policy a tenant is under. All of them name the revision that they
  * change, so that none overwrites what somebody else has done meanwhile.
  */
-export function changesTenant(name: string): Command {
-  return onEdge(new Command(name), { scope: 'admin' })
+export function changesTenant(name: string, options: { tenant?: string } = {}): Command {
+  return onEdge(new Command(name), { scope: 'admin', ...options })
     .option(
       '--if-match <revision>',
       'do it only if the tenant is still at this revision, as push and log show it',

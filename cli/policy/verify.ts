@@ -13,7 +13,7 @@ type Flags = EdgeFlags & { deployment: boolean; known?: AuditHead; json: boolean
 const PAGE = 1000;
 
 export const verify = () =>
-  onEdge(new Command('verify'), { scope: 'read' })
+  onEdge(new Command('verify'), { scope: 'read', tenant: 'the tenant (required, unless there is --deployment)' })
     .description(
       "check the hashes of a whole audit log here, and that it ends where another of the edge's objects says",
     )

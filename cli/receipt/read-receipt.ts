@@ -7,15 +7,30 @@ import { CannotCheck } from './cannot-check.ts';
 
 const JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
-/** What we read of an answer, or of an error in its place. */
-const Answer = z.object({
-  plimsoll: z.object({
-    receipt: z.string(),
-    drawn_text: z.string().optional(),
-    cache: z.object({ receipt: z.string().optional() }).optional(),
-  }),
-  choices: z.tuple([z.object({ message: z.object({ content: z.string().nullable() }) })], z.unknown()),
+const Extension = z.object({
+  receipt: z.string(),
+  drawn_text: z.string().optional(),
+  cache: z.object({ receipt: z.string().optional() }).optional(),
 });
+/** What we read of an answer, or of an error in its place. */
+const ChatAnswer = z
+  .object({
+    plimsoll: Extension,
+    choices: z.tuple([z.object({ message: z.object({ content: z.string().nullable() }) })], z.unknown()),
+  })
+  .transform(({ plimsoll, choices }) => ({ plimsoll, shown: choices[0].message.content ?? '' }));
+const Text = z.object({ type: z.literal('output_text'), text: z.string() });
+/** Of `/v1/responses`: calls and what was refused are items and parts of other types. */
+const ResponseAnswer = z
+  .object({
+    plimsoll: Extension,
+    output: z.array(z.object({ content: z.array(z.unknown()).optional() })),
+  })
+  .transform(({ plimsoll, output }) => {
+    const parts = output.flatMap(({ content = [] }) => content).map((part) => Text.safeParse(part));
+    return { plimsoll, shown: parts.map(({ data }) => data?.text ?? '').join('') };
+  });
+const Answer = z.union([ChatAnswer, ResponseAnswer]);
 const Refusal = z.object({ error: z.object({ message: z.string(), plimsoll: z.object({ receipt: z.string() }) }) });
 
 /**
@@ -31,15 +46,15 @@ export async function readReceipt(source: string): Promise<{ token: string; answ
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new CannotCheck(`${where} has no receipt: found ${shown(text)}, wanted a token or the JSON of an answer`, {
+    throw new CannotCheck(`${where} has no receipt: found ${quoted(text)}, wanted a token or the JSON of an answer`, {
       cause,
     });
   }
   const answer = Answer.safeParse(json);
   if (answer.success) {
-    const { plimsoll, choices } = answer.data;
+    const { plimsoll, shown } = answer.data;
     // Where calls were read in the text, the message has only the rest of it.
-    const text = plimsoll.drawn_text ?? choices[0].message.content ?? '';
+    const text = plimsoll.drawn_text ?? shown;
     const again = plimsoll.cache?.receipt;
     if (again !== undefined) return { token: again, first: plimsoll.receipt, answer: text };
     return { token: plimsoll.receipt, answer: text };
@@ -54,8 +69,8 @@ export async function readReceipt(source: string): Promise<{ token: string; answ
 
 function readSource(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new CannotCheck(`${shown(file)} is no token, and cannot be read as a file: ${whyNot(cause)}`, { cause });
+    throw new CannotCheck(`${quoted(file)} is no token, and cannot be read as a file: ${whyNot(cause)}`, { cause });
   });
 }
 
-const shown = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}...` : text);
+const quoted = (text: string) => JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}...` : text);

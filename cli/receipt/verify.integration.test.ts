@@ -67,6 +67,19 @@ test('a whole answer is genuine, and its request is told by the fields that were
   expect(code).toBe(0);
 });
 
+test('an answer of /v1/responses is genuine, and another text in it is told', async () => {
+  const answer = await post(under.edge, '/v1/responses', { model: 'scripted', input: 'Hello', max_output_tokens: 3 });
+  const text = await answer.text();
+  await writeFile(path.join(folder, 'response.json'), text);
+  const { code, stdout } = await verify('response.json', '--jwks', 'jwks.json');
+  expect(stdout).toMatch(/^holds {8}answer {5}has the digest in the receipt$/m);
+  expect(code).toBe(0);
+  const forged = JSON.parse(text) as { output: { content?: { text: string }[] }[] };
+  for (const part of forged.output.flatMap(({ content = [] }) => content)) part.text = `No. ${part.text}`;
+  await writeFile(path.join(folder, 'forged-response.json'), JSON.stringify(forged));
+  expect((await verify('forged-response.json', '--jwks', 'jwks.json')).stdout).toMatch(/^NOT GENUINE: answer$/m);
+});
+
 test('a token alone is checked with the keys of the edge and with the files that are named', async () => {
   const { code, stdout } = await verify(token, '--jwks', under.edge.url, '--answer', 'answer.txt', '--json');
   expect(code).toBe(0);

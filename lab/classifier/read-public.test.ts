@@ -94,6 +94,8 @@ describe('readPublic', () => {
   });
 
   test('names a missing folder', async () => {
-    await expect(readPublic('/nowhere/at/all')).rejects.toThrow('/nowhere/at/all: no such folder');
+    await expect(readPublic('/nowhere/at/all')).rejects.toThrow(
+      '/nowhere/at/all: no such folder (docs/training.md says what belongs there)',
+    );
   });
 });

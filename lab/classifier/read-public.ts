@@ -105,7 +105,8 @@ export type PublicPrompts = {
 };
 
 export async function readPublic(dataDir: string, onFile: (file: string) => void = () => {}): Promise<PublicPrompts> {
-  if (!existsSync(dataDir)) throw new Error(`--data ${dataDir}: no such folder`);
+  if (!existsSync(dataDir))
+    throw new Error(`--data ${dataDir}: no such folder (docs/training.md says what belongs there)`);
   const rows = new Map<string, Unsplit>();
   for (const { file, layout } of FILES) {
     onFile(file);

@@ -166,6 +166,18 @@ test.each([
   expect([answer.status, await answer.json()]).toMatchObject([400, { error: { param } }]);
 });
 
+test.each([
+  ['?from=yesterday', 'from', /a day, as in 2026-11-30/],
+  ['?to=2026-13-01', 'to', /a day, as in 2026-11-30/],
+  ['?from=2026-11-30&to=2026-11-01', 'from', /'from' is 2026-11-30, after 'to', which is 2026-11-01/],
+])('%s is refused with what would be right', async (query, param, message) => {
+  const answer = await get(query);
+  expect([answer.status, await answer.json()]).toMatchObject([
+    400,
+    { error: { param, message: expect.stringMatching(message) } },
+  ]);
+});
+
 test('a key of a tenant opens no usage', async () => {
   const answer = await fetch(`${under.edge.url}/admin/v1/usage`, { headers: { authorization: 'Bearer pk-demo-open' } });
   expect(answer.status).toBe(401);

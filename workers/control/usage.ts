@@ -21,10 +21,12 @@ const COLUMNS = [
   'charged_tokens',
 ] as const satisfies (keyof UsageRow)[];
 
+const A_DAY = 'a day, as in 2026-11-30';
+
 /** Days are those of UTC, both included. Without them, the current month so far. */
 export const TenantUsageQuery = z.strictObject({
-  from: z.iso.date().optional(),
-  to: z.iso.date().optional(),
+  from: z.iso.date(A_DAY).optional(),
+  to: z.iso.date(A_DAY).optional(),
   format: z.enum(['json', 'csv']).default('json'),
 });
 
@@ -64,6 +66,10 @@ async function usageOf(
   }
   const today = new Date().toISOString().slice(0, 10);
   const { to = today, from = `${to.slice(0, 7)}-01`, format } = query;
+  if (from > to) {
+    const message = `'from' is ${from}, after 'to', which is ${to}${query.to === undefined ? ' (today)' : ''}.`;
+    throw new PlimsollError('invalid_value', message, { param: 'from' });
+  }
   const data = await readUsage(c.env.USAGE_DB, { from, to, tenant });
   if (format === 'json') return Response.json({ object: 'list', from, to, data } satisfies z.infer<typeof UsageAnswer>);
   const headers = {

@@ -98,6 +98,33 @@ test('a client that leaves is gone for the edge too', async () => {
   backend.behaviour = 'answer';
 });
 
+test('a body that is too large gets an answer that says so, or says what was wrong before it', async () => {
+  const body = JSON.stringify(ask('x'.repeat(6 * 1024 * 1024)));
+  const wrong = { authorization: 'Bearer pk-wrong' };
+  const seen = new Set<number | undefined>();
+  for (let i = 0; i < 10; i++) {
+    for (const framing of [{ 'content-length': String(body.length) }, { 'transfer-encoding': 'chunked' }]) {
+      const { answer, text } = await send({ headers: { ...wrong, ...framing }, body });
+      seen.add(answer.statusCode);
+      const codes = ['invalid_api_key', 'request_too_large'];
+      expect(codes).toContain((JSON.parse(text) as { error: { code: string } }).error.code);
+    }
+  }
+  expect([...seen].filter((status) => status !== 401 && status !== 413)).toEqual([]);
+});
+
+test('a connection goes on after a body that was too large', async () => {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  const body = JSON.stringify(ask('x'.repeat(6 * 1024 * 1024)));
+  for (let i = 0; i < 4; i++) {
+    expect([401, 413]).toContain(
+      (await send({ agent, headers: { authorization: 'Bearer pk-wrong' }, body })).answer.statusCode,
+    );
+    expect((await send({ agent, method: 'GET', path: '/healthz' })).answer.statusCode).toBe(200);
+  }
+  agent.destroy();
+});
+
 test('answers 503, which clients send again, while nothing is behind it', async () => {
   const alone = await startFront({ host: '127.0.0.1', port: 0, upstream: 'http://127.0.0.1:1' });
   const answer = await fetch(`${alone.url}/v1/chat/completions`, { method: 'POST', headers: KEY, body: '{}' });

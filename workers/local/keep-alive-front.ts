@@ -9,6 +9,7 @@ import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PlimsollError } from '#shared/api/errors.ts';
+import { MAX_BODY_BYTES } from '../request/read-body.ts';
 
 /** As backends do: longer than the pools of common clients, so that they close it, not we. */
 const KEEP_ALIVE_MS = 75_000;
@@ -52,7 +53,15 @@ export async function startFront({
   const server = http.createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     const { method, url } = request;
     const about = { agent, hostname, port: upstreamPort, path: url, method, setHost: false };
+    let wholeAnswer = false;
+    let sentBytes = 0;
+    request.on('data', (piece: Buffer) => {
+      sentBytes += piece.length;
+    });
     const passed = http.request({ ...about, headers: bodyHeaders(request) }, (answer) => {
+      answer.on('end', () => {
+        wholeAnswer = true;
+      });
       response.writeHead(answer.statusCode!, endToEnd(answer.rawHeaders));
       // A stream's headers come long before its first token.
       response.flushHeaders();
@@ -60,10 +69,17 @@ export async function startFront({
       // Whoever reads this must not take half an answer for a whole one.
       answer.on('error', () => response.destroy());
     });
-    passed.on('error', (cause) => (response.headersSent ? response.destroy() : refuse(response, cause)));
+    passed.on('error', (cause) => {
+      if (wholeAnswer) return;
+      if (response.headersSent) response.destroy();
+      else
+        refuse(response, Math.max(sentBytes, announcedBytes(request)) > MAX_BODY_BYTES ? tooLarge(cause) : away(cause));
+    });
     // The edge counts on hearing that a client has left.
     response.on('close', () => passed.destroy());
     request.pipe(passed);
+    // The rest of a body that nobody wants. Else the connection's next request stays behind it.
+    passed.on('close', () => request.resume());
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -101,10 +117,22 @@ function endToEnd(raw: readonly string[]): string[] {
   return kept;
 }
 
+const announcedBytes = ({ headers }: IncomingMessage): number => Number(headers['content-length'] ?? 0);
+
 /** Nothing was sent yet, so a client may send it again. */
-function refuse(response: ServerResponse, cause: Error): void {
+const away = (cause: Error) =>
+  new PlimsollError('backend_unavailable', 'The edge cannot be reached. Please try again.', { cause });
+
+/**
+ * workerd closes the connection under a body that it will not read, and what it has answered is
+ * lost if that breaks our writing first. Sent again, it would be too large again.
+ */
+const tooLarge = (cause: Error) =>
+  new PlimsollError('request_too_large', `The request's body is larger than ${MAX_BODY_BYTES} bytes.`, { cause });
+
+function refuse(response: ServerResponse, error: PlimsollError): void {
   if (response.destroyed) return;
-  const error = new PlimsollError('backend_unavailable', 'The edge cannot be reached. Please try again.', { cause });
-  response.writeHead(error.status, { 'content-type': 'application/json', 'retry-after': '1' });
+  const again = error.code === 'backend_unavailable' ? { 'retry-after': '1' } : {};
+  response.writeHead(error.status, { 'content-type': 'application/json', ...again });
   response.end(JSON.stringify(error.toBody()));
 }

@@ -127,7 +127,11 @@ export async function startEdge(options: EdgeOptions): Promise<Edge> {
     durableObjects: Object.fromEntries(
       wrangler.durable_objects.bindings
         .filter(({ name }) => !without.includes(name))
-        .map(({ name, class_name }) => [name, { className: class_name, useSQLite: true }]),
+        .map(({ name, class_name }) => [
+          name,
+          // It has its rows in memory alone, and here nothing is saved by evicting it.
+          { className: class_name, useSQLite: true, unsafePreventEviction: name === 'LIVE_TRAFFIC' },
+        ]),
     ),
     queueProducers: Object.fromEntries(bound(wrangler.queues.producers).map(({ binding, queue }) => [binding, queue])),
     queueConsumers: Object.fromEntries(

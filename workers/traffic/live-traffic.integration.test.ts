@@ -1,4 +1,5 @@
 /** The latest requests, for whoever watches: from the answer to the admin API. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type * as z from 'zod';
 import type { TrafficAnswer } from '../control/traffic.ts';
@@ -9,6 +10,8 @@ import { ask, type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest } from 
 type Traffic = z.infer<typeof TrafficAnswer>;
 
 const HANG_MS = 600_000;
+/** workerd evicts an object that was called by nobody for 10 s, and looks every 10 s. */
+const LONGER_THAN_IDLE_MS = 25_000;
 /** What nobody who watches may see. */
 const PROMPT = 'MARKED-PROMPT-52b1';
 
@@ -79,6 +82,15 @@ test('a tenant’s key sees no number that grows with what the others ask', asyn
   await seen(1, `/traffic?after=${cursor}`);
   expect(await read(path, reader)).toMatchObject({ cursor: mine, data });
   expect(data.map(({ seq }) => seq)).toEqual(data.map((_, index) => index + 1));
+});
+
+test('what was shown is still there after a time in which nobody asked and nobody watched', async () => {
+  const before = await read();
+  await chat(ask('Hi'), 'pk-demo-open');
+  const { since } = await seen(1, `/traffic?after=${before.cursor}`);
+  await sleep(LONGER_THAN_IDLE_MS);
+  const after = await read(`/traffic?after=${before.cursor}`);
+  expect(after).toMatchObject({ since, data: [{ tenant: 'demo-open' }] });
 });
 
 test('a tenant that is erased is gone from the traffic too', async () => {

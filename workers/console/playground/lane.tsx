@@ -54,7 +54,7 @@ export function Lane({
         {withoutTrace && state === 'done' && <p class="small">The policy keeps the tokens’ numbers to itself.</p>}
         {state === 'stopped' && <p class="small">Stopped.</p>}
         <p class="hidden" role="status">
-          {state === 'done' && `${name}: the answer is complete, ${tokens.length} tokens.`}
+          {state === 'done' && `${name}: the answer is complete${withoutTrace ? '' : `, ${tokens.length} tokens`}.`}
         </p>
       </div>
       {isTraced && <TokenDetail tokens={tokens} active={active} budget={budget} line={held} />}
