@@ -46,7 +46,7 @@ export function readme(
   const [answered, asked] = [methods.filter(hasCells('method')), sets.filter(hasCells('set'))];
   return `# Evaluation
 
-\`npx plimsoll study recompute docs/evaluation/results.jsonl.gz\` writes this page. The file
+\`npx plimsoll study recompute docs/evaluation/results.jsonl.gz --report FOLDER\` writes this page. The file
 [results.jsonl.gz](results.jsonl.gz) holds every figure of every answer. Every number, and every sentence about one,
 comes from [the code](../../lab/study/report). The numbers alone are in [summary.json](summary.json).
 
