@@ -88,7 +88,9 @@ describe('in a release, far from the checkout', () => {
   test('help says where these folders are', async () => {
     const help = async (...args: string[]) => (await plimsoll(...args, '--help')).stdout.replace(/\s+/g, ' ');
     expect(await help('train', 'classifier')).toMatch(/--out .*\(default: classifier\)/);
-    expect(await help('train', 'classifier')).toMatch(/--data .*\(default: data, in the current folder\)/);
+    expect(await help('train', 'classifier')).toMatch(
+      /--data .*\(default: data, in the current folder; docs\/training\.md says .*\)/,
+    );
     expect(await help('serve')).toMatch(/\.plimsoll in the current folder/);
   });
 });

@@ -89,7 +89,9 @@ test('the frontier goes from a budget of 0 to 20, with earned budgets, and answe
   expect(frontier.length).toBeGreaterThan(whole.length);
   for (const { line, frontier: at, asked, repeated } of frontier) {
     expect(line).toMatchObject({ floor: 0, ...at });
-    expect(asked).toEqual(['harmful', 'ordinary', 'waiting']);
+    // The safety expert alone is attacked too.
+    const attacks = at!.budget === 0 ? ['prefill-behaviours'] : [];
+    expect(asked).toEqual(['harmful', 'ordinary', 'waiting', ...attacks]);
     expect(repeated).toEqual([]);
   }
 });

@@ -91,6 +91,12 @@ const HEADLINE: ReadonlySet<string> = new Set([
 /** What a floor is worth under attack is measured between these two, with every seed. */
 const FLOOR_UNDER_ATTACK: ReadonlySet<string> = new Set(['logits', 'logits-floor-0.9-budget-2']);
 
+/**
+ * Under a budget of 0 the safety expert alone draws. Whatever notices an attack in the answer so
+ * far, and raises the safety weight, can give no more than this expert from the first token on.
+ */
+const SAFETY_ALONE = 'constant-only-budget-0';
+
 /** All but what only the base and the served lines are asked. */
 const EVERYTHING: Asked = [...SET_IDS.filter((id) => id !== 'ordinary-whole'), 'prefill'];
 const REAL_SETS = EVERYTHING.filter((id) => id !== 'prefill');
@@ -117,6 +123,9 @@ function questionsFor(
   if (HEADLINE.has(id) || FLOOR_UNDER_ATTACK.has(id)) return { asked: all, repeated };
   if (family === 'served')
     return { asked: withOrdinary, repeated: !real && bundle.kind !== 'shipped' ? ['world'] : [] };
+  if (real && id === SAFETY_ALONE) {
+    return { asked: ['harmful', 'ordinary', 'waiting', 'prefill-behaviours'], repeated: [] };
+  }
   if (real) return { asked: frontier ? ['harmful', 'ordinary', 'waiting'] : ['harmful', 'ordinary'], repeated: [] };
   return { asked: frontier ? ['world', 'harmful', 'ordinary'] : ['world'], repeated: [] };
 }

@@ -114,7 +114,7 @@ export function idleRouters(study: Study, outcomes: readonly Outcome[]): string 
       if (weights.length === 0 || above > NEARLY_NEVER * weights.length) return [];
       const count = (value: number) => value.toLocaleString('en-US');
       return [
-        `Under floor ${floor} the router proposes less than the floor nearly always: in ${count(above)} of ${count(weights.length)} tokens of ${method.label} the weight lay above it. So that line and a constant weight of ${floor} under the same budget are the same method, and what the router is worth was not tested.\n`,
+        `Under floor ${floor} the router proposes less than the floor nearly always: in ${count(above)} of ${count(weights.length)} tokens of ${method.label} the weight lay above it. So that line and a constant weight of ${floor} under the same budget are ${above === 0 ? '' : 'nearly '}the same method, and what the router is worth was not tested.\n`,
       ];
     })
     .join('');

@@ -105,13 +105,14 @@ export function statement(study: Study, outcome: Outcome): string {
   const of = unit === '%' ? 'percentage points' : unit;
   const seeds = bySeed.length > 1 ? ` By seed: ${bySeed.map((gap) => signed(gap, digits)).join(', ')}.` : '';
   const { questions, topics } = difference;
-  return `${says} ${formatDifference(difference, hypothesis.measure)} ${of} on ${questions} questions of ${topics} topics: ${because}.${seeds}${sameAnswers(study, outcome)}${otherDraws(study, outcome)}`;
+  return `${says} ${formatDifference(difference, hypothesis.measure)} ${of} on ${questions} questions of ${topics} topics: ${because}.${seeds}${sameFigures(study, outcome)}${otherDraws(study, outcome)}`;
 }
 
 /**
- * Where no answer tells two methods apart, a verdict says nothing about them. Empty if one does.
+ * Where both methods have the same figure in every answer, a difference of zero is no finding about
+ * how they differ. Empty if one answer has another figure.
  */
-function sameAnswers(study: Study, { hypothesis }: Outcome): string {
+function sameFigures(study: Study, { hypothesis }: Outcome): string {
   const { first, second, set, depth, measure, times } = hypothesis;
   if (times !== 1) return '';
   const at = ({ question, seed }: { question: string; seed: number }) => `${seed} ${question}`;
@@ -121,7 +122,7 @@ function sameAnswers(study: Study, { hypothesis }: Outcome): string {
   );
   const pairs = study.values({ method: first, set, depth, seeds }, measure).filter((one) => other.has(at(one)));
   if (pairs.length === 0 || pairs.some((one) => one.value !== other.get(at(one)))) return '';
-  return ` In ${pairs.length} of ${pairs.length} answers the two do not differ at all, so this tells nothing about either.`;
+  return ` In ${pairs.length} of ${pairs.length} answers both have the same figure here, so this does not tell the two apart.`;
 }
 
 /**
