@@ -1,5 +1,5 @@
 /** One question over HTTP. An answer that is too long, late, or no JSON is an error. */
-import { jsonOf } from '#shared/protocol/json-of.ts';
+import { parseUnquoted } from '#shared/protocol/parse-unquoted.ts';
 import type { HttpQuestion } from './remote-engine.ts';
 
 /** A server answered with another status than 200 and its like. */
@@ -52,7 +52,7 @@ async function ask(
   });
   const text = await readText(answer);
   if (!answer.ok) throw new StatusError(answer.status, text);
-  return jsonOf(text);
+  return parseUnquoted(text);
 }
 
 async function readText({ body }: Response): Promise<string> {

@@ -3,7 +3,10 @@ import { IGNORED_IN_TOOLS, type Inside, ofType } from './inner-fields.ts';
 
 const named = ofType({ function: { known: ['type', 'function'], inside: { function: { known: ['name'] } } } });
 
-const part: Inside = { known: ['type', 'text', 'refusal', 'annotations', 'logprobs'], isOpen: true };
+const part = ofType({
+  text: { known: ['type', 'text', 'annotations', 'logprobs'], isOpen: true },
+  refusal: { known: ['type', 'refusal'], isOpen: true },
+});
 
 export const INSIDE_CHAT = {
   tools: ofType({
@@ -21,9 +24,8 @@ export const INSIDE_CHAT = {
         inside: { allowed_tools: { known: ['mode', 'tools'], inside: { tools: named } } },
       },
     })(choice),
-  messages: (message: Readonly<Record<string, unknown>>): Inside => ({
-    // ignored-fields.ts has looked at its own.
-    known: Object.keys(message),
+  // ignored-fields.ts has looked at a message's own.
+  messages: {
     inside: {
       content: part,
       tool_calls: {
@@ -33,5 +35,5 @@ export const INSIDE_CHAT = {
         inside: { function: { known: ['name', 'arguments', 'parsed_arguments'], isOpen: true } },
       },
     },
-  }),
+  } satisfies Inside,
 };

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { GenerateRequest } from '#shared/protocol/generate.ts';
 import { ChatRequest, ignoredInChat, parseChatRequest } from './chat-request.ts';
 import { parseCompletionRequest } from './completion-request.ts';
@@ -176,8 +176,62 @@ describe('fields inside of fields', () => {
       'messages[].tool_calls[].extra_content',
     ]);
     expect(parseChatRequest(body).messages).toHaveLength(4);
-    const many = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`a${i}`, i]));
-    const more = chat({}, { role: 'user', content: [{ ...part, ...many }] });
-    expect(() => parseChatRequest(more)).toThrow(expect.objectContaining({ code: 'unknown_parameter' }));
+  });
+
+  test('so many may be added, and each counts once', () => {
+    const part = (length: number) => ({
+      ...{ type: 'text', text: 'x' },
+      ...Object.fromEntries(Array.from({ length }, (_, i) => [`a${i}`, i])),
+    });
+    const most = ignoredInChat(chat({}, { role: 'user', content: [part(32), part(32)] }));
+    expect(most).toHaveLength(32);
+    const more = chat({}, { role: 'user', content: [part(32), part(33)] });
+    expect(() => parseChatRequest(more)).toThrow(
+      expect.objectContaining({ code: 'unknown_parameter', param: 'messages[0].content[1].a32' }),
+    );
+  });
+
+  test('a field that another kind of part has is named', () => {
+    const parts = [
+      { type: 'text', text: 'a', refusal: 'b' },
+      { type: 'refusal', refusal: 'c', text: 'd', annotations: [1] },
+    ];
+    expect(ignoredInChat(chat({}, { role: 'assistant', content: parts }))).toEqual([
+      'messages[].content[].refusal',
+      'messages[].content[].text',
+      'messages[].content[].annotations',
+    ]);
+  });
+
+  test.each<[string, (nulls: object) => object]>([
+    ['a request', (nulls) => chat(nulls)],
+    ['a message', (nulls) => chat({}, { role: 'user', content: '?', ...nulls })],
+    ['a part', (nulls) => chat({}, { role: 'user', content: [{ type: 'text', text: '?', ...nulls }] })],
+    ['a call', (nulls) => chat({}, { role: 'assistant', content: '!', tool_calls: [{ function: nulls, ...nulls }] })],
+    ['a tool', (nulls) => chat({ tools: [tool(nulls, nulls)] })],
+    ['a choice', (nulls) => choice(named(nulls, nulls))],
+  ])('each null in %s costs the same, however many there are', (_, bodyOf) => {
+    const searched = (length: number) => {
+      const body = bodyOf(Object.fromEntries(Array.from({ length }, (_, i) => [`null${i}`, null])));
+      return namesSearched(() => ignoredInChat(body));
+    };
+    const [none, some] = [searched(0), searched(100)];
+    expect(searched(1000) - none).toBeLessThanOrEqual(10 * (some - none));
   });
 });
+
+/** The lengths of the lists that `run` looks through for one value, together. */
+function namesSearched(run: () => void): number {
+  const { includes } = Array.prototype;
+  let names = 0;
+  const spy = vi.spyOn(Array.prototype, 'includes').mockImplementation(function (this: unknown[], value, from) {
+    names += this.length;
+    return includes.call(this, value, from);
+  });
+  try {
+    run();
+  } finally {
+    spy.mockRestore();
+  }
+  return names;
+}

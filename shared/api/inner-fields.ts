@@ -8,8 +8,8 @@ import { among, type IgnoredFields, unknownField } from './ignored-fields.ts';
 type Fields = Readonly<Record<string, unknown>>;
 
 export type Inside = {
-  /** The fields that are read, or say nothing. */
-  known: readonly string[];
+  /** The fields that are read, or say nothing. Left out: its own fields are looked at elsewhere. */
+  known?: readonly string[];
   /** Those that are ignored, and the values of theirs that need no mention. */
   ignored?: IgnoredFields;
   /** Whether whatever else is there is ignored and named. If not, it is an error. */
@@ -19,6 +19,8 @@ export type Inside = {
 };
 /** As it is told by a field beside it. null: the schema refuses what is here. */
 type InsideOf = Inside | ((fields: Fields) => Inside | null);
+/** Where an object stands: for errors as `tools[0]`, for the header as `tools[]`. */
+type Place = { path: string; name: string };
 
 /** A longer list is no accident, and a header has its bounds. */
 const MOST_NAMED = 32;
@@ -30,7 +32,7 @@ const PLAIN_NAME = /^\w{1,64}$/;
  */
 export function ignoredInside(body: unknown, inside: Readonly<Record<string, InsideOf>>): string[] {
   const ignored = new Set<string>();
-  const read = (value: unknown, of: InsideOf, { path, name }: { path: string; name: string }): void => {
+  const read = (value: unknown, of: InsideOf, { path, name }: Place): void => {
     if (Array.isArray(value)) {
       for (const [i, one] of value.entries()) read(one, of, { path: `${path}[${i}]`, name: `${name}[]` });
       return;
@@ -39,18 +41,26 @@ export function ignoredInside(body: unknown, inside: Readonly<Record<string, Ins
     // The casts: any object may be read by names.
     const found = typeof of === 'function' ? of(value as Fields) : of;
     if (found === null) return;
-    const { known, ignored: table = {}, isOpen = false, inside: parts = {} } = found;
-    const prefix = `${path}.`;
     const fields = value as Fields;
-    const others = isOpen ? Object.keys(fields).filter((key) => !known.includes(key) && fields[key] != null) : [];
-    for (const other of others) {
-      if (!PLAIN_NAME.test(other) || ignored.size >= MOST_NAMED) throw unknownField(other, { known, prefix });
-      ignored.add(`${name}.${other}`);
-    }
-    if (!isOpen) for (const own of among(fields, { known, table, prefix })) ignored.add(`${name}.${own}`);
-    within(fields, parts, { path: prefix, name: `${name}.` });
+    look(fields, found, { path, name });
+    within(fields, found.inside ?? {}, { path: `${path}.`, name: `${name}.` });
   };
-  const within = (fields: Fields, parts: Readonly<Record<string, InsideOf>>, at: { path: string; name: string }) => {
+  const look = (fields: Fields, { known, ignored: table = {}, isOpen = false }: Inside, at: Place): void => {
+    if (known === undefined) return;
+    const prefix = `${at.path}.`;
+    if (!isOpen) {
+      for (const own of among(fields, { known, table, prefix })) ignored.add(`${at.name}.${own}`);
+      return;
+    }
+    for (const key of Object.keys(fields)) {
+      if (known.includes(key) || fields[key] == null) continue;
+      const named = `${at.name}.${key}`;
+      const hasRoom = ignored.has(named) || ignored.size < MOST_NAMED;
+      if (!PLAIN_NAME.test(key) || !hasRoom) throw unknownField(key, { known, prefix });
+      ignored.add(named);
+    }
+  };
+  const within = (fields: Fields, parts: Readonly<Record<string, InsideOf>>, at: Place): void => {
     for (const [key, of] of Object.entries(parts)) {
       if (!Object.hasOwn(fields, key)) continue;
       read(fields[key], of, { path: `${at.path}${key}`, name: `${at.name}${key}` });

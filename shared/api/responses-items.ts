@@ -40,6 +40,10 @@ export const FunctionOutputItem = z.object({
 /** An item of an answer that was stored, by its id. */
 export const ItemReference = z.object({ type: z.literal('item_reference').nullish(), id: wellFormed.min(1) });
 
+/** OpenAI's clients leave the type of a message out, and some that of a reference. */
+export const itemType = (item: Readonly<Record<string, unknown>>): unknown =>
+  item.type ?? ('role' in item || !('id' in item) ? 'message' : 'item_reference');
+
 /** In an answer. `incomplete`: the answer ended inside it. */
 const ItemStatus = z.enum(['in_progress', 'completed', 'incomplete']);
 

@@ -2,7 +2,7 @@
 import type * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import type { BodyOrder } from '#shared/protocol/body-order.ts';
-import { jsonOf } from '#shared/protocol/json-of.ts';
+import { parseUnquoted } from '#shared/protocol/parse-unquoted.ts';
 import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { RequestTrace } from '#shared/trace/tracing.ts';
 import type { PoolMember } from './backend-pool.ts';
@@ -47,7 +47,7 @@ export async function askOneOf<Answer>(
         signal,
       });
       if (!answer.ok) throw await backendRefusal(answer);
-      return schema.parse(jsonOf(await answer.text()));
+      return schema.parse(parseUnquoted(await answer.text()));
     } catch (cause) {
       span.fail(cause instanceof PlimsollError ? cause.code : 'backend_unavailable');
       if (cause instanceof PlimsollError && !mayBeOtherwiseElsewhere(cause)) throw cause;

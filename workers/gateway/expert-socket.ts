@@ -22,7 +22,7 @@ import {
   Said,
   type Told,
 } from '#shared/protocol/expert-messages.ts';
-import { jsonOf } from '#shared/protocol/json-of.ts';
+import { parseUnquoted } from '#shared/protocol/parse-unquoted.ts';
 import type { Load } from './affinity.ts';
 import { backendRefusal, refusalOf } from './backend-refusal.ts';
 import type { PoolMember } from './pool-member.ts';
@@ -152,7 +152,7 @@ export async function openSession(member: PoolMember, options: SessionOptions): 
   }
   function hearData(data: unknown): void {
     if (typeof data === 'string') {
-      const said = Said.parse(jsonOf(data));
+      const said = Said.parse(parseUnquoted(data));
       if (said.type === 'error') fail(refusalOf(said.code, said.message));
       else if (said.type === 'start') {
         hasStarted = true;

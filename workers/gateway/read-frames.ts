@@ -5,7 +5,7 @@
  */
 import { PlimsollError } from '#shared/api/errors.ts';
 import { Frame } from '#shared/protocol/generate.ts';
-import { jsonOf } from '#shared/protocol/json-of.ts';
+import { parseUnquoted } from '#shared/protocol/parse-unquoted.ts';
 import { plainToken } from '#shared/protocol/plain-token.ts';
 
 /** A frame is well under a kilobyte, so a line that does not end is not a frame. */
@@ -40,7 +40,7 @@ export async function* readFrames(body: ReadableStream<Uint8Array>): AsyncGenera
 
 function parseFrame(line: string): Frame {
   try {
-    const value = jsonOf(line);
+    const value = parseUnquoted(line);
     return plainToken(value) ?? Frame.parse(value);
   } catch (cause) {
     throw brokenOff(cause);

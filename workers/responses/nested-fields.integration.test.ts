@@ -69,6 +69,26 @@ test('what an answer had is sent back without a word, and what others add is nam
   expect(loud.headers.get('x-plimsoll-ignored')).toBe('input[].bar, input[].content[].foo');
 });
 
+const CALL = { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' };
+const OUTPUT = { type: 'function_call_output', call_id: 'c', output: 'x' };
+const TEXT = { type: 'input_text', text: 'x' };
+test.each<[string, object[]]>([
+  ['input[].output', [{ role: 'user', content: 'x', output: 'y' }]],
+  [
+    'input[].arguments, input[].call_id, input[].name',
+    [{ type: 'message', role: 'user', content: 'x', arguments: '{}', call_id: 'c', name: 'f' }],
+  ],
+  ['input[].role, input[].content', [{ ...CALL, role: 'assistant', content: 'y' }, OUTPUT]],
+  ['input[].name', [CALL, { ...OUTPUT, name: 'f' }]],
+  ['input[].content[].refusal', [{ role: 'user', content: [{ ...TEXT, refusal: 'y' }] }]],
+  ['input[].content[].text', [{ role: 'assistant', content: [{ type: 'refusal', refusal: 'x', text: 'y' }] }]],
+  ['input[].output[].refusal', [CALL, { ...OUTPUT, output: [{ ...TEXT, refusal: 'y' }] }]],
+])('what another kind of item or part has is named: %s', async (names, input) => {
+  const answer = await post(under.edge, '/v1/responses', ask(input));
+  await readResponse(answer.clone());
+  expect(answer.headers.get('x-plimsoll-ignored')).toBe(names);
+});
+
 test.each<[string, object]>([
   ['modle', { input: 'x', modle: 'omni-moderation-latest' }],
   ['input[0].txt', { input: [{ type: 'text', text: 'x', txt: 'y' }] }],

@@ -13,6 +13,7 @@ import {
   FunctionCallItem,
   FunctionOutputItem,
   ItemReference,
+  itemType,
   MessageItem,
 } from '#shared/api/responses-items.ts';
 import type { ResponsesRequest } from '#shared/api/responses-request.ts';
@@ -38,8 +39,7 @@ export function readInput(input: ResponsesRequest['input']): Placed<Item | Refer
 
 /** Throws an error that names `path`. */
 export function readItem(value: Readonly<Record<string, unknown>>, path: string): Item | Reference {
-  // OpenAI's clients leave the type of a message out, and some that of a reference.
-  const type = value.type ?? ('role' in value || !('id' in value) ? 'message' : 'item_reference');
+  const type = itemType(value);
   if (type === 'message') {
     const { role, content } = readAt(MessageItem, value, path);
     return { type, role, content: readContent(content, { role, path: `${path}.content` }) };

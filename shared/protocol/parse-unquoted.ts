@@ -2,7 +2,7 @@
  * The value of a JSON text that another server sent. What it throws quotes none of the text:
  * `JSON.parse` does, the text may be a piece of an answer or a prompt, and the error goes to a log.
  */
-export function jsonOf(text: string): unknown {
+export function parseUnquoted(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
