@@ -94,7 +94,7 @@ const madeSchema: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
     })),
 })).schema;
 
-/** Whole numbers beyond 2^53 are refused: the one that the schema says is not the one that is read. */
+/** A whole number beyond 2^53 is refused, because JSON.parse reads another one. */
 const exact = (_: string, value: unknown) =>
   Number.isInteger(value) && !Number.isSafeInteger(value) ? 2 ** 53 - 1 : value;
 
