@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { RequestMessage } from '#shared/api/chat-messages.ts';
 import { readPastedPrompts, readPrompts } from './read-prompts.ts';
 
 const user = (content: string) => [{ role: 'user', content }];
@@ -42,10 +43,30 @@ test('a conversation keeps its calls of tools and their results', () => {
   expect(readPrompts(line(sparse), 'kept.jsonl')).toEqual([chat]);
   const unread: object[] = [
     { role: 'assistant', content: null },
+    { role: 'user', content: 'Hi', refusal: 'No.' },
+    { role: 'user', content: [{ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }] },
+    { role: 'user', content: [] },
     { role: 'assistant', content: '', tool_calls: [{ id: 'a', name: 'write', arguments: '{}' }] },
     { role: 'assistant', content: '', function_call: { name: 'write', arguments: '{}' } },
   ];
   for (const message of unread) {
     expect(() => readPrompts(line([message]), 'kept.jsonl'), JSON.stringify(message)).toThrow(/^kept.jsonl:1: found/);
   }
+});
+
+test('a conversation keeps what an assistant refused, and parts of a text are joined, as in a chat request', () => {
+  const text = (said: string) => ({ type: 'text', text: said });
+  const says = [
+    { content: [text('Hi'), text('there')] },
+    { content: null, refusal: 'No.' },
+    { content: 'Well.', refusal: 'No.' },
+    { content: [text('Well.'), { type: 'refusal', refusal: 'No.' }], refusal: null },
+    { content: '', refusal: '' },
+  ];
+  const messages = says.map((said) => ({ role: 'assistant', ...said }));
+  const asAsked = messages.map((message) => RequestMessage.parse(message).content);
+  const [read] = readPrompts(JSON.stringify({ messages }), 'kept.jsonl');
+  expect(read!.map(({ content }) => content)).toEqual(asAsked);
+  expect(asAsked).toEqual(['Hi\nthere', 'No.', 'Well.\nNo.', 'Well.\nNo.', '']);
+  expect(read!.every((turn) => !('refusal' in turn))).toBe(true);
 });

@@ -1,23 +1,32 @@
 /** The prompts of a simulation: JSON Lines, each a prompt or the messages of a chat. */
 import * as z from 'zod';
+import { TextContent, textSaid } from '#shared/api/chat-messages.ts';
 import { ToolCall } from '#shared/api/tool-calls.ts';
 import { textOfMessage } from '#shared/protocol/prompt-texts.ts';
 
 /** Other fields may be there, as data sets have them. */
 const Call = z.object({ ...ToolCall.shape, function: z.object(ToolCall.shape.function.shape) });
 
-/** As clients send it. What would make it another conversation is kept or refused. */
+/**
+ * As clients send it: texts only. What would make it another conversation is kept or refused; a
+ * refusal is kept as the text that it is.
+ */
 const Turn = z
   .object({
     role: z.enum(['system', 'developer', 'user', 'assistant', 'tool']),
-    content: z.string().nullish(),
+    content: TextContent.nullish(),
+    refusal: z.string().nullish(),
     tool_calls: z.array(Call).nullish(),
     tool_call_id: z.string().nullish(),
     function_call: z.null().optional(),
   })
-  .transform(({ role, content, tool_calls, tool_call_id }, { issues }) => {
+  .transform(({ role, content, refusal, tool_calls, tool_call_id }, { issues }) => {
     const calls = tool_calls ?? [];
-    const said = content ?? (calls.length > 0 ? '' : null);
+    if (refusal && role !== 'assistant') {
+      issues.push({ code: 'custom', message: 'only assistants refuse', input: refusal, path: ['refusal'] });
+      return z.NEVER;
+    }
+    const said = textSaid({ content, refusal, calls });
     if (said === null) {
       issues.push({ code: 'invalid_type', expected: 'string', input: content, path: ['content'] });
       return z.NEVER;

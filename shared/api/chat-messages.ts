@@ -19,7 +19,8 @@ const Part = z.union([
   z.object({ type: z.literal('refusal'), refusal: text }).transform(({ refusal }) => ({ text: refusal })),
 ]);
 
-const Content = z.union([
+/** A text, or parts of one. */
+export const TextContent = z.union([
   text,
   z
     .array(Part)
@@ -39,7 +40,7 @@ const Role = z.enum(['system', 'developer', 'user', 'assistant', 'tool']);
 
 const fields = z.object({
   role: Role,
-  content: Content.nullish(),
+  content: TextContent.nullish(),
   refusal: text.nullish(),
   tool_calls: z.array(Call).max(MAX_CALLS).nullish(),
   tool_call_id: z.string().nullish(),
@@ -62,10 +63,7 @@ export const RequestMessage = fields.transform(({ role, content, refusal, tool_c
     issues.push({ code: 'custom', message: `no such field in a message of the role "${role}"`, input, path: [field] });
     return z.NEVER;
   }
-  const refused = isAssistant ? refusal : null;
-  // Both are what it has said: neither is left out.
-  const both = refused && content ? `${content}\n${refused}` : null;
-  const said = both ?? (refused || content) ?? refused ?? (calls.length > 0 ? '' : null);
+  const said = textSaid({ content, refusal: isAssistant ? refusal : null, calls });
   if (said === null) {
     issues.push({ code: 'invalid_type', expected: 'string', input: content, path: ['content'] });
     return z.NEVER;
@@ -77,6 +75,23 @@ export const RequestMessage = fields.transform(({ role, content, refusal, tool_c
   return { role: role === 'developer' ? ('system' as const) : role, content: said, calls, answers: tool_call_id };
 });
 type RequestMessage = z.infer<typeof RequestMessage>;
+
+/**
+ * All the text of a message. A refusal is what an assistant has said, as its content is: neither is
+ * left out. null: there is nothing in the message, not even a call.
+ */
+export function textSaid({
+  content,
+  refusal,
+  calls,
+}: {
+  content: string | null | undefined;
+  refusal: string | null | undefined;
+  calls: readonly unknown[];
+}): string | null {
+  if (refusal && content) return `${content}\n${refusal}`;
+  return (refusal || content) ?? refusal ?? (calls.length > 0 ? '' : null);
+}
 
 export type LinkedMessage = {
   role: 'system' | 'user' | 'assistant' | 'tool';

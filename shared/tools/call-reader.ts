@@ -39,15 +39,12 @@ export class CallReader {
   #hasArguments = false;
   /** Whether the name has been told, so that this is a call whatever follows. */
   isCall = false;
+  /** Whether the arguments have been read to their end. Other keys may follow. */
+  hasWholeArguments = false;
 
   constructor(out: ReadCall, { names = null }: { names?: ReadonlySet<string> | null } = {}) {
     this.#out = out;
     this.#names = names;
-  }
-
-  /** Whether the arguments have been read to their end. */
-  get hasWholeArguments(): boolean {
-    return this.#hasArguments && this.#place === 'comma-or-end';
   }
 
   push(character: string): CallState {
@@ -165,6 +162,7 @@ export class CallReader {
       if (text === null) return 'failed';
       this.#argue(text);
     }
+    if (this.#isOfArguments) this.hasWholeArguments = true;
     return 'open';
   }
 

@@ -140,6 +140,20 @@ describe('an answer that is cut off', () => {
   ])('%s: %s', (syntax, text, expected) => {
     expect(read(syntax, [text])).toEqual(expected);
   });
+
+  test.each<[string, boolean]>([
+    ['<tool_call>{"name": "f", "arguments": {"a": [1]', true],
+    ['<tool_call>{"name": "f", "arguments": {"a": [1]}', false],
+    // Another key behind whole arguments takes nothing from them.
+    ['<tool_call>{"name": "f", "arguments": {"a": [1]}, "id": "x', false],
+    ['<tool_call>{"name": "f", "parameters": "{}", "id": {"arguments": [', false],
+    ['[TOOL_CALLS]f[ARGS]{"a": 1', true],
+  ])('cuts the arguments of its last call: %s %s', (text, isCut) => {
+    const parser = new ToolCallParser(text.startsWith('[') ? 'mistral' : 'hermes', { names: NAMES });
+    for (const character of text) parser.push(character);
+    parser.end();
+    expect(parser.isCut).toBe(isCut);
+  });
 });
 
 const json = fc.jsonValue({ maxDepth: 3 });

@@ -47,11 +47,9 @@ function gaugesOf({ data }: Pool): MetricFamily[] {
     labels: { backend: backend.url, model_name: backend.model ?? '' },
   }));
   const states = new Map(States.options.map((state) => [state, backends.filter((one) => one.state === state).length]));
-  const registered = backends.flatMap(({ backend, labels }) =>
-    backend.source === 'registered' ? { backend, labels } : [],
-  );
-  const each = (read: (backend: (typeof registered)[number]['backend']) => number) =>
-    registered.map(({ backend, labels }) => ({ labels, value: read(backend) }));
+  const told = backends.flatMap(({ backend, labels }) => ('max_rows' in backend ? { backend, labels } : []));
+  const each = (read: (backend: (typeof told)[number]['backend']) => number) =>
+    told.map(({ backend, labels }) => ({ labels, value: read(backend) }));
   return [
     gauge('backends', 'Backends by state. One that the operator has drained is draining.', by('state', states)),
     gauge(
@@ -61,17 +59,17 @@ function gaugesOf({ data }: Pool): MetricFamily[] {
     ),
     gauge(
       'backend_requests_running',
-      'Requests in its batch, by its last heartbeat.',
+      'Requests in its batch, as it last said.',
       each(({ running }) => running),
     ),
     gauge(
       'backend_requests_waiting',
-      'Requests in its queue, by its last heartbeat.',
+      'Requests in its queue, as it last said.',
       each(({ waiting }) => waiting),
     ),
     gauge(
       'backend_rows',
-      'Rows that are taken, by its last heartbeat.',
+      'Rows that are taken, as it last said.',
       each(({ rows }) => rows),
     ),
     gauge(

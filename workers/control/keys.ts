@@ -67,7 +67,7 @@ async function makerOf(c: TenantContext) {
 
 /** The plan over a tenant's keys, and its policy in force. */
 async function levelsOver({ plan, policy, policy_version }: TenantView) {
-  return { plan, tenants: (await readLevel('tenant', policy, policy_version)).policy };
+  return { plan, tenantPolicy: (await readLevel('tenant', policy, policy_version)).policy };
 }
 
 /** A key's own policy, as it counts: the strictest if its text is lost or broken. */

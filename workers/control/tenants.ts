@@ -43,8 +43,8 @@ export async function putTenant(
   await demandTests(document, { c, admin });
   for (const [index, { policy: own }] of document.keys.entries()) {
     if (own === null) continue;
-    const { plan, policy: tenants } = document;
-    await demandTests({ plan, policy: own, tenants }, { c, admin, param: `keys[${index}].policy.tests` });
+    const { plan, policy: tenantPolicy } = document;
+    await demandTests({ plan, policy: own, tenantPolicy }, { c, admin, param: `keys[${index}].policy.tests` });
   }
   const change: TenantChange = {
     type: 'put',
@@ -267,14 +267,17 @@ async function describe(
 
 /**
  * Throws unless a policy that is to go live passes its own tests, under the levels above it. A
- * key's has its tenant's policy there too, `tenants`.
+ * key's has its tenant's policy there too.
  */
 export async function demandTests(
-  { plan: id, policy, tenants }: { plan: string | null; policy: Policy; tenants?: Policy },
+  { plan: id, policy, tenantPolicy }: { plan: string | null; policy: Policy; tenantPolicy?: Policy },
   { c, admin: { operatorPolicy, classifier }, param }: { c: Pick<AppContext, 'env'>; admin: Admin; param?: string },
 ): Promise<void> {
   if (policy.tests.length === 0) return;
-  const above = [...(await policiesAbove(id, { c, operatorPolicy })), ...(tenants === undefined ? [] : [tenants])];
+  const above = [
+    ...(await policiesAbove(id, { c, operatorPolicy })),
+    ...(tenantPolicy === undefined ? [] : [tenantPolicy]),
+  ];
   await demandPolicyTests(policy, { classifier, above, param });
 }
 

@@ -16,6 +16,7 @@ import { DECODE_PATH } from '#shared/protocol/decode.ts';
 import { DIRECTIVE_HEADER, type Directive, directiveKey, verifyDirective } from '#shared/protocol/directive.ts';
 import { deriveFrameKey } from '#shared/protocol/frame-mac.ts';
 import { type Frame, type GenerateBody, GenerateRequest, type TokenFrame } from '#shared/protocol/generate.ts';
+import type { ToldLoad } from '#shared/protocol/pool-report.ts';
 import { type Receipt, signReceipt } from '#shared/protocol/receipt.ts';
 import { importFrameKey, partsBefore, splitBody, verifyResume } from '#shared/protocol/resume.ts';
 import { SCORE_PATH, type ScoreAnswer, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
@@ -52,6 +53,8 @@ export type ScriptedBackend = {
   probe: Partial<Record<Judgement, number>> | null;
   /** What its heads make of any answer; null: its bundle has none. */
   scores: { reward: number; cost: number } | null;
+  /** How busy its health says it is; null: it does not say. */
+  load: ToldLoad | null;
   /** In which its model writes calls of tools; null: it takes none. */
   toolSyntax: ToolSyntax | null;
   /** The tokens of its answer to a request; null: a fixed sentence. */
@@ -132,6 +135,7 @@ export async function startScriptedBackend({
         sampling,
         tool_syntax: backend.toolSyntax,
         created: MODEL_CREATED,
+        ...backend.load,
       };
       return void response.end(JSON.stringify(health));
     }
@@ -386,6 +390,7 @@ export async function startScriptedBackend({
     bundle: 'b1',
     probe,
     scores,
+    load: null as ScriptedBackend['load'],
     toolSyntax,
     says: null as ScriptedBackend['says'],
     behaviour: 'answer' as Behaviour,

@@ -119,6 +119,27 @@ test('each backend has its state, its queue and its rows, and one that the opera
   expect(after.of('edge_backend_up', labels)).toBe(0);
 });
 
+test('a backend of the settings, which says its load when it is asked, has its queue and its rows too', async () => {
+  const asked = await startEdgeUnderTest();
+  try {
+    asked.backends[0]!.load = {
+      ...{ running: 4, waiting: 1, rows: 6 },
+      capacity: { rows: 8, waiting: 16 },
+      prefixes: { queried_tokens: 0, found_tokens: 0, bytes: 0 },
+    };
+    const labels = { backend: asked.backends[0]!.url, model_name: 'scripted' };
+    // An isolate asks for its health when the first request comes.
+    expect((await post(asked.edge, '/v1/chat/completions', ask('Hi'))).status).toBe(200);
+    const { of } = await scrape(asked.edge.url);
+    expect(of('edge_backend_rows', labels)).toBe(6);
+    expect(of('edge_backend_requests_running', labels)).toBe(4);
+    expect(of('edge_backend_requests_waiting', labels)).toBe(1);
+    expect(of('edge_backend_max_rows', labels)).toBe(8);
+  } finally {
+    await asked.dispose();
+  }
+});
+
 test('only the operator reads them', async () => {
   const made = await admin('/tenants/demo-open/keys', { method: 'POST', body: '{"scopes":["read","admin"]}' });
   const { key } = (await made.json()) as { key: string };

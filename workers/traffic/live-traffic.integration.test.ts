@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type * as z from 'zod';
 import type { TrafficAnswer } from '../control/traffic.ts';
 import { sha256 } from '../local/seed-demo-tenants.ts';
+import type { LiveTrafficContract } from '../objects/live-traffic-contract.ts';
 import { OPERATIONS } from '../openapi/document.ts';
 import { ask, type EdgeUnderTest, OPERATOR_KEY, post, startEdgeUnderTest } from '../testing/edge-under-test.ts';
 
@@ -12,6 +13,8 @@ type Traffic = z.infer<typeof TrafficAnswer>;
 const HANG_MS = 600_000;
 /** workerd evicts an object that was called by nobody for 10 s, and looks every 10 s. */
 const LONGER_THAN_IDLE_MS = 25_000;
+/** Cloudflare may put an object out of memory that was called by nobody for so long. */
+const EVICTED_MS = 10_000;
 /** What nobody who watches may see. */
 const PROMPT = 'MARKED-PROMPT-52b1';
 
@@ -91,6 +94,15 @@ test('what was shown is still there after a time in which nobody asked and nobod
   await sleep(LONGER_THAN_IDLE_MS);
   const after = await read(`/traffic?after=${before.cursor}`);
   expect(after).toMatchObject({ since, data: [{ tenant: 'demo-open' }] });
+});
+
+test('while nobody watches, one busy isolate alone tells often enough that the object stays in memory', async () => {
+  const namespace = await under.edge.miniflare.getDurableObjectNamespace('LIVE_TRAFFIC', 'plimsoll-edge');
+  // Not the one that the tests above watch.
+  const unwatched = namespace.getByName('unwatched') as unknown as LiveTrafficContract;
+  const everyMs = await unwatched.tell({ isolate: 'alone', tenants: [], lost: 0 });
+  // What it tells is on its way for a while, and requests do not end just then.
+  expect(everyMs).toBeLessThanOrEqual(EVICTED_MS / 2);
 });
 
 test('a tenant that is erased is gone from the traffic too', async () => {

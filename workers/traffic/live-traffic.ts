@@ -9,13 +9,18 @@ import type { LivePage, LiveTrafficContract, TrafficBatch, TrafficCounts } from 
 import { createLatestRequests } from './latest-requests.ts';
 import { createTrafficCounts } from './traffic-counts.ts';
 
-/** How often an isolate tells while nobody watches, and while somebody does. */
-const IDLE_MS = 10_000;
+/**
+ * How often an isolate tells while nobody watches, and while somebody does. Cloudflare may put an
+ * object out of memory that nobody has called for ten seconds, so both must be well below that.
+ */
+const IDLE_MS = 5_000;
 const WATCHED_MS = 1_000;
 /** Somebody who has asked counts as watching for so long. */
 const WATCHES_MS = 15_000;
 /** With very many isolates each tells less often: at most a few hundred tell in a second. */
 const PER_ISOLATE_MS = 4;
+/** An isolate that is not heard for so long is no longer counted. */
+const FORGOTTEN_MS = 20_000;
 
 export class LiveTraffic extends DurableObject implements LiveTrafficContract {
   readonly #latest = createLatestRequests();
@@ -32,7 +37,7 @@ export class LiveTraffic extends DurableObject implements LiveTrafficContract {
     this.#isolates.delete(isolate);
     this.#isolates.set(isolate, now);
     for (const [name, heardAt] of this.#isolates) {
-      if (now - heardAt < 2 * IDLE_MS) break;
+      if (now - heardAt < FORGOTTEN_MS) break;
       this.#isolates.delete(name);
     }
     const isWatched = now - this.#watchedAt < WATCHES_MS;

@@ -19,7 +19,7 @@ const WRITE: Record<Language, (sent: Sent, place: Place) => string> = {
   JavaScript: (sent, { origin, route }) => `import OpenAI from 'openai';
 
 const openai = new OpenAI({ baseURL: '${baseOf(origin, route)}', apiKey: process.env.PLIMSOLL_KEY });
-const stream = await openai.${route.startsWith('/v1') ? 'chat.completions.create(' : `post('${tailOf(route)}', { stream: true, body: `}${indented(sent)}${route.startsWith('/v1') ? ')' : ' })'};
+const stream = await openai.${route.startsWith('/v1') ? 'chat.completions.create(' : `post('${route}', { stream: true, body: `}${indented(sent)}${route.startsWith('/v1') ? ')' : ' })'};
 for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta.content ?? '');
 `,
   Python: ({ plimsoll, ...sent }, { origin, route }) =>
@@ -47,7 +47,6 @@ for line in urllib.request.urlopen(request):
 };
 
 const baseOf = (origin: string, route: string) => (route.startsWith('/v1') ? `${origin}/v1` : origin);
-const tailOf = (route: string) => route;
 const indented = (value: unknown) => JSON.stringify(value, null, 2);
 const shellQuoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
 /** JSON's strings are Python's, but for what is no ASCII, where each has an escape of its own. */

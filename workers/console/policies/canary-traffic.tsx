@@ -37,7 +37,7 @@ export function CanaryTraffic({
       {requests === null && error === null && <Waiting what="Looking …" />}
       {requests !== null && decided.length === 0 && (
         <p class="notice">
-          No request since then. One shows here when its answer is over: within ten seconds the first time, within two
+          No request since then. One shows here when its answer is over: within five seconds the first time, within two
           while you watch.
         </p>
       )}

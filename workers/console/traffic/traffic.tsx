@@ -61,7 +61,7 @@ function NothingYet({ feed: { since }, isOne }: { feed: Feed; isOne: boolean }) 
       <p>
         {since !== null && `The edge remembers requests since ${inTime(since)}, and none was over since then`}
         {isOne ? ' for this tenant. ' : '. '}
-        One shows here when its answer is over: within ten seconds the first time, within two while you watch.
+        One shows here when its answer is over: within five seconds the first time, within two while you watch.
       </p>
       <p>Requests without a good key are not shown: nobody knows whose they are.</p>
     </Empty>
