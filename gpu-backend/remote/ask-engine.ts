@@ -7,7 +7,7 @@
  * - A server that fails is passed over for the next one. For a while it is asked last, so that a
  *   dead server does not cost every token its time-out. Not so where the question is at fault (it
  *   is too long), or where all fail alike: that says nothing about which of them is better, and the
- *   first to answer again would get the questions of all.
+ *   first to answer again would get the questions of all. What rested before still rests.
  * - If all have failed, and at least one in a way that may pass (it hangs up, it is overloaded),
  *   they are asked again after a pause, twice. A server whose time was up is not.
  * - One server has so many questions at a time; the others wait here, in their order.
@@ -83,6 +83,8 @@ export class RemoteEngine {
   readonly #guests = new Map<string, number>();
   /** Until when a server that failed is asked last, by the clock of `performance.now`. */
   readonly #resting = new Map<string, number>();
+  /** The same, but only of failures where others did not fail alike. */
+  readonly #earned = new Map<string, number>();
   /** Until when no more is said of a server's failures, by the same clock. */
   readonly #told = new Map<string, number>();
 
@@ -203,24 +205,34 @@ export class RemoteEngine {
 
   async #insist<T>({ signal, insists = true, ...asking }: Asking, ask: (url: string) => Promise<T>): Promise<T> {
     const failures = new Map<string, Error>();
+    const blamed = new Set<string>();
     for (let round = 0; ; round++) {
       const urls = this.#inOrder(asking).filter((url) => !timeWasUp(failures.get(url)));
       for (const url of urls) {
         try {
           const answer = await ask(url);
+          blamed.delete(url);
           this.#resting.delete(url);
+          this.#earned.delete(url);
+          this.#keepRests(blamed);
           return answer;
         } catch (thrown) {
           signal.throwIfAborted();
           const error = asError(thrown);
           failures.set(url, error);
           this.#tell(url, error);
-          if (!isOfQuestion(error)) this.#resting.set(url, performance.now() + REST_MS);
+          if (isOfQuestion(error)) continue;
+          blamed.add(url);
+          this.#resting.set(url, performance.now() + REST_MS);
         }
       }
-      if (areAlike([...failures.values()])) for (const url of failures.keys()) this.#resting.delete(url);
+      if (areAlike([...failures.values()])) {
+        this.#takeBackRests(blamed);
+        blamed.clear();
+      }
       const pauseMs = PAUSES_MS[round];
       if (!insists || pauseMs === undefined || !urls.some((url) => mayPass(failures.get(url)))) {
+        this.#keepRests(blamed);
         const reasons = Array.from(failures, ([url, error]) => `${url}: ${reasonOf(error)}`);
         throw new EngineError(`no ${this.#options.dialect.name} server gave a row. ${reasons.join('; ')}`);
       }
@@ -243,6 +255,22 @@ export class RemoteEngine {
           a.rests - b.rests || Number(b.url === home) - Number(a.url === home) || (a.weight < b.weight ? 1 : -1),
       )
       .map(({ url }) => url);
+  }
+
+  #keepRests(urls: Iterable<string>): void {
+    for (const url of urls) {
+      const until = this.#resting.get(url);
+      if (until !== undefined) this.#earned.set(url, until);
+    }
+  }
+
+  /** To what they had earned, and not to what other questions, which may fail alike, have found. */
+  #takeBackRests(urls: Iterable<string>): void {
+    for (const url of urls) {
+      const until = this.#earned.get(url);
+      if (until === undefined) this.#resting.delete(url);
+      else this.#resting.set(url, until);
+    }
   }
 
   #tell(url: string, error: Error): void {

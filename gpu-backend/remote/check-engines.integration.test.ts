@@ -130,9 +130,12 @@ test('finds a vocabulary that is smaller than the bundle’s', async () => {
 
 /**
  * vLLM with a prefix cache of whole blocks of 16 tokens. `keyOf` says whose they are: keys and
- * values that another expert has left there make an answer the mean of both.
+ * values that another expert has left there make an answer the mean of both, or `fault` moves it.
  */
-function caching(keyOf: (role: ExpertRole, salt: string, prefix: string) => string): Protocol {
+function caching(
+  keyOf: (role: ExpertRole, salt: string, prefix: string) => string,
+  fault?: (row: readonly Told[]) => Told[],
+): Protocol {
   const honest = PROTOCOLS.vllm();
   const owners = new Map<string, ExpertRole>();
   const Salted = z.object({ cache_salt: z.string().nullish() });
@@ -148,13 +151,23 @@ function caching(keyOf: (role: ExpertRole, salt: string, prefix: string) => stri
           if (owners.get(key) !== role) isMixed = true;
         }
         if (!isMixed) return next(role, ids);
+        if (fault !== undefined) return fault(await next(role, ids));
         const other = new Map(await next(role === 'safety' ? 'helpfulness' : 'safety', ids));
         const mean = (await next(role, ids)).map(([id, lp]): Told => [id, (lp + other.get(id)!) / 2]);
-        const norm = Math.log(mean.reduce((sum, [, lp]) => sum + Math.exp(lp), 0));
-        return mean.map(([id, lp]): Told => [id, lp - norm]).sort(([, a], [, b]) => b - a);
+        return normal(mean);
       }),
   };
 }
+
+/** Of these, the log-probabilities that sum to 1; likeliest first. */
+function normal(row: readonly Told[]): Told[] {
+  const norm = Math.log(row.reduce((sum, [, lp]) => sum + Math.exp(lp), 0));
+  return row.map(([id, lp]): Told => [id, lp - norm]).sort(([, a], [, b]) => b - a);
+}
+
+/** All but the ten likeliest become so many nats less likely beside those. Their order stays. */
+const moved = (row: readonly Told[], nats: number): Told[] =>
+  normal(row.map(([id, lp], rank): Told => [id, rank < 10 ? lp : lp - nats]));
 
 const onVllm = (url: string) =>
   check({ dialect: VLLM, urls: [url], model: 'safety' }, { dialect: VLLM, urls: [url], model: 'helpfulness' });
@@ -165,6 +178,14 @@ test('finds a prefix cache whose keys are tokens only, whoever asked first', asy
     ['safety', expect.stringMatching(/off by .* nats where the helpfulness expert has asked the same/)],
     ['helpfulness', expect.stringMatching(/off by .* nats where the safety expert has asked the same/)],
   ]);
+});
+
+test('finds a fault of 0.3 nats in an engine that is exact otherwise', async () => {
+  const protocol = caching(
+    (_, salt, prefix) => `${salt} ${prefix}`,
+    (row) => moved(row, 0.3),
+  );
+  for (const { problem } of await onVllm(await serve(protocol))) expect(problem).toMatch(/off by 0\.[123]\d+ nats/);
 });
 
 test('finds nothing in a prefix cache whose keys have the adapter', async () => {
@@ -194,8 +215,7 @@ function inBf16(): Protocol {
         const order = seen.has(key) ? 0.03 : 0;
         seen.add(key);
         const logits = (await next(role, ids)).map(([id, lp]): Told => [id, bf16(24 + lp + order * Math.sin(id))]);
-        const norm = Math.log(logits.reduce((sum, [, logit]) => sum + Math.exp(logit), 0));
-        return logits.map(([id, logit]): Told => [id, logit - norm]).sort(([, a], [, b]) => b - a);
+        return normal(logits);
       }),
   };
 }
@@ -203,6 +223,52 @@ function inBf16(): Protocol {
 test('finds a sound engine fit whose logits have the precision of bf16', async () => {
   const found = await onVllm(await serve(inBf16()));
   expect(found.map(({ problem, unknown }) => [problem, unknown])).toEqual(Array(2).fill([undefined, undefined]));
+});
+
+/** vLLM whose rows are moved as `nats` says, of the question and how often it was asked before. */
+function unsteady(nats: (asked: { salt: string; before: number }) => number): Protocol {
+  const honest = PROTOCOLS.vllm();
+  const times = new Map<string, number>();
+  const Salted = z.object({ cache_salt: z.string().nullish() });
+  return {
+    ...honest,
+    answer: (body, next) =>
+      honest.answer(body, async (role, ids) => {
+        const salt = Salted.parse(body).cache_salt ?? '';
+        const key = [role, salt, ids.join()].join(' ');
+        const before = times.get(key) ?? 0;
+        times.set(key, before + 1);
+        return moved(await next(role, ids), nats({ salt, before }));
+      }),
+  };
+}
+
+test('finds an engine fit whose own answers are about as far apart as those that are compared', async () => {
+  // What a cache gives back differs by more than 0.5 nats, whoever asked before.
+  const found = await onVllm(await serve(unsteady(({ before }) => (before > 0 ? 0.8 : 0))));
+  expect(found.map(({ problem }) => problem)).toEqual([undefined, undefined]);
+});
+
+/** 0 and 1 in turn, for each salt that is new. */
+function inTurn() {
+  const salts = new Map<string, number>();
+  return (salt: string) => {
+    if (!salts.has(salt)) salts.set(salt, salts.size);
+    return salts.get(salt)! % 2;
+  };
+}
+
+test('finds an engine unfit whose answers are far apart with nothing cached', async () => {
+  const turn = inTurn();
+  const found = await onVllm(await serve(unsteady(({ salt }) => 2 * turn(salt))));
+  for (const { problem } of found)
+    expect(problem).toMatch(/in ways that are [12]\.\d+ nats apart, with nothing cached/);
+});
+
+test('finds what is off by more than a nat, however noisy the engine is', async () => {
+  const turn = inTurn();
+  const found = await onVllm(await serve(unsteady(({ salt, before }) => (before > 0 ? 2 : 0.6 * turn(salt)))));
+  for (const { problem } of found) expect(problem).toMatch(/off by [12]\.\d+ nats/);
 });
 
 test('finds an adapter that is not in use, also where an expert has a prompt of its own', async () => {

@@ -27,15 +27,19 @@ export type EngineFinding = {
   told?: { promptTokens: number; likeliest: string; logprob: number; ms: number };
 };
 
+/** Two answers of an engine may differ by so many nats, though its own hardly differ. */
+const SAME = 0.1;
 /**
- * Two sound answers to one question may differ by so many nats. In bf16, logits from 16 to 32 have
- * steps of 0.125 and those above have steps of 0.25, and what comes out of a prefix cache was added
- * up in another order (vllm#5543).
+ * The same where its own differ. In bf16, logits from 16 to 32 have steps of 0.125 and those above
+ * have steps of 0.25, and what comes out of a prefix cache was added up in another order
+ * (vllm#5543).
  */
-const SAME = 0.5;
-/** By how many times as much as this engine's own answers differ by, if that is more. */
+const SAME_IN_NOISE = 0.5;
+/** From so many nats on, an engine's own answers differ. */
+const NOISE_FROM = 0.03;
+/** By how many times as much as its own answers do, if that is more. */
 const NOISE = 4;
-/** More than this is no noise. */
+/** More than this is no noise, and no answers are the same that are farther apart. */
 const MOST_NOISE = 1;
 /** How much of what a cache changes may count as noise: it might be the fault itself. */
 const CACHE_NOISE = 0.25;
@@ -129,7 +133,7 @@ async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }:
       }
       const noise = Math.max(unsteady, Math.min(distance(cold, afterItself), CACHE_NOISE));
       const moved = distance(cold, after);
-      if (moved > Math.max(SAME, NOISE * noise)) {
+      if (moved > allowed(noise)) {
         return (
           `its answer is off by ${moved.toFixed(3)} nats where the ${other} expert has asked the same before; ` +
           'it may read one adapter’s keys and values under another one: use a server for each expert'
@@ -141,6 +145,11 @@ async function mixedUp(role: ExpertRole, url: string, { engines, head, signal }:
   // Experts that are prompts alone are one model.
   if (farthest > 1e-6 || head.manifest.experts.every(({ adapter }) => adapter === false)) return undefined;
   return `it answers as the ${other} expert does, to the last digit: the adapter is not in use`;
+}
+
+/** How many nats apart answers of one expert may be, if its own are so many apart anyway. */
+function allowed(noise: number): number {
+  return Math.min(MOST_NOISE, Math.max(noise < NOISE_FROM ? SAME : SAME_IN_NOISE, NOISE * noise));
 }
 
 /** Ids that no server has read before, without prompts of experts; several blocks of a cache. */

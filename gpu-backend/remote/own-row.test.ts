@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { logSoftmax } from '#shared/gate/index.ts';
+import { pairRows } from '#shared/gate/pair-rows.ts';
 import { ownRow, RowError } from './own-row.ts';
 import type { IdLogprob } from './remote-engine.ts';
 
@@ -35,15 +36,37 @@ test('is the k likeliest tokens, in whatever order and however many more an engi
 });
 
 test.each([SIZE, 49_152])('takes a row of %i equal tokens in bfloat16', (vocabSize) => {
-  const flat = Array.from({ length: 10 }, (_, id): IdLogprob => [id, bfloat16(-Math.log(vocabSize))]);
+  const flat = Array.from({ length: 10 }, (_, id): IdLogprob => [id, bfloat16(-Math.log(vocabSize), Math.trunc)]);
   expect(ownRow(flat, { topK: 10, vocabSize }).left).toBeCloseTo(1 - 10 / vocabSize, 1);
 });
 
-function bfloat16(value: number): number {
-  const bits = new DataView(new ArrayBuffer(4));
-  bits.setFloat32(0, value);
-  bits.setUint16(2, 0);
-  return bits.getFloat32(0);
+test.each([Math.trunc, Math.round, Math.floor])('takes a row of two likely tokens in bfloat16, by %o', (round) => {
+  const vocabSize = 49_152;
+  const unlikely = Array.from({ length: 17 }, (_, i) => Math.exp(-20 - i));
+  const exact = [0.4979, 0.4979, 0.0042, ...unlikely].map((p, id): IdLogprob => [id, Math.log(p)]);
+  const rounded = exact.map(([id, lp]): IdLogprob => [id, bfloat16(lp, round)]);
+  for (const told of [exact, rounded]) {
+    const row = ownRow(told, { topK: 20, vocabSize });
+    expect(row.left).toBeLessThan(0.01);
+    // The gate takes it, too.
+    expect(pairRows(row, row, { topK: 20 }).ids).toHaveLength(20);
+  }
+});
+
+test.each([Math.trunc, Math.floor])('takes all tokens that there are in bfloat16, by %o', (round) => {
+  const told = Array.from({ length: 10 }, (_, id): IdLogprob => [id, bfloat16(-Math.log(10), round)]);
+  for (const topK of [10, 20]) {
+    const row = ownRow(told, { topK, vocabSize: 10 });
+    expect(row.left).toBe(0);
+    expect(row.logprobs[0]).toBeCloseTo(-Math.log(10), 12);
+    expect(pairRows(row, row, { topK }).ids).toHaveLength(10);
+  }
+});
+
+/** 8 significant bits. Engines round to the nearest such number, or cut off what is below it. */
+function bfloat16(value: number, round: (value: number) => number): number {
+  const step = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 7);
+  return round(value / step) * step;
 }
 
 const HALF = Math.log(0.5);

@@ -10,13 +10,14 @@ export class RowError extends Error {
 /** It names a token by a text that may be another one's, or none's. Of other prompts it may not. */
 export class UnknownTextError extends RowError {}
 
-/** How far above 0 a log-probability may be, and above 1 a sum: engines round to bfloat16. */
+/** How far above 0 a log-probability may be, and from 1 a sum, though nothing was in bfloat16. */
 const ROUNDING = 1e-3;
 /** How far off a log-probability in bfloat16 is, as a share of it. */
 const BFLOAT16 = 2 ** -8;
 
 /**
- * The k likeliest of these tokens; among equals, the lowest ids.
+ * The k likeliest of these tokens; among equals, the lowest ids. If they are all that there is, and
+ * sum to more or less than 1 for being rounded, they are divided by that: the gate takes no others.
  *
  * @param vocabSize V. A model with fewer than k tokens gives all V.
  * @throws RowError if the pairs cannot be the k likeliest tokens of a distribution over V tokens
@@ -35,7 +36,8 @@ export function ownRow(pairs: readonly IdLogprob[], { topK, vocabSize }: { topK:
     sum += Math.exp(logprob);
   }
   if (pairs.length < wanted) throw new RowError(`it names ${pairs.length} tokens in place of ${wanted}`);
-  if (sum > 1 + ROUNDING) throw new RowError(`its probabilities sum to ${sum}`);
+  const all = pairs.map(([, logprob]) => logprob);
+  if (sum > 1 + roundingOf(all)) throw new RowError(`its probabilities sum to ${sum}`);
   if (sum === 0) throw new RowError('it gives every token the probability 0');
   const kept = [...pairs]
     .sort(([a, lpA], [b, lpB]) => lpB - lpA || a - b)
@@ -47,8 +49,20 @@ export function ownRow(pairs: readonly IdLogprob[], { topK, vocabSize }: { topK:
   // The others are no likelier than the k-th. So logits that pass for log-probabilities are found.
   const most = Math.exp(Math.min(...logprobs) * (1 - BFLOAT16));
   const others = vocabSize - wanted;
-  if (left > others * most + ROUNDING) {
+  if (left > others * most + roundingOf(logprobs)) {
     throw new RowError(`it leaves ${left} to ${others} tokens, each of them at most as likely as ${most}`);
   }
-  return { ids: Int32Array.from(kept, ([id]) => id), logprobs, left };
+  const ids = Int32Array.from(kept, ([id]) => id);
+  const isWhole = told > 1 || others === 0;
+  if (!isWhole || Math.abs(told - 1) <= ROUNDING) return { ids, logprobs, left };
+  return { ids, logprobs: logprobs.map((logprob) => Math.min(0, logprob - Math.log(told))), left: 0 };
+}
+
+/** How far off the sum of these may be: each p = e^lp by |lp| p times what bfloat16 may change. */
+function roundingOf(logprobs: Iterable<number>): number {
+  let off = ROUNDING;
+  for (const logprob of logprobs) {
+    if (logprob !== -Infinity) off += BFLOAT16 * Math.abs(logprob) * Math.exp(logprob);
+  }
+  return off;
 }

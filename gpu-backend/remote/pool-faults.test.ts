@@ -118,6 +118,60 @@ test.each<[string, (response: ServerResponse) => void, RegExp]>([
   expect(counts).toEqual([5, 5, 5]);
 });
 
+/**
+ * Three servers. The first one rests, because it failed where another one answered.
+ *
+ * @param status what a server that fails says from then on
+ */
+async function oneAtRest(status: number) {
+  let down = (_: number) => false;
+  const asked: number[] = [];
+  const urls = await Promise.all(
+    [0, 1, 2].map((i) =>
+      serve((_, response) => {
+        asked.push(i);
+        if (down(i)) response.writeHead(asked.length === 1 ? 503 : status).end();
+        else answer(response);
+      }),
+    ),
+  );
+  const pool = engine(urls);
+  const { signal } = new AbortController();
+  const askAt = (i: number) =>
+    pool.rows([1], { affinity: 'a', home: urls[i]!, cacheSalt: null, signal, insists: false });
+  const fail = (which: (i: number) => boolean) => {
+    down = which;
+  };
+  const firstAsked = async (i: number) => {
+    const before = asked.length;
+    await askAt(i);
+    return asked[before];
+  };
+  fail((i) => i === 0);
+  await askAt(0);
+  return { askAt, fail, firstAsked };
+}
+
+test.each([503, 400])('a server that rested before all said %i still rests, and no other does', async (status) => {
+  const { askAt, fail, firstAsked } = await oneAtRest(status);
+  fail(() => true);
+  for (let i = 0; i < 2; i++) await expect(askAt(1)).rejects.toThrow(`status ${status}`);
+  fail(() => false);
+  expect(await firstAsked(0)).not.toBe(0);
+  expect(await firstAsked(1)).toBe(1);
+  expect(await firstAsked(2)).toBe(2);
+});
+
+test('questions that fail everywhere at the same time give no server a rest', async () => {
+  const { askAt, fail, firstAsked } = await oneAtRest(503);
+  fail(() => true);
+  await Promise.allSettled(Array.from({ length: 12 }, (_, i) => askAt(i % 3)));
+  fail(() => false);
+  expect(await firstAsked(1)).toBe(1);
+  expect(await firstAsked(2)).toBe(2);
+  expect(await firstAsked(0)).not.toBe(0);
+});
+
 test('a server that refuses what another one answers keeps its questions, and is named once', async () => {
   const counts = [0, 0];
   const refusing = await serve((_, response) => {
