@@ -13,7 +13,7 @@ export function parseJson(body: Uint8Array): unknown {
   }
 }
 
-/** The body of an order. Throws `invalid_json`, or `invalid_request` that says what does not fit. */
+/** The body of an order. Throws `invalid_json`, or `invalid_request` with what does not fit. */
 export function parseBody<T>(schema: z.ZodType<T>, body: Uint8Array): T {
   const parsed = schema.safeParse(parseJson(body));
   if (parsed.success) return parsed.data;
