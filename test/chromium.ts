@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import path from 'node:path';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
 const PLACES = [
@@ -51,6 +52,12 @@ export async function openPage(
     if (asked.origin !== origin && asked.protocol !== 'data:') faults.push(`asked ${asked.href}`);
   });
   return { page, faults };
+}
+
+/** A picture of the page, where `PLIMSOLL_SCREENSHOTS` names a folder for it. */
+export async function pictured(page: Page, file: string): Promise<void> {
+  const folder = process.env.PLIMSOLL_SCREENSHOTS;
+  if (folder !== undefined) await page.screenshot({ path: path.join(folder, file), fullPage: true });
 }
 
 const axeFile = createRequire(import.meta.url).resolve('axe-core/axe.min.js');

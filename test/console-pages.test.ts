@@ -1,8 +1,7 @@
 /** The console's pages for operators and for tenants' administrators, in a real browser. */
-import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { noBrowser, openPage, seriousFindings, startBrowser } from './chromium.ts';
+import { noBrowser, openPage, pictured, seriousFindings, startBrowser } from './chromium.ts';
 import { post, type RunningStack, startStack } from './running-stack.ts';
 
 let stack: RunningStack;
@@ -22,11 +21,6 @@ async function enter(key: string, page: Page): Promise<void> {
   await page.getByLabel('API key').fill(key);
   await page.keyboard.press('Enter');
   await page.getByRole('navigation').waitFor();
-}
-/** For whoever wants to look at it. */
-async function pictured(page: Page, file: string): Promise<void> {
-  const folder = process.env.PLIMSOLL_SCREENSHOTS;
-  if (folder !== undefined) await page.screenshot({ path: path.join(folder, file), fullPage: true });
 }
 const open = (page: Page, tab: string) =>
   page.getByRole('navigation').getByRole('link', { name: tab, exact: true }).click();

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DRAW_SECRET, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
 import { seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import { type Edge, startEdge } from '#workers/local/start-edge.ts';
-import { noBrowser, openPage, seriousFindings, startBrowser } from './chromium.ts';
+import { noBrowser, openPage, pictured, seriousFindings, startBrowser } from './chromium.ts';
 import { post } from './running-stack.ts';
 
 const OPERATOR_KEY = 'pk-demo-operator';
@@ -84,9 +84,7 @@ test('the pool shows what a backend serves, its rows, its queue and its prefix h
   for (let times = 0; times < 2; times++) expect((await post(edge.url, asked)).status).toBe(200);
   await expect.poll(text, { timeout: 600_000, interval: 500 }).toMatch(/%[\s\S]*of \d+ tokens|nothing was looked for/);
   expect(await seriousFindings(page)).toEqual([]);
-  if (process.env.PLIMSOLL_SCREENSHOTS !== undefined) {
-    await page.screenshot({ path: path.join(process.env.PLIMSOLL_SCREENSHOTS, 'pool.png') });
-  }
+  await pictured(page, 'pool.png');
   await page.setViewportSize({ width: 390, height: 800 });
   expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390);
   expect(faults).toEqual([]);

@@ -1,9 +1,8 @@
 /** The console in a real browser, on the whole stack: what each page is for, from end to end. */
-import path from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { sha256 } from '#workers/local/seed-demo-tenants.ts';
-import { noBrowser, openPage, seriousFindings, startBrowser } from './chromium.ts';
+import { noBrowser, openPage, pictured, seriousFindings, startBrowser } from './chromium.ts';
 import { type RunningStack, startStack } from './running-stack.ts';
 
 let stack: RunningStack;
@@ -35,12 +34,6 @@ async function keyUnder(id: string, policy: object): Promise<string> {
   });
   expect(made.status, await made.text()).toBeLessThan(300);
   return key;
-}
-
-/** For whoever wants to look at it. */
-async function pictured(page: Page, file: string): Promise<void> {
-  const folder = process.env.PLIMSOLL_SCREENSHOTS;
-  if (folder !== undefined) await page.screenshot({ path: path.join(folder, file), fullPage: true });
 }
 
 const done = (page: Page, count: number) =>

@@ -3,6 +3,8 @@
  * a scripted engine get requests with marked prompts and keys, well-formed and not. Then everything
  * that either side writes or sends to a collector is searched for the marks.
  */
+
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -11,9 +13,17 @@ import path from 'node:path';
 import { text as textOf } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { startScriptedEngine } from '#gpu-backend/engine/testing/scripted-engine.ts';
 import { type Backend, serveEngine } from '#gpu-backend/server/start-backend.ts';
 import { call, DRAW_SECRET, generateRequest, receiptKeys, SECRET } from '#gpu-backend/server/testing/backend-client.ts';
+import { OPEN_LINE } from '#shared/line/line.ts';
+import { DECODE_PATH, decodeKey, signDecodeOrder } from '#shared/protocol/decode.ts';
+import { directiveKey } from '#shared/protocol/directive.ts';
+import { EXPERT_HEADER, EXPERTS_PATH, expertKey, signExpertDirective } from '#shared/protocol/expert-directive.ts';
+import { SCORE_PATH, scoreKey, signScoreOrder } from '#shared/protocol/score.ts';
+import { sha256Hex } from '#shared/protocol/sha256.ts';
+import { signTokenizeOrder, TOKENIZE_PATH, tokenizeKey } from '#shared/protocol/tokenize.ts';
 import { seedDemoTenants, sha256 } from '#workers/local/seed-demo-tenants.ts';
 import { type Edge, startEdge } from '#workers/local/start-edge.ts';
 import { ask, eventually, OPERATOR_KEY, post } from '#workers/testing/edge-under-test.ts';
@@ -23,7 +33,8 @@ const PROMPT = 'MARKED-PROMPT-7f3a';
 const KEY = 'pk-MARKED-KEY-91c2';
 /** Of a tenant that lets the edge keep its prompts. */
 const KEEPER_KEY = 'pk-MARKED-KEEPER-33d0';
-const MIXER_KEY = 'pk-mixer';
+/** Of a tenant whose answers the edge mixes itself. */
+const MIXER_KEY = 'pk-MARKED-MIXER-58be';
 const MIXER = { id: 'mix', sha256: sha256(MIXER_KEY) };
 const COLLECTOR_KEY = 'MARKED-COLLECTOR-KEY';
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -193,7 +204,10 @@ test('so it does where the edge mixes the answer, and where a backend counts tok
 test('no log line and no span has a prompt, an answer, a key or a secret, whatever goes wrong', async () => {
   const marked = ask(`${PROMPT} [[violence=0.5]]`);
   const answer = await chat({ ...marked, seed: 1, max_tokens: 24 });
-  const { choices } = (await answer.json()) as { choices: [{ message: { content: string } }] };
+  const { choices } = (await answer.json()) as Answer;
+  // An answer that the edge mixes, and so the experts' sockets.
+  const mixing = await chat({ ...marked, seed: 1, max_tokens: 24, plimsoll: { mode: 'edge' } }, {}, MIXER_KEY);
+  const mixed = (await mixing.json()) as Answer;
   // Prompts that are kept, read and erased.
   expect(await chat({ ...marked, max_tokens: 4 }, {}, KEEPER_KEY).then(drained)).toBe(200);
   const samples = async () => (await admin('GET', '/tenants/keeper/samples')).text();
@@ -209,6 +223,7 @@ test('no log line and no span has a prompt, an answer, a key or a secret, whatev
     chat(ask(PROMPT.repeat(200))).then(drained),
     post(edge, '/v1/chat/completions', `{"messages": ${PROMPT}`).then(drained),
     post(edge, '/v1/moderations', { input: PROMPT }).then(drained),
+    post(edge, '/tokenize', { model: 'scripted', prompt: PROMPT }).then(drained),
     fetch(`${edge.url}/v1/${PROMPT}?key=${KEY}`).then(drained),
     fetch(`${edge.url}/admin/v1/tenants/x`, {
       method: 'PUT',
@@ -227,6 +242,10 @@ test('no log line and no span has a prompt, an answer, a key or a secret, whatev
       return response.body!.cancel().then(() => response.status);
     }),
   ]);
+  for (const body of [PROMPT, JSON.stringify({ model: 'scripted', messages: PROMPT, prompts: PROMPT, text: PROMPT })]) {
+    expect(await brokenOrders(body)).toEqual([400, 400, 400, 401, 401, 401]);
+  }
+  await brokenSocket();
   // On a busy machine, the edge may also give a backend up.
   expect(statuses).toEqual(expect.arrayContaining([200, 400, 401, 403, 404]));
   // With its backend gone, the edge logs errors of its own, causes included.
@@ -240,12 +259,53 @@ test('no log line and no span has a prompt, an answer, a key or a secret, whatev
 
   const written = [...edgeLog, ...backendLog, ...collected].join('\n');
   const answered = choices[0].message.content;
-  expect(answered.length).toBeGreaterThan(10);
-  for (const mark of [PROMPT, KEY, KEEPER_KEY, answered, 'pk-demo', ...secrets]) expect(written).not.toContain(mark);
+  const mixedAnswer = mixed.choices[0].message.content;
+  for (const text of [answered, mixedAnswer]) expect(text.length).toBeGreaterThan(10);
+  const marks = [PROMPT, KEY, KEEPER_KEY, MIXER_KEY, answered, mixedAnswer, 'pk-demo', ...secrets];
+  for (const mark of marks) expect(written).not.toContain(mark);
   for (const line of linesOf([...edgeLog, ...backendLog])) {
     expect(line).toMatchObject({ level: expect.stringMatching(/^(info|warn|error)$/), event: expect.any(String) });
   }
 });
+
+type Answer = { choices: [{ message: { content: string } }] };
+
+/** The statuses of orders for this body, signed by the edge and then by nobody. */
+async function brokenOrders(body: string): Promise<number[]> {
+  const secret = directiveKey(SECRET);
+  const order = async () => ({
+    id: crypto.randomUUID(),
+    request: 'req_1',
+    tenant: 'acme',
+    digest: await sha256Hex(body),
+  });
+  const signed: [string, string][] = [
+    [SCORE_PATH, await signScoreOrder(await order(), await scoreKey(secret))],
+    [DECODE_PATH, await signDecodeOrder(await order(), await decodeKey(secret))],
+    [TOKENIZE_PATH, await signTokenizeOrder(await order(), await tokenizeKey(secret))],
+  ];
+  const unsigned = signed.map(([route]): [string, string] => [route, KEY]);
+  const send = ([route, token]: [string, string]) =>
+    fetch(`${backend.url}${route}`, { method: 'POST', headers: { authorization: `Bearer ${token}` }, body });
+  return Promise.all([...signed, ...unsigned].map((asked) => send(asked).then(drained)));
+}
+
+/** Sockets of an expert: one is refused, and one opens with what is no message. */
+async function brokenSocket(): Promise<void> {
+  const url = `${backend.url.replace('http', 'ws')}${EXPERTS_PATH}`;
+  const directive = {
+    ...{ id: crypto.randomUUID(), request: 'req_1', tenant: 'acme', key: 'main', policy: 'p', classifier: 'c' },
+    ...{ digest: await sha256Hex(PROMPT), line: { ...OPEN_LINE, mode: 'edge' as const }, second_look: null },
+    ...{ expert: 'safety' as const, top_k: null, ahead: 0 },
+  };
+  const refused = new WebSocket(url, { headers: { [EXPERT_HEADER]: KEY } });
+  await expect(once(refused, 'open')).rejects.toThrow('401');
+  const token = await signExpertDirective(directive, await expertKey(directiveKey(SECRET), 'safety'));
+  const broken = new WebSocket(url, { headers: { [EXPERT_HEADER]: token } });
+  await once(broken, 'open');
+  broken.send(PROMPT);
+  await once(broken, 'close');
+}
 
 async function drained(response: Response): Promise<number> {
   await response.text();

@@ -1,10 +1,10 @@
 /** `POST /v1/decode`: the text of token ids, for the edge's classifier. */
 import type { Context } from 'hono';
-import * as z from 'zod';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { type DecodeAnswer, DecodeRequest, decodeKey, verifyDecodeOrder } from '#shared/protocol/decode.ts';
 import type { EngineInfo } from '../engine/engine.ts';
 import { orderToken } from './order-token.ts';
+import { parseBody } from './parse-body.ts';
 import { noteOrder } from './traced-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
@@ -29,7 +29,7 @@ export function decodeRoute({
     const order = await verifyDecodeOrder(token, { keys, body });
     noteOrder(c, order);
     used.take(order.id);
-    const asked = parse(body);
+    const asked = parseBody(DecodeRequest, body);
     const { model, digest } = info();
     if (asked.model !== model) {
       throw new PlimsollError('model_not_found', `This backend serves ${model}, not ${asked.model}.`, {
@@ -42,16 +42,4 @@ export function decodeRoute({
     const texts = asked.prompts.map((ids) => decode(ids).toWellFormed());
     return c.json({ model, bundle: digest, texts } satisfies DecodeAnswer);
   };
-}
-
-function parse(body: Uint8Array): DecodeRequest {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch (cause) {
-    throw new PlimsollError('invalid_json', 'The body is not JSON.', { cause });
-  }
-  const parsed = DecodeRequest.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new PlimsollError('invalid_request', z.prettifyError(parsed.error).slice(0, 500));
 }

@@ -1,5 +1,6 @@
 /** The rows of one expert over a WebSocket, as an edge asks for them. */
 import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { OPEN_LINE } from '#shared/line/line.ts';
@@ -18,6 +19,7 @@ import { sha256Hex } from '#shared/protocol/sha256.ts';
 import type { Engine } from '../engine/engine.ts';
 import { startScriptedEngine } from '../engine/testing/scripted-engine.ts';
 import type { BackendConfig } from './config.ts';
+import type { Log } from './log.ts';
 import { type Backend, serveEngine } from './start-backend.ts';
 import { allFrames, call, DRAW_SECRET, generateRequest, receiptKeys, SECRET } from './testing/backend-client.ts';
 import { endOf, idle } from './testing/scripted-backends.ts';
@@ -28,6 +30,8 @@ let backend: Backend;
 let engine: Engine;
 /** Whether the backend is one of the helpfulness pool. */
 let isPool = false;
+/** How each session ended, as the log says it. */
+let outcomes: unknown[];
 
 beforeAll(async () => {
   keys = await receiptKeys();
@@ -37,6 +41,10 @@ afterEach(() => backend.close());
 async function serve(serves: BackendConfig['serves'] = 'all') {
   engine = await startScriptedEngine({});
   isPool = serves === 'helpfulness';
+  outcomes = [];
+  const log: Log = (_text, _cause, about) => {
+    if (about?.event === 'request') outcomes.push(about.outcome);
+  };
   const config = {
     host: '127.0.0.1',
     port: 0,
@@ -48,13 +56,14 @@ async function serve(serves: BackendConfig['serves'] = 'all') {
     bodyLimitBytes: 10_000,
     hostNames: null,
     serves,
+    logRequests: '1' as const,
   };
   const vocabulary = { eos: [0], banned: [], bytesOf: (id: number) => (id === 0 ? undefined : Uint8Array.of(id)) };
   backend = await serveEngine(
     engine,
     (messages) => ({ promptIds: [...Buffer.from(messages.map(({ content }) => content).join('\n'))], rowPrompts: {} }),
     config,
-    { log: () => {}, vocabulary },
+    { log, vocabulary },
   );
 }
 
@@ -239,6 +248,28 @@ test('a token at a place that the expert has not come to is the mistake of whoev
   await once(socket, 'close');
   expect(said.at(-1)).toMatchObject({ type: 'error', code: 'invalid_request' });
   await idle(engine);
+});
+
+test('a session is over in its trace also where no socket comes of it', async () => {
+  await serve();
+  const upgrade = async (rest: string[]) => {
+    const { hostname, port } = new URL(backend.url);
+    const socket = connectTcp(Number(port), hostname);
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    const asked = [`GET ${EXPERTS_PATH} HTTP/1.1`, 'host: backend', 'connection: upgrade', 'upgrade: websocket'];
+    socket.write([...asked, `${EXPERT_HEADER}: ${await sign()}`, ...rest, '', ''].join('\r\n'));
+    return socket;
+  };
+  // A handshake without a key.
+  const bad = await upgrade(['sec-websocket-version: 13']);
+  const [answer] = await once(bad, 'data');
+  expect(String(answer)).toMatch(/^HTTP\/1\.1 400 /);
+  await expect.poll(() => outcomes).toEqual(['invalid_request']);
+  // An edge that hangs up before it is let in.
+  const handshake = ['sec-websocket-version: 13', 'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ=='];
+  (await upgrade(handshake)).resetAndDestroy();
+  await expect.poll(() => outcomes).toEqual(['invalid_request', 'cancelled']);
 });
 
 test('a backend of one expert answers nothing itself', async () => {

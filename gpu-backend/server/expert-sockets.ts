@@ -82,9 +82,13 @@ export function serveExperts(server: Server, options: ExpertOptions): () => void
     });
     admit(request, traced).then(
       (directive) => {
+        let isOpen = false;
         sockets.handleUpgrade(request, socket, head, (ws) => {
+          isOpen = true;
           void serveSession(ws, directive, { ...options, traced });
         });
+        // ws has answered a bad handshake itself, and says nothing of it, nor of an edge that left.
+        if (!isOpen) traced.over(socket.destroyed ? 'cancelled' : 'invalid_request');
       },
       (thrown: unknown) => {
         const error = toPlimsollError(thrown);

@@ -1,15 +1,10 @@
 import { PlimsollError } from '#shared/api/errors.ts';
 import { GenerateRequest } from '#shared/protocol/generate.ts';
+import { parseJson } from './parse-body.ts';
 
 /** Parses the body of `POST /v1/generate`, or throws an error that names the field. */
 export function parseRequest(body: Uint8Array): GenerateRequest {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch (cause) {
-    throw new PlimsollError('invalid_json', 'The body is not JSON.', { cause });
-  }
-  const parsed = GenerateRequest.safeParse(json);
+  const parsed = GenerateRequest.safeParse(parseJson(body));
   if (parsed.success) return parsed.data;
   const { path, message } = parsed.error.issues[0]!;
   const param = shortened(path.join('.')) || null;

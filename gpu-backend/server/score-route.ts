@@ -3,7 +3,6 @@
  * by the edge for exactly this body, and works once.
  */
 import type { Context } from 'hono';
-import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { type ScoreAnswer, ScoreRequest, scoreKey, verifyScoreOrder } from '#shared/protocol/score.ts';
@@ -11,6 +10,7 @@ import type { EngineInfo } from '../engine/engine.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import type { Scorer } from '../scores/scorer.ts';
 import { orderToken } from './order-token.ts';
+import { parseBody } from './parse-body.ts';
 import { noteOrder } from './traced-request.ts';
 import { createUsedDirectives } from './used-directives.ts';
 
@@ -56,7 +56,7 @@ export function scoreRoute({
     const order = await verifyScoreOrder(token, { keys, body });
     noteOrder(c, order);
     used.take(order.id);
-    const asked = parse(body);
+    const asked = parseBody(ScoreRequest, body);
     const { model, digest } = info();
     if (asked.model !== model) {
       throw new PlimsollError('model_not_found', `This backend serves ${model}, not ${asked.model}.`, {
@@ -79,16 +79,4 @@ function withoutHeads(model: string): PlimsollError {
     `The bundle of ${model} has no reward and cost heads. 'plimsoll train export --scores' puts them into one.`,
     { param: 'model' },
   );
-}
-
-function parse(body: Uint8Array): ScoreRequest {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch (cause) {
-    throw new PlimsollError('invalid_json', 'The body is not JSON.', { cause });
-  }
-  const parsed = ScoreRequest.safeParse(json);
-  if (!parsed.success) throw new PlimsollError('invalid_request', z.prettifyError(parsed.error).slice(0, 500));
-  return parsed.data;
 }

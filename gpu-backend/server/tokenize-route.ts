@@ -7,7 +7,6 @@
  * It shows the client's messages as the model reads them and nothing of an expert's own prompt.
  */
 import type { Context } from 'hono';
-import * as z from 'zod';
 import { contextLengthExceeded, fewestTokens, utf8Bytes } from '#shared/api/context-length.ts';
 import { PlimsollError } from '#shared/api/errors.ts';
 import { promptBytes } from '#shared/protocol/prompt-texts.ts';
@@ -21,6 +20,7 @@ import {
 import type { EngineInfo } from '../engine/engine.ts';
 import type { BundleHead } from '../model/load-bundle.ts';
 import { orderToken } from './order-token.ts';
+import { parseBody } from './parse-body.ts';
 import { noteOrder } from './traced-request.ts';
 import { createTurns } from './turns.ts';
 import { createUsedDirectives } from './used-directives.ts';
@@ -110,7 +110,7 @@ export function tokenizeRoute({
     const order = await verifyTokenizeOrder(token, { keys, body });
     noteOrder(c, order);
     used.take(order.id);
-    const work = parse(body);
+    const work = parseBody(TokenizerWork, body);
     const { model } = info();
     if (work.model !== model || tokenize === null) {
       throw new PlimsollError('model_not_found', `This backend serves ${model}, not ${work.model}.`, {
@@ -119,16 +119,4 @@ export function tokenizeRoute({
     }
     return c.json(await turns(() => tokenize(work)));
   };
-}
-
-function parse(body: Uint8Array): TokenizerWork {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
-  } catch (cause) {
-    throw new PlimsollError('invalid_json', 'The body is not JSON.', { cause });
-  }
-  const parsed = TokenizerWork.safeParse(json);
-  if (!parsed.success) throw new PlimsollError('invalid_request', z.prettifyError(parsed.error).slice(0, 500));
-  return parsed.data;
 }
