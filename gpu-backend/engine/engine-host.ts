@@ -8,6 +8,7 @@ import type { Vocabulary } from '#shared/answer/vocabulary.ts';
 import type { Probe } from '../model/probe.ts';
 import type { Proposal } from './ask-gate.ts';
 import { type Terms, termsOf } from './check-request.ts';
+import type { DraftPlanner } from './draft-planner.ts';
 import type { EngineInfo, EngineLimits } from './engine.ts';
 import { type FromEngine, type Outcome, type Port, type ToEngine, toPlainError } from './engine-messages.ts';
 import type { Experts } from './experts.ts';
@@ -29,6 +30,8 @@ export type HostOptions = {
   halfOf?: HalfOf | undefined;
   /** Makes each answer's mask, on this side of the port; `createMaskOf` if left out. */
   maskOf?: MaskOf;
+  /** Decides how much is read ahead; by the times of the runs so far if left out. */
+  drafts?: DraftPlanner | undefined;
   /** Writes to the log of whoever runs the engine. */
   warn?: Warn;
 };
@@ -36,7 +39,7 @@ export type HostOptions = {
 /** Serves `port` until told to close. Then it disposes of the experts and calls `onClosed`. */
 export function hostEngine(
   port: Port,
-  { experts, vocabulary, info, proposal, probe = null, limits, halfOf, maskOf, warn = () => {} }: HostOptions,
+  { experts, vocabulary, info, proposal, probe = null, limits, halfOf, maskOf, drafts, warn = () => {} }: HostOptions,
   onClosed: () => void,
 ) {
   let news: Outcome[] = [];
@@ -51,6 +54,7 @@ export function hostEngine(
     limits,
     ...(halfOf && { halfOf }),
     ...(maskOf && { maskOf }),
+    ...(drafts && { drafts }),
     warn,
     onJoined: () => report(),
     emit: (id, outcome) =>

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { importDrawSecret } from '#shared/protocol/derive-draw-key.ts';
+import { DraftPlanner } from '../engine/draft-planner.ts';
 import type { Script } from '../engine/scripted-experts.ts';
 import { until } from '../engine/testing/engine-contract.ts';
 import { SCRIPTED_EXPERTS, SCRIPTED_VOCAB } from '../engine/testing/scripted-engine.ts';
@@ -65,7 +66,8 @@ test('metrics and usage say how much of an answer was guessed', async () => {
     const next = ids[ids.length - period] ?? 97;
     return Float32Array.from({ length: SCRIPTED_VOCAB }, (_, id) => (id === next ? 30 : -30));
   };
-  const { url } = await serve({ script, limits: { speculation: true } });
+  const drafts = new DraftPlanner({ costRatio: () => 1 });
+  const { url } = await serve({ script, drafts, limits: { speculation: true } });
   const messages = [{ role: 'user' as const, content: 'a longer sentence to repeat' }];
   const end = (await allFrames(await call(url, generateRequest({ messages, max_tokens: 40 })))).at(-1);
   if (end?.type !== 'end') throw new Error(`the answer ended with ${JSON.stringify(end)}`);

@@ -7,6 +7,7 @@ import { MessageChannel } from 'node:worker_threads';
 import type { BackendMode } from '#shared/line/line.ts';
 import type { ExpertKinds } from '#shared/protocol/expert-kind.ts';
 import type { Proposal } from '../ask-gate.ts';
+import type { DraftPlanner } from '../draft-planner.ts';
 import { DEFAULT_LIMITS, type Engine, type EngineLimits } from '../engine.ts';
 import { type HostOptions, hostEngine } from '../engine-host.ts';
 import { startLocalEngine, startLocalThread } from '../local-engine.ts';
@@ -43,6 +44,8 @@ type Scripted = {
   modes?: readonly BackendMode[];
   digest?: string;
   maskOf?: MaskOf;
+  /** A script's runs take no time that could decide how much is read ahead. */
+  drafts?: DraftPlanner;
 } & Omit<ScriptedOptions, 'vocabSize' | 'layers'>;
 
 function hostOptions({
@@ -53,6 +56,7 @@ function hostOptions({
   modes = ['logits', 'layers'],
   digest = '0'.repeat(64),
   maskOf,
+  drafts,
   ...options
 }: Scripted): HostOptions {
   return {
@@ -69,6 +73,7 @@ function hostOptions({
     proposal,
     limits: { ...DEFAULT_LIMITS, ...limits },
     ...(maskOf && { maskOf }),
+    drafts,
   };
 }
 
