@@ -128,6 +128,9 @@ test('finds a vocabulary that is smaller than the bundle’s', async () => {
   expect(found[1]!.problem).toBeUndefined();
 });
 
+const Salted = z.object({ cache_salt: z.string().nullish() });
+const saltOf = (body: unknown) => Salted.parse(body).cache_salt ?? '';
+
 /**
  * vLLM with a prefix cache of whole blocks of 16 tokens. `keyOf` says whose they are: keys and
  * values that another expert has left there make an answer the mean of both, or `fault` moves it.
@@ -138,12 +141,11 @@ function caching(
 ): Protocol {
   const honest = PROTOCOLS.vllm();
   const owners = new Map<string, ExpertRole>();
-  const Salted = z.object({ cache_salt: z.string().nullish() });
   return {
     ...honest,
     answer: (body, next) =>
       honest.answer(body, async (role, ids) => {
-        const salt = Salted.parse(body).cache_salt ?? '';
+        const salt = saltOf(body);
         let isMixed = false;
         for (let end = 16; end < ids.length; end += 16) {
           const key = keyOf(role, salt, ids.slice(0, end).join());
@@ -206,12 +208,11 @@ function bf16(x: number): number {
 function inBf16(): Protocol {
   const honest = PROTOCOLS.vllm();
   const seen = new Set<string>();
-  const Salted = z.object({ cache_salt: z.string().nullish() });
   return {
     ...honest,
     answer: (body, next) =>
       honest.answer(body, async (role, ids) => {
-        const key = [role, Salted.parse(body).cache_salt, ids.join()].join(' ');
+        const key = [role, saltOf(body), ids.join()].join(' ');
         const order = seen.has(key) ? 0.03 : 0;
         seen.add(key);
         const logits = (await next(role, ids)).map(([id, lp]): Told => [id, bf16(24 + lp + order * Math.sin(id))]);
@@ -229,12 +230,11 @@ test('finds a sound engine fit whose logits have the precision of bf16', async (
 function unsteady(nats: (asked: { salt: string; before: number }) => number): Protocol {
   const honest = PROTOCOLS.vllm();
   const times = new Map<string, number>();
-  const Salted = z.object({ cache_salt: z.string().nullish() });
   return {
     ...honest,
     answer: (body, next) =>
       honest.answer(body, async (role, ids) => {
-        const salt = Salted.parse(body).cache_salt ?? '';
+        const salt = saltOf(body);
         const key = [role, salt, ids.join()].join(' ');
         const before = times.get(key) ?? 0;
         times.set(key, before + 1);

@@ -72,14 +72,20 @@ const turns = async () => {
   for (let turn = 0; turn < 50; turn++) await Promise.resolve();
 };
 
-test('a change that comes while another is told is known once its own telling is over', async () => {
-  const under = start();
+/** The witness knows one change, and is being told of a second one until `release` is called. */
+async function midTelling(options?: Parameters<typeof start>[0]) {
+  const under = start(options);
   await under.change();
   await under.teller.tell();
   const release = under.hold();
   await under.change();
-  const earlier = under.teller.tell();
+  const telling = under.teller.tell();
   await turns();
+  return { under, release, telling };
+}
+
+test('a change that comes while another is told is known once its own telling is over', async () => {
+  const { under, release, telling: earlier } = await midTelling();
   await under.change();
   const own = under.teller.tell();
   await turns();
@@ -111,13 +117,7 @@ test('however many tell at once, each entry is told once, and all that came befo
 });
 
 test('an index that starts again while the witness takes a page goes on from there', async () => {
-  const under = start();
-  await under.change();
-  await under.teller.tell();
-  const release = under.hold();
-  await under.change();
-  const lost = under.teller.tell();
-  await turns();
+  const { under, release, telling: lost } = await midTelling();
   under.crash();
   await under.change();
   const own = under.teller.tell();
@@ -131,13 +131,7 @@ test('an index that starts again while the witness takes a page goes on from the
 test('a call that hangs is given up, so that it holds up no later one, and its alarm stays', async () => {
   const waits: { ms: number; resolve: () => void }[] = [];
   const wait: Wait = (ms) => new Promise((resolve) => waits.push({ ms, resolve }));
-  const under = start({ wait });
-  await under.change();
-  await under.teller.tell();
-  const release = under.hold();
-  await under.change();
-  const hanging = under.teller.tell();
-  await turns();
+  const { under, release, telling: hanging } = await midTelling({ wait });
   waits.at(-1)?.resolve();
   await expect(hanging).rejects.toThrow('the witness did not answer within 30 seconds');
   expect(under.state.alarm).not.toBeNull();

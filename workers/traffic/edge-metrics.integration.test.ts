@@ -101,6 +101,8 @@ test('each backend has its state, its queue and its rows, and one that the opera
   expect((await fetch(under.edge.url + HEARTBEAT_PATH, { method: 'POST', headers: { authorization } })).status).toBe(
     200,
   );
+  // An isolate asks the backend of the settings for its health when a request comes.
+  await chat(ask('Hi'), 'pk-demo-open');
   const before = await scrape();
   const labels = { backend: url, model_name: 'scripted' };
   expect(before.families['plimsoll:edge_backend_requests_running']?.samples).toEqual([{ labels, value: 3 }]);
